@@ -1,0 +1,33 @@
+#include <reset/status.hpp>
+
+#include "support/catch.hpp"
+
+using reset::Error;
+using reset::Status;
+using reset::StatusCode;
+
+TEST_CASE("a default status is success") {
+  constexpr Status status;
+  STATIC_REQUIRE(status.ok());
+  CHECK(status.message() == "ok");
+  CHECK_NOTHROW(reset::throw_if_failed(status));
+}
+
+TEST_CASE("a failed status names the argument, its value and what was expected") {
+  const Status integral(StatusCode::kInvalidArgument, "window", 129, "0..128");
+  CHECK_FALSE(integral.ok());
+  CHECK(integral.message() == "invalid argument: window is 129, expected 0..128");
+  const Status real(StatusCode::kUnsupported, "t_low", 1e-7, "at least 1e-6");
+  CHECK(real.message() == "unsupported: t_low is 1e-07, expected at least 1e-6");
+  CHECK(real.value() == 1e-7);
+}
+
+TEST_CASE("an error carries the words of its status") {
+  const Status status(StatusCode::kInvalidArgument, "k", std::size_t{17}, "a multiple of 16");
+  CHECK_THROWS_WITH(reset::throw_if_failed(status), "invalid argument: k is 17, expected a multiple of 16");
+}
+
+TEST_CASE("a status is small and trivially copyable") {
+  STATIC_REQUIRE(sizeof(Status) <= 32);
+  STATIC_REQUIRE(std::is_trivially_copyable_v<Status>);
+}
