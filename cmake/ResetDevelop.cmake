@@ -21,11 +21,16 @@ if(CMAKE_CUDA_COMPILER AND TARGET reset::reset)
   enable_language(CUDA)
 endif()
 
-# reset_add_executable(name sources...): a program of this repository, with warnings as errors.
+# Warnings are errors in this repository's own sources.
+function(reset_set_warnings target)
+  target_compile_options(
+    ${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror>
+                      $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra -Werror all-warnings>)
+endfunction()
+
+# reset_add_executable(name sources...): a program of this repository.
 function(reset_add_executable name)
   add_executable(${name} ${ARGN})
-  target_compile_options(
-    ${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror>
-                    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra -Werror all-warnings>)
+  reset_set_warnings(${name})
   set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF CUDA_EXTENSIONS OFF)
 endfunction()

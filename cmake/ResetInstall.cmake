@@ -1,0 +1,18 @@
+# The installed package: headers, CMake configuration, pkg-config files. All of it is independent of the architecture.
+include(CMakePackageConfigHelpers)
+
+set(reset_cmake_dir "${CMAKE_INSTALL_DATADIR}/cmake/reset")
+
+install(DIRECTORY include/reset DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh")
+
+install(TARGETS reset_host EXPORT reset-targets)
+install(EXPORT reset-targets NAMESPACE reset:: DESTINATION "${reset_cmake_dir}")
+configure_package_config_file(cmake/reset-config.cmake.in reset-config.cmake INSTALL_DESTINATION "${reset_cmake_dir}")
+write_basic_package_version_file(reset-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+install(FILES "${PROJECT_BINARY_DIR}/reset-config.cmake" "${PROJECT_BINARY_DIR}/reset-config-version.cmake"
+              cmake/reset-optional-targets.cmake DESTINATION "${reset_cmake_dir}")
+
+foreach(module IN ITEMS reset reset-io)
+  configure_file(cmake/${module}.pc.in ${module}.pc @ONLY)
+  install(FILES "${PROJECT_BINARY_DIR}/${module}.pc" DESTINATION "${CMAKE_INSTALL_DATADIR}/pkgconfig")
+endforeach()

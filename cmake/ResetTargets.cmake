@@ -1,25 +1,17 @@
-# The three interface targets. reset::host needs a C++17 compiler and nothing else; the others appear where what they
-# need is found, so that a machine without CUDA can still use the host headers.
+# The targets of the build tree: reset::host always, the others as far as what they need is on this machine.
+include(GNUInstallDirs)
 
 add_library(reset_host INTERFACE)
 add_library(reset::host ALIAS reset_host)
 set_target_properties(reset_host PROPERTIES EXPORT_NAME host)
 target_compile_features(reset_host INTERFACE cxx_std_17)
 target_include_directories(
-  reset_host INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:include>")
+  reset_host INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"
+                       "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
 
-find_package(nlohmann_json CONFIG QUIET)
-if(nlohmann_json_FOUND)
-  add_library(reset_io INTERFACE)
-  add_library(reset::io ALIAS reset_io)
-  set_target_properties(reset_io PROPERTIES EXPORT_NAME io)
-  target_link_libraries(reset_io INTERFACE reset_host nlohmann_json::nlohmann_json)
-endif()
-
-include("${CMAKE_CURRENT_LIST_DIR}/ResetFindCuda.cmake")
-if(CUDAToolkit_FOUND AND CCCL_FOUND)
-  add_library(reset_reset INTERFACE)
-  add_library(reset::reset ALIAS reset_reset)
-  set_target_properties(reset_reset PROPERTIES EXPORT_NAME reset)
-  target_link_libraries(reset_reset INTERFACE reset_host CUDA::cudart CCCL::CCCL)
-endif()
+# Whoever adds this project as a subdirectory links reset::io or reset::reset from another directory, so what they stand
+# on has to be visible there.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL TRUE)
+set(reset_imported_scope GLOBAL)
+include("${CMAKE_CURRENT_LIST_DIR}/reset-optional-targets.cmake")
+unset(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL)
