@@ -10,8 +10,8 @@ if(RESET_CCACHE)
   set(CMAKE_CUDA_COMPILER_LAUNCHER "${RESET_CCACHE}")
 endif()
 
-# The CUDA language is optional here: without nvcc the host part builds and tests alone.
-if(NOT CMAKE_CUDA_COMPILER AND CUDAToolkit_NVCC_EXECUTABLE)
+# The CUDA language is optional here: without nvcc, or with CMAKE_CUDA_COMPILER set to nothing, the host part stands alone.
+if(NOT DEFINED CMAKE_CUDA_COMPILER AND CUDAToolkit_NVCC_EXECUTABLE)
   set(CMAKE_CUDA_COMPILER "${CUDAToolkit_NVCC_EXECUTABLE}")
 endif()
 if(CMAKE_CUDA_COMPILER AND TARGET reset::reset)

@@ -39,7 +39,9 @@ class [[nodiscard]] Status {
                                      const char* expectation) noexcept
       : argument_(argument), expectation_(expectation), real_(value), code_(code), is_real_(true) {}
 
+  /// Whether the call did what it says.
   RESET_HOST_DEVICE constexpr bool ok() const noexcept { return code_ == StatusCode::kOk; }
+  /// The kind of failure, or `kOk`.
   RESET_HOST_DEVICE constexpr StatusCode code() const noexcept { return code_; }
   /// Name of the offending argument as it stands in the documentation; empty on success.
   RESET_HOST_DEVICE constexpr const char* argument() const noexcept { return argument_; }
