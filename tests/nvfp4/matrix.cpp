@@ -21,7 +21,7 @@ static_assert(std::is_trivially_copyable_v<Nvfp4MutableMatrixView> && std::is_ag
 static_assert(std::is_convertible_v<Nvfp4MutableMatrixView, Nvfp4MatrixView>);
 static_assert(!std::is_convertible_v<Nvfp4MatrixView, Nvfp4MutableMatrixView>);
 
-const std::uint8_t kBytes[1] = {};
+const std::uint8_t kBytes[300 * 48] = {};
 
 Nvfp4MatrixView good() {
   Nvfp4MatrixView view{kBytes, 300, 96, 48, {kBytes, ScaleLayout::kSwizzled128x4, 8, 0, 0}, {}};
