@@ -93,14 +93,16 @@ inline constexpr bool is_step_detector_v =
     std::conjunction_v<std::is_trivially_copyable<T>, detail::HasDetectorState<T>, detail::HasInitialState<T>,
                        detail::HasObserve<T>>;
 
-/// Stops the compilation where `T` is not a detector, and says what it lacks. Templates that take a detector call it.
+/// True, or the compilation stops and says what `T` lacks: templates that take a detector begin with
+/// `static_assert(require_step_detector<T>());`.
 template <class T>
-RESET_HOST_DEVICE constexpr void require_step_detector() noexcept {
+RESET_HOST_DEVICE constexpr bool require_step_detector() noexcept {
   static_assert(std::is_trivially_copyable_v<T>, "a step detector must be trivially copyable");
   static_assert(detail::HasDetectorState<T>::value, "a step detector needs a trivially copyable member type State");
   static_assert(detail::HasInitialState<T>::value, "a step detector needs `State initial_state() const`");
   static_assert(detail::HasObserve<T>::value,
                 "a step detector needs `StepMark observe(State&, const TokenEvent&) const` (a bool may be returned)");
+  return true;
 }
 
 /// Whether the policy applies to the first generated token: what the detector's own `initially_active()` says, and true

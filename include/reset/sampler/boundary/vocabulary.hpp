@@ -20,7 +20,7 @@ RESET_NAMESPACE_BEGIN
 /// has tokens: an id without a token has no bytes, and no detector makes a boundary of it.
 struct Vocabulary {
   std::vector<std::string> bytes;  ///< The text of each token, decoded to raw bytes ("\n", not the "Ċ" of the file).
-  std::vector<std::uint8_t> special;  ///< 1 for control tokens such as `<think>` or the end of the text, else 0.
+  std::vector<std::uint8_t> special;  ///< 1 for control tokens that are not text (end of text, turn marks), else 0.
 
   /// Number of token ids: the width of a row of logits.
   std::size_t size() const noexcept { return bytes.size(); }
