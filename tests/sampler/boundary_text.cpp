@@ -85,7 +85,7 @@ TEST_CASE("random delimiters, prefixes and suffixes of each other, are found as 
     const std::size_t more = random() % 4;
     for (std::size_t i = 0; i < more; ++i) {
       delimiters.push_back(random_text(random, 2 + random() % 4, "abc"));
-      const std::string& last = delimiters.back();
+      const std::string last = delimiters.back();
       if (random() % 2 == 0) delimiters.push_back(last.substr(0, 1 + random() % last.size()));
       if (random() % 2 == 0) delimiters.push_back(last.substr(random() % last.size()));
     }
