@@ -20,6 +20,7 @@
 ///   each request owns one `State`, which may be copied, exported and imported byte by byte.
 /// - `observe` gets every generated token once, in order, and no token of the prompt. It must depend on nothing but the
 ///   detector, the state and the event, so that host and device, or a replay, come to the same marks.
+/// - `observe` may return a bool, so callers write `const StepMark mark = detector.observe(state, event);`.
 /// - `observe` neither throws nor fails. A negative token is a placeholder of the engine, not a token, and an entropy
 ///   that is not finite carries no information: the detectors of this library ignore both.
 /// - `bool initially_active() const` is optional: whether the policy applies to the first token (true if absent).
