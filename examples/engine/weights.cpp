@@ -1,0 +1,73 @@
+#include "weights.hpp"
+
+#include <string>
+
+#include <reset/status.hpp>
+
+namespace engine {
+namespace {
+
+std::vector<float> read_vector(const reset::Checkpoint& checkpoint, const std::string& name, std::int64_t size) {
+  const reset::TensorView& tensor = checkpoint.tensor(name);
+  if (tensor.shape.size() != 1 || tensor.shape[0] != size) {
+    throw reset::Error(std::string(tensor.file) + ": " + name + " has " + std::to_string(tensor.shape.size()) +
+                       " dimensions and " + std::to_string(tensor.size()) + " elements, expected [" +
+                       std::to_string(size) + "]");
+  }
+  std::vector<float> values(static_cast<std::size_t>(size));
+  reset::read_floats(tensor, 0, size, values.data());
+  return values;
+}
+
+Layer read_layer(const reset::Checkpoint& checkpoint, const ModelConfig& config, std::int64_t index) {
+  const std::string prefix = "model.layers." + std::to_string(index) + ".";
+  const std::string attention = prefix + "self_attn.";
+  const std::string mlp = prefix + "mlp.";
+  const std::int64_t hidden = config.hidden_size;
+  const std::int64_t queries = config.heads * config.head_dim;
+  const std::int64_t keys = config.kv_heads * config.head_dim;
+  Layer layer;
+  layer.input_norm = read_vector(checkpoint, prefix + "input_layernorm.weight", hidden);
+  layer.output_norm = read_vector(checkpoint, prefix + "post_attention_layernorm.weight", hidden);
+  layer.query_norm = read_vector(checkpoint, attention + "q_norm.weight", config.head_dim);
+  layer.key_norm = read_vector(checkpoint, attention + "k_norm.weight", config.head_dim);
+  layer.query = Linear(checkpoint, attention + "q_proj", queries, hidden);
+  layer.key = Linear(checkpoint, attention + "k_proj", keys, hidden);
+  layer.value = Linear(checkpoint, attention + "v_proj", keys, hidden);
+  layer.output = Linear(checkpoint, attention + "o_proj", hidden, queries);
+  layer.gate = Linear(checkpoint, mlp + "gate_proj", config.intermediate_size, hidden);
+  layer.up = Linear(checkpoint, mlp + "up_proj", config.intermediate_size, hidden);
+  layer.down = Linear(checkpoint, mlp + "down_proj", hidden, config.intermediate_size);
+  return layer;
+}
+
+}  // namespace
+
+Weights::Weights(const std::filesystem::path& directory)
+    : config(read_config(directory)), checkpoint(reset::Checkpoint::open(directory.string())) {
+  embedding = DenseMatrix(checkpoint.tensor("model.embed_tokens.weight"), config.vocab_size, config.hidden_size);
+  for (std::int64_t index = 0; index < config.layers; ++index) {
+    layers.push_back(read_layer(checkpoint, config, index));
+  }
+  final_norm = read_vector(checkpoint, "model.norm.weight", config.hidden_size);
+  head = config.tie_word_embeddings ? Linear(embedding)
+                                    : Linear(checkpoint, "lm_head", config.vocab_size, config.hidden_size);
+}
+
+std::int64_t Weights::parameters() const {
+  const std::int64_t attention = 2 * (config.heads + config.kv_heads) * config.head_dim * config.hidden_size;
+  const std::int64_t mlp = 3 * config.intermediate_size * config.hidden_size;
+  return config.layers * (attention + mlp);
+}
+
+bool Weights::has_nvfp4() const {
+  for (const Layer& layer : layers) {
+    for (const Linear* linear :
+         {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down}) {
+      if (linear->is_nvfp4()) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace engine

@@ -1,0 +1,39 @@
+// All weights of a model, read once and never changed: any number of threads may compute with them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include <reset/io/checkpoint.hpp>
+
+#include "config.hpp"
+#include "linear.hpp"
+
+namespace engine {
+
+// One decoder layer. Norms are short and become float32; the linear layers stay where the checkpoint has them.
+struct Layer {
+  std::vector<float> input_norm, output_norm;  // [hidden_size], before the attention and before the feed-forward part
+  std::vector<float> query_norm, key_norm;     // [head_dim]
+  Linear query, key, value, output;
+  Linear gate, up, down;
+};
+
+struct Weights {
+  // Reads config.json and the safetensors files of `directory`. Throws reset::Error for whatever does not fit together.
+  explicit Weights(const std::filesystem::path& directory);
+
+  ModelConfig config;
+  reset::Checkpoint checkpoint;  // keeps the files mapped
+  DenseMatrix embedding;         // [vocab_size, hidden_size]
+  std::vector<Layer> layers;
+  std::vector<float> final_norm;  // [hidden_size]
+  Linear head;                    // [vocab_size, hidden_size], the embedding again if the config ties them
+
+  // For display: how many weights the linear layers of the decoder hold, and whether any of them is NVFP4.
+  std::int64_t parameters() const;
+  bool has_nvfp4() const;
+};
+
+}  // namespace engine

@@ -1,0 +1,25 @@
+// quantize IN OUT: a BF16, FP16 or FP32 safetensors checkpoint in, an NVFP4 checkpoint out.
+//
+//   cmake --build build/test --target quantize && build/test/examples/quantize/quantize model out --rule scale-sweep
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "quantize.hpp"
+
+int main(int argc, char** argv) {
+  try {
+    const quantize::Options options = quantize::parse_options(std::vector<std::string>(argv + 1, argv + argc));
+    if (options.help) {
+      std::fputs(quantize::usage(), stdout);
+      return 0;
+    }
+    quantize::run(options);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "quantize: %s\n", error.what());
+    return 1;
+  }
+}

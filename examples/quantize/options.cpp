@@ -1,0 +1,95 @@
+#include "options.hpp"
+
+#include <map>
+
+#include <reset/status.hpp>
+
+namespace quantize {
+namespace {
+
+template <class Value>
+Value choose(const std::string& option, const std::string& given, const std::map<std::string, Value>& choices) {
+  const auto found = choices.find(given);
+  if (found != choices.end()) return found->second;
+  std::string names;
+  for (const auto& choice : choices) names += (names.empty() ? "" : ", ") + choice.first;
+  throw reset::Error(option + " is \"" + given + "\", expected one of " + names);
+}
+
+}  // namespace
+
+const char* usage() {
+  return "usage: quantize IN OUT [--rule RULE] [--format FORMAT] [--exclude PATTERN]...\n"
+         "\n"
+         "Writes the checkpoint IN with its linear layers in NVFP4 to the new directory OUT.\n"
+         "\n"
+         "  IN                 a checkpoint directory or one .safetensors file: BF16, FP16 or FP32\n"
+         "  OUT                a directory that does not exist yet, or is empty\n"
+         "  --rule RULE        round-to-nearest (default), four-over-six or scale-sweep\n"
+         "  --format FORMAT    modelopt (default) or compressed-tensors\n"
+         "  --exclude PATTERN  leave these layers as they are, too ('*' stands for any characters);\n"
+         "                     *embed* and lm_head always are\n";
+}
+
+Options parse_options(const std::vector<std::string>& arguments) {
+  Options options;
+  std::vector<std::string> paths;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const auto value = [&] {
+      if (i + 1 == arguments.size()) throw reset::Error(argument + " is the last argument, expected a value after it");
+      return arguments[++i];
+    };
+    if (argument == "--help" || argument == "-h") {
+      options.help = true;
+      return options;
+    }
+    if (argument == "--rule") {
+      options.rule = choose<Rule>(argument, value(),
+                                  {{"round-to-nearest", Rule::kRoundToNearest},
+                                   {"four-over-six", Rule::kFourOverSix},
+                                   {"scale-sweep", Rule::kScaleSweep}});
+    } else if (argument == "--format") {
+      options.format = choose<Format>(
+          argument, value(), {{"modelopt", Format::kModelOpt}, {"compressed-tensors", Format::kCompressedTensors}});
+    } else if (argument == "--exclude") {
+      options.exclude.push_back(value());
+    } else if (argument.size() > 1 && argument.front() == '-') {
+      throw reset::Error("option is \"" + argument + "\", expected --rule, --format or --exclude");
+    } else {
+      paths.push_back(argument);
+    }
+  }
+  if (paths.size() != 2) {
+    throw reset::Error("the command line names " + std::to_string(paths.size()) + " paths, expected IN and OUT");
+  }
+  options.input = paths[0];
+  options.output = paths[1];
+  return options;
+}
+
+bool matches(const std::string& pattern, const std::string& name) {
+  // The greedy match with one point to go back to: the last star. Linear but for repeats, whatever the pattern.
+  std::size_t p = 0;
+  std::size_t n = 0;
+  std::size_t star = std::string::npos;
+  std::size_t after_star = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      after_star = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (star != std::string::npos) {
+      p = star + 1;
+      n = ++after_star;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+}  // namespace quantize

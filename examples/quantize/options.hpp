@@ -1,0 +1,31 @@
+// The command line of the quantise tool.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace quantize {
+
+enum class Rule { kRoundToNearest, kFourOverSix, kScaleSweep };
+enum class Format { kModelOpt, kCompressedTensors };
+
+struct Options {
+  std::filesystem::path input;
+  std::filesystem::path output;
+  Rule rule = Rule::kRoundToNearest;
+  Format format = Format::kModelOpt;
+  // Layers whose name matches one of these stay as they are; '*' stands for any characters.
+  std::vector<std::string> exclude = {"*embed*", "lm_head"};
+  bool help = false;
+};
+
+// Throws reset::Error naming the argument and what was expected.
+Options parse_options(const std::vector<std::string>& arguments);
+
+const char* usage();
+
+// Whether `pattern`, in which '*' stands for any characters, matches all of `name`.
+bool matches(const std::string& pattern, const std::string& name);
+
+}  // namespace quantize

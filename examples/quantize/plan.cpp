@@ -1,0 +1,93 @@
+#include "plan.hpp"
+
+#include <filesystem>
+#include <string_view>
+
+#include <reset/nvfp4/layout.hpp>
+#include <reset/status.hpp>
+
+namespace quantize {
+namespace {
+
+constexpr std::string_view kWeight = ".weight";
+
+bool is_float(reset::DType dtype) {
+  return dtype == reset::DType::kBF16 || dtype == reset::DType::kF16 || dtype == reset::DType::kF32;
+}
+
+std::string module_of(const std::string& name) {
+  const bool weight =
+      name.size() > kWeight.size() && std::string_view(name).substr(name.size() - kWeight.size()) == kWeight;
+  return weight ? name.substr(0, name.size() - kWeight.size()) : "";
+}
+
+// Why the weight of a layer stays as it is, or nothing.
+std::string reason_to_keep(const PlannedTensor& planned, const Options& options) {
+  const reset::TensorView& tensor = *planned.tensor;
+  if (planned.module.empty()) return "not the weight of a layer";
+  if (tensor.shape.size() != 2) return "not a matrix";
+  if (!is_float(tensor.dtype)) return std::string(dtype_name(tensor.dtype)) + ", not BF16, FP16 or FP32";
+  for (const std::string& pattern : options.exclude) {
+    if (matches(pattern, planned.module)) return "excluded by " + pattern;
+  }
+  if (tensor.shape[0] == 0 || tensor.shape[1] == 0) return "empty";
+  if (tensor.shape[1] % reset::kNvfp4BlockSize != 0) {
+    return "K = " + std::to_string(tensor.shape[1]) + " is not a multiple of 16";
+  }
+  return "";
+}
+
+void refuse_quantised(const reset::Checkpoint& checkpoint, const Options& options) {
+  const auto refuse = [&](const std::string& finding) {
+    throw reset::Error(options.input.string() + ": " + finding + ", expected weights that are not quantised");
+  };
+  if (checkpoint.quantization().declared()) refuse("the configuration declares a quantisation");
+  for (const std::string& name : checkpoint.names()) {
+    const std::string module = name.substr(0, name.rfind('.'));
+    if (checkpoint.is_nvfp4(module)) refuse(module + " is NVFP4");
+  }
+}
+
+PlannedShard& shard_of(Plan& plan, const reset::TensorView& tensor, const Options& options) {
+  const std::filesystem::path path(tensor.file);
+  const bool single = std::filesystem::is_regular_file(options.input);
+  const std::string name = single ? "model.safetensors" : path.filename().string();
+  for (PlannedShard& shard : plan.shards) {
+    if (shard.file_name == name) return shard;
+  }
+  plan.shards.push_back({name, {}});
+  return plan.shards.back();
+}
+
+}  // namespace
+
+std::string shape_text(const reset::TensorView& tensor) {
+  std::string text;
+  for (const std::int64_t extent : tensor.shape) text += (text.empty() ? "" : " x ") + std::to_string(extent);
+  return text.empty() ? "scalar" : text;
+}
+
+Plan make_plan(const reset::Checkpoint& checkpoint, const Options& options) {
+  refuse_quantised(checkpoint, options);
+  Plan plan;
+  bool any = false;
+  for (const std::string& name : checkpoint.names()) {
+    const reset::TensorView& tensor = checkpoint.tensor(name);
+    PlannedTensor planned{&tensor, module_of(name), ""};
+    planned.kept = reason_to_keep(planned, options);
+    any = any || planned.quantised();
+    plan.bytes += tensor.bytes;
+    if (!planned.quantised() && !planned.module.empty() && tensor.shape.size() == 2) {
+      plan.exclusions.push_back(planned.module);
+    }
+    shard_of(plan, tensor, options).tensors.push_back(std::move(planned));
+  }
+  if (!any) {
+    throw reset::Error(options.input.string() +
+                       ": no layer to quantise, expected at least one matrix of BF16, FP16 or FP32 with K a multiple "
+                       "of 16 that is not excluded");
+  }
+  return plan;
+}
+
+}  // namespace quantize

@@ -1,0 +1,91 @@
+#include "options.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+
+#include <reset/status.hpp>
+
+namespace reasoner {
+namespace {
+
+std::int64_t to_integer(const std::string& option, const std::string& text, std::int64_t low, std::int64_t high) {
+  char* end = nullptr;
+  errno = 0;
+  const long long value = std::strtoll(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || errno != 0 || value < low || value > high) {
+    throw reset::Error(option + " is \"" + text + "\", expected an integer in " + std::to_string(low) + ".." +
+                       std::to_string(high));
+  }
+  return value;
+}
+
+// Refuses what is not a number by its spelling: under -ffast-math a NaN cannot be told by comparing.
+float to_real(const std::string& option, const std::string& text, float low, float high) {
+  char* end = nullptr;
+  const bool spelled = !text.empty() && text.find_first_not_of("0123456789.eE-+") == std::string::npos;
+  const float value = spelled ? std::strtof(text.c_str(), &end) : 0.0F;
+  if (!spelled || *end != '\0' || value < low || value > high) {
+    throw reset::Error(option + " is \"" + text + "\", expected a number in " + std::to_string(low) + ".." +
+                       std::to_string(high));
+  }
+  return value;
+}
+
+}  // namespace
+
+const char* usage() {
+  return "usage: reasoner [options]\n"
+         "\n"
+         "Solves Countdown problems step by step on the CPU with an NVFP4 model and ReSET.\n"
+         "\n"
+         "  --model DIR        checkpoint directory (default: the one that comes with this example)\n"
+         "  --problems WHAT    a file, one problem a line, or one problem, as in \"47,8,41:48\"\n"
+         "                     (default: the held-out problems that come with this example)\n"
+         "  --count N          how many problems to solve (default 4)\n"
+         "  --seed N           of the random numbers (default 1)\n"
+         "  --tau0 X           ReSET's threshold on the entropy of a confident step, in nats (default 0.5)\n"
+         "  --t-low X          temperature below the threshold (default 0.1; above it is 1)\n"
+         "  --temperature T    switch ReSET off and sample every token at T\n"
+         "  --evaluate N       solve N problems quietly, once at T = 0.6 and once with ReSET, and compare\n"
+         "  --color            colours even where the output is no terminal\n"
+         "  --no-color         no colours\n";
+}
+
+Options parse_options(const std::vector<std::string>& arguments, Options defaults) {
+  constexpr std::int64_t kMany = 1000000;
+  Options options = std::move(defaults);
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& option = arguments[i];
+    const auto value = [&]() -> const std::string& {
+      if (i + 1 == arguments.size()) throw reset::Error(option + " is the last argument, expected a value after it");
+      return arguments[++i];
+    };
+    if (option == "--help" || option == "-h")
+      options.help = true;
+    else if (option == "--model")
+      options.model = value();
+    else if (option == "--problems")
+      options.problems = value();
+    else if (option == "--count")
+      options.count = to_integer(option, value(), 1, kMany);
+    else if (option == "--evaluate")
+      options.evaluate = to_integer(option, value(), 1, kMany);
+    else if (option == "--seed")
+      options.seed = static_cast<std::uint64_t>(to_integer(option, value(), 0, INT64_MAX));
+    else if (option == "--tau0")
+      options.tau0 = to_real(option, value(), 0.0F, 100.0F);
+    else if (option == "--t-low")
+      options.t_low = to_real(option, value(), 0.0F, 100.0F);
+    else if (option == "--temperature")
+      options.temperature = to_real(option, value(), 0.0F, 100.0F);
+    else if (option == "--color")
+      options.colour = Terminal::Use::kAlways;
+    else if (option == "--no-color")
+      options.colour = Terminal::Use::kNever;
+    else
+      throw reset::Error("argument is \"" + option + "\", expected an option that --help lists");
+  }
+  return options;
+}
+
+}  // namespace reasoner

@@ -1,0 +1,63 @@
+#include "terminal.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+
+namespace reasoner {
+namespace {
+
+const char* escape(Colour colour) {
+  switch (colour) {
+    case Colour::kLow:
+      return "\x1b[38;5;32m";
+    case Colour::kHigh:
+      return "\x1b[1;38;5;166m";
+    case Colour::kGood:
+      return "\x1b[1;38;5;28m";
+    case Colour::kBad:
+      return "\x1b[1;38;5;160m";
+    case Colour::kFaint:
+      return "\x1b[38;5;244m";
+    case Colour::kStrong:
+      return "\x1b[1m";
+  }
+  return "";
+}
+
+}  // namespace
+
+Terminal::Terminal(Use use) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const bool wanted = isatty(STDOUT_FILENO) != 0 && (no_color == nullptr || *no_color == '\0');
+  colours_ = use == Use::kAlways || (use == Use::kAutomatic && wanted);
+  winsize size = {};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) columns_ = std::clamp<int>(size.ws_col, 60, 120);
+}
+
+std::string Terminal::paint(Colour colour, std::string_view text) const {
+  if (!colours_ || text.empty()) return std::string(text);
+  return escape(colour) + std::string(text) + "\x1b[0m";
+}
+
+Bar make_bar(double share, int width) {
+  static constexpr std::array<const char*, 9> kEighths = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"};
+  const auto eighths = std::clamp(static_cast<int>(std::lround(share * 8 * width)), 0, 8 * width);
+  Bar bar;
+  for (int i = 0; i < eighths / 8; ++i) bar.filled += kEighths.back();
+  bar.filled += kEighths[static_cast<std::size_t>(eighths % 8)];
+  const int used = (eighths + 7) / 8;
+  for (int i = used; i < width; ++i) bar.rest += "·";
+  return bar;
+}
+
+int display_width(std::string_view text) {
+  return static_cast<int>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+}  // namespace reasoner

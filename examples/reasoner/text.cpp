@@ -1,0 +1,35 @@
+#include "text.hpp"
+
+#include <reset/status.hpp>
+
+namespace reasoner {
+
+std::vector<std::int32_t> encode(const reset::Vocabulary& vocabulary, std::string_view text) {
+  std::vector<std::int32_t> tokens;
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t longest = 0;
+    std::int32_t best = -1;
+    for (std::size_t id = 0; id < vocabulary.size(); ++id) {
+      const std::string& bytes = vocabulary.bytes[id];
+      if (vocabulary.special[id] != 0 || bytes.size() <= longest) continue;
+      if (text.substr(at, bytes.size()) != bytes) continue;
+      longest = bytes.size();
+      best = static_cast<std::int32_t>(id);
+    }
+    if (best < 0) {
+      throw reset::Error("the text \"" + std::string(text) + "\" has no token at byte " + std::to_string(at) +
+                         ", expected only symbols of the model's vocabulary");
+    }
+    tokens.push_back(best);
+    at += longest;
+  }
+  return tokens;
+}
+
+std::string_view decode(const reset::Vocabulary& vocabulary, std::int32_t token) {
+  const auto id = static_cast<std::size_t>(token);
+  if (token < 0 || id >= vocabulary.size() || vocabulary.special[id] != 0) return {};
+  return vocabulary.bytes[id];
+}
+
+}  // namespace reasoner
