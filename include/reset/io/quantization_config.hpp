@@ -132,11 +132,10 @@ class QuantizationConfig {
 
 /// The value of `quantization_config` in the config.json of a checkpoint whose linear layers are NVFP4 except
 /// `exclusions` (names of modules), with activations left as they are.
-inline nlohmann::ordered_json quantization_config_json(CheckpointConvention convention,
-                                                       const std::vector<std::string>& exclusions) {
-  nlohmann::ordered_json weights = {
-      {"num_bits", 4}, {"type", "float"}, {"group_size", kNvfp4BlockSize}, {"dynamic", false}};
-  nlohmann::ordered_json config;
+inline nlohmann::json quantization_config_json(CheckpointConvention convention,
+                                               const std::vector<std::string>& exclusions) {
+  nlohmann::json weights = {{"num_bits", 4}, {"type", "float"}, {"group_size", kNvfp4BlockSize}, {"dynamic", false}};
+  nlohmann::json config;
   if (convention == CheckpointConvention::kCompressedTensors) {
     weights.update({{"strategy", "tensor_group"}, {"symmetric", true}});
     config = {{"quant_method", "compressed-tensors"},
@@ -145,17 +144,17 @@ inline nlohmann::ordered_json quantization_config_json(CheckpointConvention conv
   } else {
     config = {{"quant_method", "modelopt"}, {"quant_algo", "W4A16_NVFP4"}};
   }
-  const nlohmann::ordered_json targets = nlohmann::ordered_json::array({"Linear"});
+  const nlohmann::json targets = nlohmann::json::array({"Linear"});
   config["config_groups"]["group_0"] = {{"targets", targets}, {"weights", weights}, {"input_activations", nullptr}};
   config["ignore"] = exclusions;
   return config;
 }
 
 /// The hf_quant_config.json that ModelOpt's readers look for beside config.json; same meaning.
-inline nlohmann::ordered_json hf_quant_config_json(const std::vector<std::string>& exclusions) {
+inline nlohmann::json hf_quant_config_json(const std::vector<std::string>& exclusions) {
   const std::string version = std::to_string(RESET_VERSION_MAJOR) + "." + std::to_string(RESET_VERSION_MINOR) + "." +
                               std::to_string(RESET_VERSION_PATCH);
-  nlohmann::ordered_json config;
+  nlohmann::json config;
   config["producer"] = {{"name", "reset"}, {"version", version}};
   config["quantization"] = {{"quant_algo", "W4A16_NVFP4"}, {"kv_cache_quant_algo", nullptr}, {"group_size", 16}};
   config["quantization"]["exclude_modules"] = exclusions;

@@ -81,11 +81,7 @@ class SafetensorsWriter {
       if (!cursors_.emplace(spec->name, Cursor{begin, offset}).second) {
         detail::fail(file_.path(), detail::tensor_named(spec->name), "declared twice", "one tensor a name");
       }
-      nlohmann::ordered_json entry;
-      entry["dtype"] = dtype_name(spec->dtype);
-      entry["shape"] = spec->shape;
-      entry["data_offsets"] = {begin, offset};
-      text += (text.size() > 1 ? "," : "") + dump(spec->name) + ":" + dump(entry);
+      text += (text.size() > 1 ? "," : "") + dump(spec->name) + ":" + entry_text(*spec, begin, offset);
     }
     text += "}";
     text.resize((text.size() + 7) / 8 * 8, ' ');
@@ -123,11 +119,18 @@ class SafetensorsWriter {
     return *bytes;
   }
 
-  std::string dump(const nlohmann::ordered_json& value) const {
+  static std::string entry_text(const TensorSpec& spec, std::uint64_t begin, std::uint64_t end) {
+    std::string extents;
+    for (const std::int64_t extent : spec.shape) extents += (extents.empty() ? "" : ",") + std::to_string(extent);
+    return "{\"dtype\":\"" + std::string(dtype_name(spec.dtype)) + "\",\"shape\":[" + extents + "],\"data_offsets\":[" +
+           std::to_string(begin) + "," + std::to_string(end) + "]}";
+  }
+
+  std::string dump(const nlohmann::json& value) const {
     try {
       return value.dump();
     } catch (const nlohmann::json::exception& error) {
-      detail::fail(file_.path(), "tensor name or metadata", std::string(error.what()), "UTF-8");
+      detail::fail(file_.path(), "tensor name or metadata", detail::printable(error.what(), 240), "UTF-8");
     }
   }
 

@@ -52,7 +52,7 @@ class StrictJsonBuilder : public nlohmann::json_sax<nlohmann::json> {
 
   bool parse_error(std::size_t, const std::string&, const Json::exception& error) override {
     // The library's message may quote a token as long as the file.
-    fail(file_, "content", "not JSON (" + std::string(error.what()).substr(0, 240) + ")", "a JSON document");
+    fail(file_, "content", "not JSON (" + printable(error.what(), 240) + ")", "a JSON document");
   }
 
  private:

@@ -14,22 +14,24 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// `text` in quotation marks, fit for a message: control characters escaped, cut after 160 bytes. Names in a malformed
-/// file can be anything.
-inline std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kLongest = 160;
+/// At most `longest` bytes of `text`, everything but printable ASCII escaped: what a malformed file holds can be
+/// anything.
+inline std::string printable(std::string_view text, std::size_t longest) {
   constexpr char kHex[] = "0123456789abcdef";
-  std::string result = "\"";
-  for (const char c : text.substr(0, kLongest)) {
+  std::string result;
+  for (const char c : text.substr(0, longest)) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
+    if (byte < 0x20 || byte >= 0x7f) {
       result += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
     } else {
       result += c;
     }
   }
-  return result + (text.size() > kLongest ? "\"..." : "\"");
+  return text.size() > longest ? result + "..." : result;
 }
+
+/// `text` in quotation marks, fit for a message.
+inline std::string in_quotes(std::string_view text) { return "\"" + printable(text, 160) + "\""; }
 
 /// A shape, or another short list of numbers, as "[4096, 2048]".
 inline std::string shape_text(const std::vector<std::int64_t>& shape) {
