@@ -69,8 +69,8 @@ RESET_HOST_DEVICE constexpr float narrow(double x) noexcept {
   return float_from_bits((bits < kFloatInfinity ? static_cast<std::uint32_t>(bits) : kFloatInfinity) | sign);
 }
 
-#if !defined(__CUDA_ARCH__)
-/// Returns `x`, of which the optimiser then knows nothing: no fast-math rewrite crosses it.
+/// Returns `x`, a number or a vector of them, of which the optimiser then knows nothing: no fast-math rewrite crosses
+/// it. Host only; the result stays in its register.
 template <class Real>
 inline Real hide(Real x) noexcept {
 #if defined(__SSE2__)
@@ -88,7 +88,6 @@ inline Real hide(Real x) noexcept {
 constexpr bool is_safely_normal(float x) noexcept {
   return (bits_of(x) & kFloatMagnitude) - 0x01000000u < kFloatInfinity - 0x01000000u;
 }
-#endif
 
 /// x / y, rounded once to nearest even, in float; subnormals are never flushed.
 RESET_HOST_DEVICE inline float div_rn(float x, float y) noexcept {
