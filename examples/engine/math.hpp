@@ -51,6 +51,23 @@ inline void softmax(float* x, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) x[i] /= sum;
 }
 
+// out[i] = sum over p of weights[p] * rows[p][i], for `count` rows of `width` values each.
+inline void weighted_sum(const float* weights, const float* rows, std::int64_t count, std::int64_t width, float* out) {
+  constexpr std::int64_t kLanes = 16;
+  std::int64_t i = 0;
+  for (; i + kLanes <= width; i += kLanes) {
+    float lanes[kLanes] = {};  // stay in registers, which `out` would not
+    for (std::int64_t p = 0; p < count; ++p) {
+      for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += weights[p] * rows[p * width + i + lane];
+    }
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) out[i + lane] = lanes[lane];
+  }
+  for (; i < width; ++i) {
+    out[i] = 0;
+    for (std::int64_t p = 0; p < count; ++p) out[i] += weights[p] * rows[p * width + i];
+  }
+}
+
 // gate = silu(gate) * up, the gated activation of the feed-forward layer.
 inline void gated_silu(float* gate, const float* up, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) gate[i] = gate[i] / (1.0F + std::exp(-gate[i])) * up[i];

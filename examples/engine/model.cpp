@@ -140,12 +140,8 @@ void Model::attend(const Layer& layer, std::int64_t index, const Row& row, std::
   const float* keys = row.cache->key(index, kv_head, 0);
   for (std::int64_t p = 0; p < seen; ++p) scores[p] = dot(query, keys + p * dim, dim) * scale;
   softmax(scores, seen);
-  float* context = context_.data() + (r * config_.heads + head) * dim;
-  std::fill_n(context, dim, 0.0F);
-  const float* values = row.cache->value(index, kv_head, 0);
-  for (std::int64_t p = 0; p < seen; ++p) {
-    for (std::int64_t i = 0; i < dim; ++i) context[i] += scores[p] * values[p * dim + i];
-  }
+  weighted_sum(scores, row.cache->value(index, kv_head, 0), seen, dim,
+               context_.data() + (r * config_.heads + head) * dim);
 }
 
 void Model::feed_forward(const Layer& layer) {
