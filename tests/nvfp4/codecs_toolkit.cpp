@@ -57,7 +57,7 @@ TEST_CASE("encoding agrees with the toolkit on every boundary and its neighbours
 
 TEST_CASE("encoding agrees with the toolkit on a stride through all floats") {
   std::uint64_t differences = 0;
-  for (std::uint64_t bits = 0; bits <= 0xffffffffu; bits += 1009) {
+  for (std::uint64_t bits = 0; bits <= 0xffffffffu; bits += 127) {
     differences += static_cast<std::uint64_t>(count_differences(from_bits(static_cast<std::uint32_t>(bits))));
   }
   CHECK(differences == 0);

@@ -12,12 +12,19 @@ RESET_NAMESPACE_BEGIN
 /// The largest magnitude of E2M1.
 inline constexpr float kE2M1Max = 6.0f;
 
+namespace detail {
+
+/// Twice the magnitude of a code 0..7: 0, 1, 2, 3, 4, 6, 8, 12 stand in the nibbles of a constant; no table, no branch.
+RESET_HOST_DEVICE constexpr std::int32_t doubled_e2m1(std::uint32_t code) noexcept {
+  return static_cast<std::int32_t>((0xc8643210u >> (4 * code)) & 15u);
+}
+
+}  // namespace detail
+
 /// The value of an E2M1 code, exactly; bits 4..7 of `code` are ignored, and code 8 is -0.
 RESET_HOST_DEVICE constexpr float e2m1_to_float(std::uint8_t code) noexcept {
-  // The doubled magnitudes 0, 1, 2, 3, 4, 6, 8, 12 stand in the nibbles of a constant: no table, no branch.
-  const std::uint32_t doubled = (0xc8643210u >> (4 * (code & 7u))) & 15u;
   const std::uint32_t sign = (code & 8u) << 28;
-  return detail::float_from_bits(detail::bits_of(static_cast<float>(doubled) * 0.5f) | sign);
+  return detail::float_from_bits(detail::bits_of(static_cast<float>(detail::doubled_e2m1(code & 7u)) * 0.5f) | sign);
 }
 
 /// The code of the E2M1 value nearest to `x`, ties to even, magnitudes beyond 6 and infinities saturating; a NaN gives

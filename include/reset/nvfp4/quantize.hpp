@@ -8,9 +8,7 @@
 /// for finite x and valid global scales; `quantize_rows` checks both.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
-#include <string>
 
 #include <reset/config.hpp>
 #include <reset/detail/rounding.hpp>

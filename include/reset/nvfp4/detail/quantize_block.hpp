@@ -54,12 +54,16 @@ RESET_HOST_DEVICE constexpr CodeThresholds code_thresholds(float step) noexcept 
   return thresholds;
 }
 
-/// Bits of |x| of one block: ordered as the magnitudes are.
+/// The magnitudes of one block.
 struct BlockMagnitudes {
-  std::int32_t bits[kBlock];  ///< Of |x[i]|.
+  std::int32_t bits[kBlock];  ///< Of |x[i]|: ordered as the magnitudes are.
+  double value[kBlock];       ///< |x[i]|.
 
   RESET_HOST_DEVICE explicit BlockMagnitudes(const float* x) noexcept {
-    for (int i = 0; i < kBlock; ++i) bits[i] = static_cast<std::int32_t>(bits_of(x[i]) & kFloatMagnitude);
+    for (int i = 0; i < kBlock; ++i) {
+      bits[i] = static_cast<std::int32_t>(bits_of(x[i]) & kFloatMagnitude);
+      value[i] = widen(float_from_bits(static_cast<std::uint32_t>(bits[i])));
+    }
   }
 
   RESET_HOST_DEVICE float max() const noexcept {
@@ -83,24 +87,32 @@ struct BlockCodes {
   }
 };
 
-/// |value - x| of element i, value = e2m1 * e4m3 * global; the product is exact, the difference rounded once.
+/// |value - x| of element i, value = doubled E2M1 code * half step: the product is exact, the difference rounded once.
 RESET_HOST_DEVICE inline double element_error(const BlockMagnitudes& magnitudes, const BlockCodes& codes,
-                                              double exact_step, int i) noexcept {
-  const double value = static_cast<double>(e2m1_to_float(static_cast<std::uint8_t>(codes.code[i]))) * exact_step;
-  const double difference = add_rn(value, -widen(float_from_bits(static_cast<std::uint32_t>(magnitudes.bits[i]))));
-  return double_from_bits(bits_of(difference) & kDoubleMagnitude);
+                                              double half_step, int i) noexcept {
+  const double value = static_cast<double>(doubled_e2m1(static_cast<std::uint32_t>(codes.code[i]))) * half_step;
+  return double_from_bits(bits_of(add_rn(value, -magnitudes.value[i])) & kDoubleMagnitude);
 }
 
-/// Folds the 16 elements' errors; `Fold(sum, error, i)` uses the rounding helpers, so that host and device agree.
+/// Folds the errors of the 16 elements at one scale. `fold(sum, error, i)` uses the rounding helpers, so that host and
+/// device agree.
 template <class Fold>
 RESET_HOST_DEVICE double block_error(const BlockMagnitudes& magnitudes, std::uint8_t scale, GlobalScale global,
                                      Fold fold) noexcept {
   const BlockCodes codes(magnitudes, scale, global);
-  const double exact_step = widen(e4m3_to_float(scale)) * widen(global.value);
-  // Four chains hide the latency of the additions.
-  double sums[4] = {0, 0, 0, 0};
-  for (int i = 0; i < kBlock; ++i) sums[i % 4] = fold(sums[i % 4], element_error(magnitudes, codes, exact_step, i), i);
-  return fold.merge(fold.merge(sums[0], sums[1]), fold.merge(sums[2], sums[3]));
+  const double half_step = 0.5 * widen(e4m3_to_float(scale)) * widen(global.value);
+  // Four chains, in registers, hide the latency of the additions.
+  double a = 0;
+  double b = 0;
+  double c = 0;
+  double d = 0;
+  for (int i = 0; i < kBlock; i += 4) {
+    a = fold(a, element_error(magnitudes, codes, half_step, i), i);
+    b = fold(b, element_error(magnitudes, codes, half_step, i + 1), i + 1);
+    c = fold(c, element_error(magnitudes, codes, half_step, i + 2), i + 2);
+    d = fold(d, element_error(magnitudes, codes, half_step, i + 3), i + 3);
+  }
+  return fold.merge(fold.merge(a, b), fold.merge(c, d));
 }
 
 struct SumOfSquares {
