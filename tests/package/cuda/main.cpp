@@ -1,6 +1,18 @@
-#include <reset/reset.hpp>
+// Every public type that a .cpp file hands to a .cu file: were one of them another type there, this would not link, and
+// were it laid out otherwise, the sizes would differ.
+#include <cstdio>
 
-// Defined in device.cu: a type that crosses from a .cpp to a .cu file must mean the same in both, or this does not link.
-bool is_ok(const reset::Status& status);
+#include "types.hpp"
 
-int main() { return is_ok(reset::Status()) ? 0 : 1; }
+int main() {
+  Sizes device;
+  const reset::ReSETState state;
+  const reset::Nvfp4MatrixView view;
+  const reset::RequestParams request;
+  const reset::SampledToken token;
+  if (!describe(view, state, request, token, reset::Status(), device).ok()) return 1;
+  const Sizes host = Sizes::here();
+  const bool same = host == device;
+  std::puts(same ? "the same types on both sides" : "types differ between .cpp and .cu");
+  return same ? 0 : 1;
+}
