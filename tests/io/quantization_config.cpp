@@ -141,34 +141,10 @@ TEST_CASE("malformed configurations are refused") {
         "config.json: ignore is \"lm_head\", expected a list of module names");
   CHECK(message_for(R"({"quant_algo":"NVFP4","exclude_modules":[1]})") ==
         "config.json: exclude_modules is 1, expected a list of module names");
+  CHECK(message_for(R"({"quant_method":"compressed-tensors","format":"nvfp4-pack-quantized","ignore":["re:("]})") ==
+        "config.json: regular expression \"(\" is unbalanced, expected one ')' for each '('");
   CHECK(message_of([] { parse("{\"quantization_config\":" + std::string(100, '[')); }) ==
         "config.json: JSON nesting is deeper than 64 levels, expected at most 64 levels");
-}
-
-TEST_CASE("expressions that could hang or upset the reader are refused") {
-  const std::string start = R"({"quant_method":"compressed-tensors","format":"nvfp4-pack-quantized","ignore":[")";
-  const auto message = [&](const std::string& expression) { return message_for(start + expression + "\"]}"); };
-  for (const char* expression :
-       {"re:a{1000}", "re:(?!x)y", "re:(?:x)", "re:(a)\\\\1", "re:\\\\x41", "re:\\\\184467440737095516159"}) {
-    INFO(expression);
-    CHECK_THAT(
-        message(expression),
-        Catch::Matchers::StartsWith("config.json: exclusion \"re:") &&
-            Catch::Matchers::EndsWith("\" is unsupported, expected a regular expression without {...}, (?...) and "
-                                      "escapes but of punctuation, d, s, w"));
-  }
-  for (const char* expression : {"re:(", "re:*", "re:[z-a]", "re:\\\\"}) {
-    INFO(expression);
-    CHECK_THAT(message(expression), Catch::Matchers::StartsWith("config.json: exclusion \"re:") &&
-                                        Catch::Matchers::EndsWith("), expected a regular expression"));
-  }
-  CHECK_THAT(message("re:" + std::string(257, 'a')),
-             Catch::Matchers::EndsWith("is 257 characters, expected at most 256"));
-
-  // Exponential in a backtracking matcher.
-  const QuantizationConfig config = parse("{\"quantization_config\":" + start + "re:(a*)*b$\",\"re:(a|aa)+$\"]}}");
-  CHECK_FALSE(config.excludes(std::string(200, 'a') + "c"));
-  CHECK(config.excludes(std::string(200, 'a') + "b"));
 }
 
 TEST_CASE("what the library writes it reads") {
