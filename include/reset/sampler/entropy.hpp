@@ -81,19 +81,21 @@ struct RowStatistics {
   RowStatus status = RowStatus::kEmpty;  ///< What the values are.
 };
 
-/// The statistics of one chunk: `values` holds exactly `kEntropyChunk` floats, -inf where the row has ended.
+/// The statistics of one chunk: `values` holds exactly `kEntropyChunk` floats, -inf where the row has ended. Where not
+/// null, `extent` receives what they span.
 ///
 /// Sums of at most 16 products run in float and are added in double, in one fixed order.
-inline RowStatistics chunk_statistics(const float* values) noexcept {
+inline RowStatistics chunk_statistics(const float* values, ChunkExtent* extent = nullptr) noexcept {
   RowStatistics result;
   const detail::ChunkRange range = detail::chunk_range(values);
-  if (range.magnitude > detail::kFloatInfinity) {
+  if (extent != nullptr) *extent = {range.max, range.depth()};
+  if (range.has_nan()) {
     result.status = RowStatus::kNaN;
   } else if (detail::bits_of(range.max) == detail::kFloatInfinity) {
     result.status = RowStatus::kPositiveInfinity;
   } else if (!detail::is_inf(range.max)) {
     result.status = RowStatus::kOk;
-    const detail::ChunkSums sums = detail::chunk_sums(values, range, range.max, 1.0f);
+    const detail::ChunkSums sums = detail::chunk_sums(values, {range.max, range.depth()}, range.max, 1.0f);
     result.partial.max = range.max;
     result.partial.sum = sums.sum;
     result.partial.weighted_sum = sums.weighted_sum;
@@ -102,20 +104,20 @@ inline RowStatistics chunk_statistics(const float* values) noexcept {
 }
 
 /// Statistics of a row of `columns` logits (float, `Half` or `BFloat16`), chunk by chunk: chunk c covers the ids
-/// [c kEntropyChunk, (c + 1) kEntropyChunk). Where not null, `chunk_max` receives the maximum of every chunk (-inf for
-/// a masked one; chunk_count(columns) floats, complete only if the status is kOk), and `scratch` must hold
-/// chunk_count(columns) partials.
+/// [c kEntropyChunk, (c + 1) kEntropyChunk). `scratch` must hold
+/// chunk_count(columns) partials, and so must `extents` ChunkExtent where it is not null; it receives what every chunk
+/// spans (meaningful if the status is kOk).
 ///
 /// |entropy - exact entropy| <= 1e-6 max(1, H).
 template <class T>
-RowStatistics row_statistics(const T* row, std::size_t columns, EntropyPartial* scratch, float* chunk_max = nullptr) {
+RowStatistics row_statistics(const T* row, std::size_t columns, EntropyPartial* scratch,
+                             ChunkExtent* extents = nullptr) {
   static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
   RowStatistics total;
   detail::RowChunks<T> chunks(row, columns);
   for (std::size_t c = 0; c < chunks.count(); ++c) {
-    const RowStatistics part = chunk_statistics(chunks.load(c));
+    const RowStatistics part = chunk_statistics(chunks.load(c), extents != nullptr ? extents + c : nullptr);
     scratch[c] = part.partial;
-    if (chunk_max != nullptr) chunk_max[c] = part.partial.empty() ? detail::kMinusInfinity : part.partial.max;
     total.status = merge(total.status, part.status);
   }
   if (total.status == RowStatus::kOk) total.partial = merge_tree(scratch, chunks.count());

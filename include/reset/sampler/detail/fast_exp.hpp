@@ -14,12 +14,13 @@ namespace detail {
 inline constexpr float kExponentScale = 0x1.715476p+23f;  // 2^23 log2(e), for e^-y; over T for e^(-y/T).
 inline constexpr float kExponentLimit = 0x1.fcp+29f;      // 127 * 2^23: where e^-y leaves the normal floats.
 
-/// min(z, kExponentLimit) for z >= 0, infinity and NaN included: the order of non-negative floats is that of their
-/// bits.
+/// min(|z|, kExponentLimit), infinity and NaN included: the order of non-negative floats is that of their bits.
 RESET_HOST_DEVICE inline float limit_exponent(float z) noexcept {
-  const std::int32_t bits = static_cast<std::int32_t>(bits_of(z));
-  constexpr std::int32_t kLimit = static_cast<std::int32_t>(bits_of(kExponentLimit));
-  return float_from_bits(static_cast<std::uint32_t>(bits < kLimit ? bits : kLimit));
+  constexpr std::uint32_t kLimit = bits_of(kExponentLimit);
+  // Arithmetic, not a condition: compilers would split the code behind a condition and then not vectorise it.
+  const std::uint32_t beyond = (bits_of(z) & kFloatMagnitude) - kLimit;
+  const std::uint32_t below = static_cast<std::uint32_t>(static_cast<std::int32_t>(beyond) >> 31);
+  return float_from_bits(kLimit + (beyond & below));
 }
 
 /// 2^(-z / 2^23) for 0 <= z <= kExponentLimit, within 2.5e-7 relative; exactly 1 at 0 and exactly 0 at the limit.

@@ -1,0 +1,93 @@
+// One row on one core, V = 151,936. Build with the instruction set to be measured (-DCMAKE_CXX_FLAGS=-march=native).
+#include <algorithm>
+#include <random>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include <reset/sampler/reset_sampler.hpp>
+
+namespace {
+
+constexpr std::int32_t kVocabulary = 151936;
+
+// Normal logits with a few peaks: about the entropy and the depth that reasoning models show.
+std::vector<float> make_logits() {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0.0f, 2.5f);
+  std::vector<float> row(kVocabulary);
+  for (float& x : row) x = normal(random);
+  for (int i = 0; i < 20; ++i) row[random() % row.size()] = 16.0f + normal(random);
+  return row;
+}
+
+template <class T>
+std::vector<T> convert(const std::vector<float>& row);
+
+template <>
+std::vector<float> convert<float>(const std::vector<float>& row) {
+  return row;
+}
+
+template <>
+std::vector<reset::BFloat16> convert<reset::BFloat16>(const std::vector<float>& row) {
+  std::vector<reset::BFloat16> result;
+  for (const float x : row) result.push_back({static_cast<std::uint16_t>(reset::detail::bits_of(x) >> 16)});
+  return result;
+}
+
+template <class T>
+void statistics(benchmark::State& state) {
+  const std::vector<T> row = convert<T>(make_logits());
+  std::vector<reset::EntropyPartial> scratch(reset::chunk_count(row.size()));
+  double h = 0.0;
+  for (auto _ : state) {
+    h = reset::entropy(reset::row_statistics(row.data(), row.size(), scratch.data()).partial);
+    benchmark::DoNotOptimize(h);
+  }
+  state.counters["entropy"] = h;
+}
+
+void token(benchmark::State& state, reset::SamplingParams sampling, float temperature) {
+  const std::vector<float> row = make_logits();
+  reset::SamplerConfig config;
+  config.vocabulary = kVocabulary;
+  reset::ReSETSampler<reset::NoDetector> sampler(config);
+  reset::RequestParams request;
+  request.sampling = sampling;
+  request.reset.t_low = request.reset.t_high = temperature;
+  reset::throw_if_failed(sampler.add(0, request));
+  reset::SampledToken result;
+  for (auto _ : state) {
+    reset::throw_if_failed(sampler.sample(0, row.data(), result));
+    benchmark::DoNotOptimize(result);
+  }
+}
+
+reset::SamplingParams truncation(std::int32_t top_k, float top_p, float min_p) {
+  reset::SamplingParams sampling;
+  sampling.top_k = top_k;
+  sampling.top_p = top_p;
+  sampling.min_p = min_p;
+  return sampling;
+}
+
+// The mean of ten repetitions and the fastest of them: the latter is what a quiet machine gives.
+void figures(benchmark::internal::Benchmark* bench) {
+  bench->Unit(benchmark::kMicrosecond)
+      ->Repetitions(10)
+      ->ReportAggregatesOnly(true)
+      ->ComputeStatistics(
+          "min", [](const std::vector<double>& times) { return *std::min_element(times.begin(), times.end()); });
+}
+
+}  // namespace
+
+BENCHMARK_TEMPLATE(statistics, float)->Apply(figures);
+BENCHMARK_TEMPLATE(statistics, reset::BFloat16)->Apply(figures);
+BENCHMARK_CAPTURE(token, top_p_0 .95_T_1.0, truncation(0, 0.95f, 0.0f), 1.0f)->Apply(figures);
+BENCHMARK_CAPTURE(token, top_p_0 .95_T_0.6, truncation(0, 0.95f, 0.0f), 0.6f)->Apply(figures);
+BENCHMARK_CAPTURE(token, top_k_20_top_p_0 .95_T_0.6, truncation(20, 0.95f, 0.0f), 0.6f)->Apply(figures);
+BENCHMARK_CAPTURE(token, min_p_0 .05_T_1.0, truncation(0, 1.0f, 0.05f), 1.0f)->Apply(figures);
+BENCHMARK_CAPTURE(token, argmax, truncation(0, 1.0f, 0.0f), 0.0f)->Apply(figures);
+BENCHMARK_CAPTURE(token, temperature_only_T_1 .0, truncation(0, 1.0f, 0.0f), 1.0f)->Apply(figures);

@@ -1,0 +1,157 @@
+/// @file
+/// The exact Gumbel sample of a row or of candidates: cheap bounds for all, the defined score for those that can win.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <reset/sampler/detail/row_chunks.hpp>
+#include <reset/sampler/random.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// A logit and its id as one integer whose order is the order of preference: higher logits first, then lower ids.
+/// Zeros of both signs are equal.
+inline std::uint64_t candidate_key(float x, std::int32_t id) noexcept {
+  std::uint32_t bits = bits_of(x);
+  if (bits == 0x80000000u) bits = 0;
+  bits ^= bits >> 31 != 0 ? 0xffffffffu : 0x80000000u;
+  return (static_cast<std::uint64_t>(bits) << 32) | (0xffffffffu - static_cast<std::uint32_t>(id));
+}
+
+inline std::int32_t candidate_id(std::uint64_t key) noexcept {
+  return static_cast<std::int32_t>(0xffffffffu - static_cast<std::uint32_t>(key));
+}
+
+inline float candidate_logit(std::uint64_t key) noexcept {
+  const std::uint32_t bits = static_cast<std::uint32_t>(key >> 32);
+  return float_from_bits(bits ^ (bits >> 31 != 0 ? 0x80000000u : 0xffffffffu));
+}
+
+/// What sampling knows of a row whose statistics are done.
+struct RowSummary {
+  const ChunkExtent* extents;  // of every chunk
+  float max;                   // of the row
+  float temperature;
+};
+
+/// The running winner among the tokens of one row.
+class GumbelRace {
+ public:
+  GumbelRace(const RowSummary& row, const RandomKey& key) noexcept
+      : key_(key),
+        row_max_(row.max),
+        temperature_(row.temperature),
+        inverse_(1.0f / row.temperature),
+        offset_(div_rn(static_cast<double>(row.max), static_cast<double>(row.temperature))) {}
+
+  /// The best score so far in the units of `bound`, lowered by what float arithmetic may err there.
+  float threshold() const noexcept { return threshold_; }
+
+  /// An upper bound on the score of logit `x`, relative to the row's maximum; noise included.
+  float bound(float x, float noise_bound) const noexcept { return (x - row_max_) * inverse_ + noise_bound; }
+
+  float row_max() const noexcept { return row_max_; }
+  float inverse_temperature() const noexcept { return inverse_; }
+
+  /// Lets a token compete by its exact score.
+  void enter(float x, std::int32_t id, std::uint32_t word) noexcept {
+    const double score = gumbel_score(x, temperature_, gumbel_from_word(key_, id, word));
+    if (best_id_ >= 0 && (score < best_ || (score == best_ && id > best_id_))) return;
+    best_ = score;
+    best_id_ = id;
+    // The bound errs by 1e-4 where it matters: no token 50 below the maximum can win at all.
+    threshold_ = static_cast<float>(add_rn(score, -offset_)) - 1e-3f;
+  }
+
+  std::int32_t winner() const noexcept { return best_id_; }
+  const RandomKey& key() const noexcept { return key_; }
+
+ private:
+  RandomKey key_;
+  float row_max_;
+  float temperature_;
+  float inverse_;
+  double offset_;
+  double best_ = 0.0;
+  float threshold_ = -1e30f;
+  std::int32_t best_id_ = -1;
+};
+
+/// The sample among `count` > 0 candidates.
+inline std::int32_t race_candidates(GumbelRace& race, const std::uint64_t* keys, std::size_t count) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    const float x = candidate_logit(keys[i]);
+    const std::int32_t id = candidate_id(keys[i]);
+    const RandomSlot slot = random_slot(id);
+    const std::uint32_t word = random_block(race.key(), slot.block).word[slot.word];
+    if (!(race.bound(x, gumbel_bound(word)) < race.threshold())) race.enter(x, id, word);
+  }
+  return race.winner();
+}
+
+inline constexpr std::size_t kRandomLanes = 256;  // blocks of a chunk, and the distance between the ids of one
+inline constexpr std::size_t kRaceLanes = 32;     // blocks drawn together
+
+// The words of kRaceLanes consecutive blocks, one array a word.
+struct RaceWords {
+  alignas(64) std::uint32_t word[4][kRaceLanes];
+};
+
+inline void draw_words(const RandomKey& key, std::uint32_t first_block, RaceWords& words) noexcept {
+  for (std::size_t lane = 0; lane < kRaceLanes; ++lane) {
+    const PhiloxBlock block = random_block(key, first_block + static_cast<std::uint32_t>(lane));
+    words.word[0][lane] = block.word[0];
+    words.word[1][lane] = block.word[1];
+    words.word[2][lane] = block.word[2];
+    words.word[3][lane] = block.word[3];
+  }
+}
+
+// Whether any of kRaceLanes tokens may beat the best so far.
+inline bool any_can_win(const float* values, const std::uint32_t* words, float row_max, float inverse,
+                        float threshold) noexcept {
+  std::int32_t any = 0;
+  for (std::size_t lane = 0; lane < kRaceLanes; ++lane) {
+    const float bound = (values[lane] - row_max) * inverse + gumbel_bound(words[lane]);
+    any |= bound < threshold ? 0 : 1;
+  }
+  return any != 0;
+}
+
+inline void race_lanes(GumbelRace& race, const float* values, std::int32_t first_id, const std::uint32_t* words,
+                       std::uint64_t cut) noexcept {
+  if (!any_can_win(values, words, race.row_max(), race.inverse_temperature(), race.threshold())) return;
+  for (std::size_t lane = 0; lane < kRaceLanes; ++lane) {
+    const float x = values[lane];
+    const std::int32_t id = first_id + static_cast<std::int32_t>(lane);
+    if (race.bound(x, gumbel_bound(words[lane])) < race.threshold()) continue;
+    if (is_finite(x) && candidate_key(x, id) >= cut) race.enter(x, id, words[lane]);
+  }
+}
+
+/// The sample among all tokens of a row whose candidate key is at least `cut` (0: all). The row must be good and at
+/// least one token must pass the cut.
+template <class T>
+std::int32_t race_row(GumbelRace& race, RowChunks<T>& chunks, const RowSummary& row, std::uint64_t cut) noexcept {
+  const float lowest = cut == 0 ? kMinusInfinity : candidate_logit(cut);
+  RaceWords words;
+  for (std::size_t c = 0; c < chunks.count(); ++c) {
+    const float highest = row.extents[c].max;
+    if (is_inf(highest) || highest < lowest || race.bound(highest, kGumbelMax) < race.threshold()) continue;
+    const float* values = chunks.load(c);
+    const std::size_t valid = chunks.valid(c);
+    for (std::size_t lane = 0; lane < kRandomLanes && lane < valid; lane += kRaceLanes) {
+      draw_words(race.key(), static_cast<std::uint32_t>(c * kRandomLanes + lane), words);
+      for (std::size_t w = 0; w < 4; ++w) {
+        const std::size_t begin = w * kRandomLanes + lane;
+        race_lanes(race, values + begin, static_cast<std::int32_t>(c * kEntropyChunk + begin), words.word[w], cut);
+      }
+    }
+  }
+  return race.winner();
+}
+
+}  // namespace detail
+RESET_NAMESPACE_END

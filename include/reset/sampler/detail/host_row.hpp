@@ -1,0 +1,84 @@
+/// @file
+/// One row on the CPU: statistics, then the token at a temperature.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <reset/sampler/detail/truncation.hpp>
+#include <reset/sampler/sampler_types.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// Scratch memory for rows of one width, allocated once, and what is done in it.
+class HostRow {
+ public:
+  explicit HostRow(std::size_t columns)
+      : columns_(columns), partials_(chunk_count(columns)), extents_(chunk_count(columns)), keys_(columns) {}
+
+  /// Statistics of a row, into `result`: its status and its entropy.
+  template <class T>
+  void read(const T* row, SampledToken& result) noexcept {
+    statistics_ = row_statistics(row, columns_, partials_.data(), extents_.data());
+    result.status = statistics_.status;
+    if (result.status == RowStatus::kOk) result.entropy = static_cast<float>(entropy(statistics_.partial));
+  }
+
+  /// A token of the row that was read last, at `temperature`.
+  template <class T>
+  std::int32_t draw(const T* row, const SamplingParams& sampling, float temperature, const RandomKey& key) noexcept {
+    RowChunks<T> chunks(row, columns_);
+    if (statistics_.status != RowStatus::kOk) return highest_finite(chunks, sampling.fallback_token);
+    if (temperature <= kArgmaxTemperature) return argmax(chunks);
+    const RowSummary summary{extents_.data(), statistics_.partial.max, temperature};
+    GumbelRace race(summary, key);
+    const bool truncated = (sampling.top_k > 0 && static_cast<std::size_t>(sampling.top_k) < columns_) ||
+                           sampling.top_p < 1.0f || sampling.min_p > 0.0f;
+    if (!truncated) return race_row(race, chunks, summary, 0);
+    const Truncation rule{sampling.top_k, sampling.top_p, sampling.min_p};
+    std::uint64_t* keys = keys_.data();
+    const std::size_t count = truncate_row(chunks, summary, columns_, rule, statistics_.partial.sum, keys);
+    if (count <= kFewCandidates) return race_candidates(race, keys, count);
+    return race_row(race, chunks, summary, *std::min_element(keys, keys + count));
+  }
+
+ private:
+  // Up to here, drawing a block of random numbers for each candidate is cheaper than drawing all of the row's.
+  static constexpr std::size_t kFewCandidates = 4096;
+
+  // The lowest id of the highest logit of a good row.
+  template <class T>
+  std::int32_t argmax(RowChunks<T>& chunks) const noexcept {
+    std::size_t c = 0;
+    while (!(extents_[c].max == statistics_.partial.max)) ++c;
+    const float* values = chunks.load(c);
+    std::size_t i = 0;
+    while (!(values[i] == statistics_.partial.max)) ++i;
+    return static_cast<std::int32_t>(c * kEntropyChunk + i);
+  }
+
+  // The lowest id of the highest finite logit of any row, `fallback` if there is none.
+  template <class T>
+  std::int32_t highest_finite(RowChunks<T>& chunks, std::int32_t fallback) const noexcept {
+    std::uint64_t best = 0;
+    for (std::size_t c = 0; c < chunks.count(); ++c) {
+      const float* values = chunks.load(c);
+      for (std::size_t i = 0; i < kEntropyChunk; ++i) {
+        if (!is_finite(values[i])) continue;
+        best = std::max(best, candidate_key(values[i], static_cast<std::int32_t>(c * kEntropyChunk + i)));
+      }
+    }
+    return best == 0 ? fallback : candidate_id(best);
+  }
+
+  std::size_t columns_;
+  RowStatistics statistics_;
+  std::vector<EntropyPartial> partials_;
+  std::vector<ChunkExtent> extents_;
+  std::vector<std::uint64_t> keys_;
+};
+
+}  // namespace detail
+RESET_NAMESPACE_END

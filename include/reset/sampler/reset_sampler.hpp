@@ -1,0 +1,312 @@
+/// @file
+/// `ReSETSampler`: step-aware temperature scaling and token sampling for many requests, here on the CPU.
+///
+/// @code
+/// reset::SamplerConfig config;
+/// config.vocabulary = 151936;
+/// config.slots = 8;
+/// reset::ReSETSampler sampler(config, detector);     // any type that detector.hpp describes
+/// reset::RequestParams request;
+/// request.reset = reset::kPublishedPresets[2].params;
+/// request.sampling.top_p = 0.95f;
+/// if (!sampler.add(slot, request).ok()) ...          // when the request arrives
+/// reset::SampledToken next;
+/// if (!sampler.sample(slot, logits, next).ok()) ...  // every token; next.token, next.entropy, next.policy ...
+/// @endcode
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <reset/sampler/boundary/none.hpp>
+#include <reset/sampler/detail/host_row.hpp>
+#include <reset/sampler/sampler_types.hpp>
+
+RESET_NAMESPACE_BEGIN
+
+/// Samples on the CPU, in the calling thread.
+struct HostBackend {};
+
+/// ReSET for the requests of an engine. `Detector` finds the boundaries of reasoning steps; `Backend` is where the work
+/// is done. See the specialisation for `HostBackend`.
+template <class Detector, class Backend = HostBackend>
+class ReSETSampler;
+
+/// The CPU sampler.
+///
+/// Requests live in slots 0..slots-1. A slot is initialised by `add`, whatever was in it before; there is nothing to
+/// remove. Every token takes two calls: `apply` computes and samples rows and changes nothing that lasts, `commit`
+/// folds the accepted ones into the history. `sample` is both for one row. With speculative decoding the 1 + K rows of
+/// a slot are sampled assuming that its drafts hold, and commit(slot, accepted + 1) keeps what did; nothing is rolled
+/// back.
+///
+/// Logits are raw: temperature 1, no softmax. Masks (-inf) and penalties that were applied before count as part of
+/// them. While the detector says inactive, the slot samples at its plain temperature and its entropies stay out of the
+/// history; a boundary found meanwhile waits for the next active token.
+///
+/// A token depends on the row, the request's parameters and history, the seed and the position, and on nothing else:
+/// not on the other rows, their order, or the slot. Calls allocate nothing and never throw. One sampler serves one
+/// thread at a time; samplers share nothing.
+template <class Detector>
+class ReSETSampler<Detector, HostBackend> {
+  static_assert(require_step_detector<Detector>());
+
+ public:
+  /// A slot's memory, for export and import.
+  using State = SlotState<typename Detector::State>;
+
+  /// Allocates everything that later calls need. Throws `Error` for a configuration outside its domain.
+  explicit ReSETSampler(const SamplerConfig& config, Detector detector = Detector())
+      : config_(validated(config)),
+        detector_(std::move(detector)),
+        row_(static_cast<std::size_t>(config.vocabulary)),
+        slots_(static_cast<std::size_t>(config.slots)),
+        pending_(static_cast<std::size_t>(config.slots) * static_cast<std::size_t>(config.rows_per_slot)) {}
+
+  /// The configuration it was made with.
+  const SamplerConfig& config() const noexcept { return config_; }
+
+  /// Begins a request in `slot`; what was in it is forgotten. Refuses a slot or parameters outside their domain, and
+  /// then leaves the slot as it was.
+  Status add(std::int32_t slot, const RequestParams& request) noexcept {
+    if (!in_range(slot)) return bad_slot(slot);
+    const Status status = request.validate(config_.vocabulary);
+    if (!status.ok()) return status;
+    Slot fresh;
+    fresh.request = request;
+    fresh.state.detector = detector_.initial_state();
+    fresh.state.mark = StepMark(false, initially_active(detector_));
+    fresh.state.next_position = request.first_position;
+    fresh.in_use = true;
+    slots_[static_cast<std::size_t>(slot)] = fresh;
+    return {};
+  }
+
+  /// Samples `count` rows of logits (float, `Half` or `BFloat16`), row i at logits + i row_stride, and writes
+  /// results[i]. Rows may stand in any order and belong to any slots; those of one slot have consecutive positions and
+  /// are taken in that order. What was applied to these slots before and not committed is dropped.
+  ///
+  /// A bad row is no error: see `SampledToken::status`. Refused with nothing written: a slot out of range or without
+  /// a request, more rows of a slot than configured, positions of a slot that are negative, repeated or have gaps, and
+  /// drafted tokens outside the vocabulary.
+  template <class T>
+  Status apply(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results) noexcept {
+    static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
+    const Status status = stage(logits != nullptr && rows != nullptr && results != nullptr, rows, count);
+    if (!status.ok()) return status;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Slot& slot = slot_of(rows[i]);
+      Pending& pending = pending_of(rows[i].slot)[rows[i].position - slot.staged.first];
+      pending = {i, rows[i], {}};
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (rows[i].position == slot_of(rows[i]).staged.first) apply_slot(logits, rows[i].slot, results);
+    }
+    return {};
+  }
+
+  /// Folds the first `count` applied rows of `slot` into its history: the tokens between them are the drafted ones, the
+  /// last token is the one sampled. With speculative decoding `count` is the accepted drafts + 1; 0 drops the rows.
+  /// Refuses more rows than were applied since the last commit.
+  Status commit(std::int32_t slot, std::int32_t count) noexcept {
+    const Status status = committable(slot, count);
+    if (!status.ok()) return status;
+    Pending* pending = pending_of(slot);
+    for (std::int32_t i = 0; i < count; ++i)
+      fold(slot, pending[i], i + 1 < count ? follower(slot, i) : sampled(slot, i));
+    slots_[static_cast<std::size_t>(slot)].pending = 0;
+    return {};
+  }
+
+  /// The same with the tokens that the engine has settled on, one a row: for rejection samplers, which may replace the
+  /// last. Refuses, and folds nothing, if one is outside the vocabulary.
+  Status commit(std::int32_t slot, const std::int32_t* tokens, std::int32_t count) noexcept {
+    const Status status = committable(slot, count);
+    if (!status.ok()) return status;
+    for (std::int32_t i = 0; i < count; ++i) {
+      if (tokens[i] < 0 || tokens[i] >= config_.vocabulary) return bad_token(tokens[i]);
+    }
+    for (std::int32_t i = 0; i < count; ++i) fold(slot, pending_of(slot)[i], tokens[i]);
+    slots_[static_cast<std::size_t>(slot)].pending = 0;
+    return {};
+  }
+
+  /// Samples and commits the next token of `slot` from one row.
+  template <class T>
+  Status sample(std::int32_t slot, const T* logits, SampledToken& result) noexcept {
+    if (!in_use(slot)) return bad_slot(slot);
+    SamplerRow row;
+    row.slot = slot;
+    row.position = slots_[static_cast<std::size_t>(slot)].state.next_position;
+    const Status status = apply(logits, &row, 1, &result);
+    return status.ok() ? commit(slot, 1) : status;
+  }
+
+  /// Copies a slot's memory out, for preemption. Rows that are applied and not committed are not part of it.
+  Status export_slot(std::int32_t slot, State& state) const noexcept {
+    if (!in_use(slot)) return bad_slot(slot);
+    state = slots_[static_cast<std::size_t>(slot)].state;
+    return {};
+  }
+
+  /// Puts a slot's memory back, into this or any other slot or sampler that `add` has begun the same request in.
+  /// Refuses a state that no request can have, and then leaves the slot as it was.
+  Status import_slot(std::int32_t slot, const State& state) noexcept {
+    if (!in_use(slot)) return bad_slot(slot);
+    const Status status = state.validate();
+    if (!status.ok()) return status;
+    slots_[static_cast<std::size_t>(slot)].state = state;
+    slots_[static_cast<std::size_t>(slot)].pending = 0;
+    return {};
+  }
+
+ private:
+  // What a call has found out about the rows of one slot before anything is done.
+  struct Staged {
+    std::int64_t first = 0;
+    std::uint64_t seen = 0;
+    std::int32_t count = 0;
+  };
+
+  struct Slot {
+    RequestParams request;
+    State state{};
+    Staged staged;
+    std::int32_t pending = 0;
+    bool in_use = false;
+  };
+
+  struct Pending {
+    std::size_t row = 0;
+    SamplerRow input;
+    SampledToken result;
+  };
+
+  static const SamplerConfig& validated(const SamplerConfig& config) {
+    throw_if_failed(config.validate());
+    return config;
+  }
+
+  bool in_range(std::int32_t slot) const noexcept { return slot >= 0 && slot < config_.slots; }
+  bool in_use(std::int32_t slot) const noexcept {
+    return in_range(slot) && slots_[static_cast<std::size_t>(slot)].in_use;
+  }
+  static Status bad_slot(std::int32_t slot) noexcept {
+    return {StatusCode::kInvalidArgument, "slot", slot, "a configured slot that a request was added to"};
+  }
+  static Status bad_token(std::int32_t token) noexcept {
+    return {StatusCode::kInvalidArgument, "token", token, "a token of the vocabulary"};
+  }
+
+  Slot& slot_of(const SamplerRow& row) noexcept { return slots_[static_cast<std::size_t>(row.slot)]; }
+  Pending* pending_of(std::int32_t slot) noexcept {
+    return &pending_[static_cast<std::size_t>(slot) * static_cast<std::size_t>(config_.rows_per_slot)];
+  }
+
+  Status check_row(const SamplerRow& row) const noexcept {
+    if (!in_use(row.slot)) return bad_slot(row.slot);
+    if (row.position < 0) return {StatusCode::kInvalidArgument, "position", row.position, "at least 0"};
+    if (row.token < kPlaceholderToken || row.token >= config_.vocabulary) return bad_token(row.token);
+    return {};
+  }
+
+  // Checks all rows of a call; touches nothing but the staging fields.
+  Status stage(bool pointers, const SamplerRow* rows, std::size_t count) noexcept {
+    if (count == 0) return {};
+    if (!pointers) return {StatusCode::kInvalidArgument, "logits, rows or results", 0, "pointers to memory"};
+    for (std::size_t i = 0; i < count; ++i) {
+      const Status status = check_row(rows[i]);
+      if (!status.ok()) return status;
+      slot_of(rows[i]).staged = {rows[i].position, 0, 0};
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      Staged& staged = slot_of(rows[i]).staged;
+      if (rows[i].position < staged.first) staged.first = rows[i].position;
+      if (++staged.count > config_.rows_per_slot) {
+        return {StatusCode::kInvalidArgument, "rows of one slot", staged.count, "at most rows_per_slot"};
+      }
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      Staged& staged = slot_of(rows[i]).staged;
+      const std::int64_t place = rows[i].position - staged.first;
+      if (place >= staged.count || (staged.seen >> place & 1) != 0) {
+        return {StatusCode::kInvalidArgument, "position", rows[i].position, "consecutive positions within a slot"};
+      }
+      staged.seen |= std::uint64_t{1} << place;
+    }
+    return {};
+  }
+
+  template <class T>
+  void apply_slot(const T* logits, std::int32_t index, SampledToken* results) noexcept {
+    Slot& slot = slots_[static_cast<std::size_t>(index)];
+    slot.pending = slot.staged.count;
+    Pending* pending = pending_of(index);
+    ReSETState policy = slot.state.policy;
+    typename Detector::State detector = slot.state.detector;
+    StepMark mark = slot.state.mark;
+    const std::size_t stride =
+        static_cast<std::size_t>(config_.row_stride != 0 ? config_.row_stride : config_.vocabulary);
+    for (std::int32_t i = 0; i < slot.pending; ++i) {
+      if (i > 0) mark = observe_token(detector_, detector, mark, event(pending[i - 1], follower(index, i - 1)));
+      SampledToken& result = pending[i].result;
+      const T* row = logits + pending[i].row * stride;
+      row_.read(row, result);
+      detail::decide_row(slot.request, policy, mark, result);
+      const RandomKey key{slot.request.seed, pending[i].input.position, RandomPurpose::kSampling};
+      result.token = row_.draw(row, slot.request.sampling, result.policy.temperature, key);
+      results[pending[i].row] = result;
+    }
+  }
+
+  // The token behind row i as the next row assumes it.
+  std::int32_t follower(std::int32_t slot, std::int32_t i) noexcept {
+    const std::int32_t drafted = pending_of(slot)[i + 1].input.token;
+    return drafted == kPlaceholderToken ? sampled(slot, i) : drafted;
+  }
+  std::int32_t sampled(std::int32_t slot, std::int32_t i) noexcept { return pending_of(slot)[i].result.token; }
+
+  static TokenEvent event(const Pending& pending, std::int32_t token) noexcept {
+    return {token, pending.result.entropy, pending.input.position};
+  }
+
+  static StepMark observe_token(const Detector& detector, typename Detector::State& state, StepMark before,
+                                const TokenEvent& token) noexcept {
+    return detail::observe_token(detector, state, before, token);
+  }
+
+  Status committable(std::int32_t slot, std::int32_t count) const noexcept {
+    if (!in_use(slot)) return bad_slot(slot);
+    if (count < 0 || count > slots_[static_cast<std::size_t>(slot)].pending) {
+      return {StatusCode::kInvalidArgument, "count", count, "at most the rows applied since the last commit"};
+    }
+    return {};
+  }
+
+  // One accepted row: its entropy enters the history as it did in apply, then its token the detector.
+  void fold(std::int32_t index, const Pending& pending, std::int32_t token) noexcept {
+    Slot& slot = slots_[static_cast<std::size_t>(index)];
+    State& state = slot.state;
+    SampledToken again = pending.result;
+    detail::decide_row(slot.request, state.policy, state.mark, again);
+    state.mark = observe_token(detector_, state.detector, state.mark, event(pending, token));
+    state.last_token = token;
+    state.next_position = pending.input.position + 1;
+    ++state.tokens;
+  }
+
+  SamplerConfig config_;
+  Detector detector_;
+  detail::HostRow row_;
+  std::vector<Slot> slots_;
+  std::vector<Pending> pending_;
+};
+
+/// A sampler without backend named is one of the host.
+template <class Detector>
+ReSETSampler(const SamplerConfig&, Detector) -> ReSETSampler<Detector, HostBackend>;
+
+RESET_NAMESPACE_END

@@ -1,0 +1,161 @@
+/// @file
+/// What goes into a sampler and comes out of it: plain values that host and device back ends share.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include <reset/sampler/boundary/detector.hpp>
+#include <reset/sampler/entropy.hpp>
+#include <reset/sampler/policy.hpp>
+
+RESET_NAMESPACE_BEGIN
+
+/// A token id that is not known yet: asynchronous engines put it where a token will be.
+inline constexpr std::int32_t kPlaceholderToken = -1;
+
+/// Most rows that one slot can have in one call: a drafted continuation of 63 tokens.
+inline constexpr std::int32_t kMaxRowsPerSlot = 64;
+
+/// The shape of what a sampler works on; fixed at construction.
+struct SamplerConfig {
+  std::int32_t vocabulary = 0;  ///< Columns that are tokens: ids 0..vocabulary-1. Padding columns behind are not read.
+  std::int64_t row_stride = 0;  ///< Elements from one row of logits to the next; 0 means `vocabulary`.
+  std::int32_t slots = 1;       ///< Requests that are in flight at once.
+  std::int32_t rows_per_slot = 1;  ///< Most rows of one slot in one call: 1 + drafted tokens, at most kMaxRowsPerSlot.
+
+  /// Names the first field that is outside its domain.
+  RESET_HOST_DEVICE constexpr Status validate() const noexcept {
+    constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
+    if (vocabulary < 1) return {kInvalid, "vocabulary", vocabulary, "at least 1"};
+    if (row_stride != 0 && row_stride < vocabulary) {
+      return {kInvalid, "row_stride", row_stride, "0 or at least the vocabulary"};
+    }
+    if (slots < 1) return {kInvalid, "slots", slots, "at least 1"};
+    if (rows_per_slot < 1 || rows_per_slot > kMaxRowsPerSlot) {
+      return {kInvalid, "rows_per_slot", rows_per_slot, "1..64"};
+    }
+    return {};
+  }
+};
+
+/// How a token is drawn once the temperature is known. In this order: temperature, top-k, top-p on the renormalised
+/// rest, min-p. Penalties are the engine's and come before: H_t is the entropy of the logits as they arrive.
+struct SamplingParams {
+  /// Temperature wherever the policy does not rule: in requests with ReSET disabled, and while a detector says that it
+  /// is inactive. At most 1e-6 means exact argmax.
+  float temperature = 1.0f;
+  std::int32_t top_k = 0;  ///< Keeps the k most likely tokens, of equal ones the lowest ids; 0 keeps all.
+  /// Keeps the most likely tokens until their probabilities reach p; the token that crosses p is kept. 1 keeps all, 0
+  /// the first.
+  float top_p = 1.0f;
+  float min_p = 0.0f;               ///< Keeps tokens of at least this share of the highest probability; 0 keeps all.
+  std::int32_t fallback_token = 0;  ///< What a row without a single finite logit gives.
+
+  /// Names the first field that is outside its domain, for ids below `vocabulary`.
+  RESET_HOST_DEVICE constexpr Status validate(std::int32_t vocabulary) const noexcept {
+    constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
+    if (!detail::is_finite(temperature) || temperature < 0.0f) {
+      return {kInvalid, "temperature", static_cast<double>(temperature), "finite and at least 0"};
+    }
+    if (top_k < 0) return {kInvalid, "top_k", top_k, "at least 0"};
+    if (!detail::is_finite(top_p) || top_p < 0.0f || top_p > 1.0f) {
+      return {kInvalid, "top_p", static_cast<double>(top_p), "0..1"};
+    }
+    if (!detail::is_finite(min_p) || min_p < 0.0f || min_p > 1.0f) {
+      return {kInvalid, "min_p", static_cast<double>(min_p), "0..1"};
+    }
+    if (fallback_token < 0 || fallback_token >= vocabulary) {
+      return {kInvalid, "fallback_token", fallback_token, "a token of the vocabulary"};
+    }
+    return {};
+  }
+};
+
+/// Everything about one request that does not change while it runs.
+struct RequestParams {
+  ReSETParams reset;                ///< The policy.
+  SamplingParams sampling;          ///< The drawing.
+  std::uint64_t seed = 0;           ///< The request's random numbers.
+  std::int64_t first_position = 0;  ///< Position of the first generated token, at least 0; only `sample` counts on.
+  bool reset_enabled = true;        ///< Whether the policy sets the temperature.
+
+  /// Names the first field that is outside its domain.
+  RESET_HOST_DEVICE constexpr Status validate(std::int32_t vocabulary) const noexcept {
+    const Status policy = reset.validate();
+    if (!policy.ok()) return policy;
+    if (first_position < 0) {
+      return {StatusCode::kInvalidArgument, "first_position", first_position, "at least 0"};
+    }
+    return sampling.validate(vocabulary);
+  }
+};
+
+/// One row of logits: whose it is, and what token stands before the one that it predicts.
+struct SamplerRow {
+  std::int32_t slot = 0;  ///< The request.
+  /// The row's input token. In the first row of a slot that token is already committed and the field is not read; in
+  /// the rows after it, the drafted token that the row was computed with, or kPlaceholderToken for the one that the
+  /// row before has just sampled.
+  std::int32_t token = kPlaceholderToken;
+  std::int64_t position = 0;  ///< Absolute position of the token that the row predicts, at least 0.
+};
+
+/// What one row gave: the token, and why. `policy` is meaningful if `active`; otherwise only its temperature is.
+struct SampledToken {
+  std::int32_t token = kPlaceholderToken;  ///< The token drawn.
+  /// H_t in nats of the row as it arrived, at temperature 1 and before truncation; NaN if the row is bad.
+  float entropy = detail::float_from_bits(0x7fc00000u);
+  ReSETDecision policy;                  ///< Temperature, threshold, means and which way it went.
+  RowStatus status = RowStatus::kEmpty;  ///< What the row was. A bad one gives its highest finite logit's token, or the
+                                         ///< fallback token, and leaves no trace in the history.
+  bool boundary = false;                 ///< Whether the token begins a new step.
+  bool active = false;                   ///< Whether the policy set the temperature.
+};
+
+/// Everything that a sampler remembers of one request, `RequestParams` aside: trivially copyable.
+template <class DetectorState>
+struct SlotState {
+  ReSETState policy;                            ///< The entropy history.
+  DetectorState detector;                       ///< The detector's.
+  StepMark mark;                                ///< What the detector said after the last committed token.
+  std::int32_t last_token = kPlaceholderToken;  ///< The last committed token, if there is one.
+  std::int64_t next_position = 0;               ///< One after the position of the last committed token.
+  std::int64_t tokens = 0;                      ///< Committed tokens.
+
+  /// Names the first field that no request can have; the detector's state is its own affair.
+  RESET_HOST_DEVICE constexpr Status validate() const noexcept {
+    if (next_position < 0) return {StatusCode::kInvalidArgument, "next_position", next_position, "at least 0"};
+    if (tokens < 0) return {StatusCode::kInvalidArgument, "tokens", tokens, "at least 0"};
+    return policy.validate();
+  }
+};
+
+static_assert(std::is_trivially_copyable_v<RequestParams> && std::is_trivially_copyable_v<SampledToken>);
+
+namespace detail {
+
+/// A token enters the detector. A boundary that was found where the policy is inactive waits for the next active token.
+template <class Detector>
+RESET_HOST_DEVICE inline StepMark observe_token(const Detector& detector, typename Detector::State& state,
+                                                StepMark before, const TokenEvent& event) noexcept {
+  StepMark mark = detector.observe(state, event);
+  mark.boundary = mark.boundary || (before.boundary && !before.active);
+  return mark;
+}
+
+/// The temperature of one row, and the entropy's entry into the history: the one place where both happen.
+RESET_HOST_DEVICE inline void decide_row(const RequestParams& request, ReSETState& policy, StepMark mark,
+                                         SampledToken& row) noexcept {
+  row.boundary = mark.boundary;
+  row.active = request.reset_enabled && mark.active;
+  if (row.active) {
+    row.policy = reset_step(request.reset, policy, row.entropy, mark.boundary);
+  } else {
+    row.policy = ReSETDecision{};
+    row.policy.temperature = request.sampling.temperature;
+  }
+}
+
+}  // namespace detail
+RESET_NAMESPACE_END

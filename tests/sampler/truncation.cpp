@@ -1,0 +1,153 @@
+// The selection behind top-k, top-p and min-p against a full sort, and the bounded race against the whole of it.
+#include <algorithm>
+#include <vector>
+
+#include <reset/sampler/detail/host_row.hpp>
+
+#include "sampler_oracle.hpp"
+#include "sampler_support.hpp"
+#include "support/catch.hpp"
+
+using reset::RandomKey;
+using reset::SampledToken;
+using reset::SamplingParams;
+using sampler_test::make_row;
+
+namespace {
+
+SamplingParams make_sampling(int top_k, float top_p, float min_p) {
+  SamplingParams sampling;
+  sampling.top_k = top_k;
+  sampling.top_p = top_p;
+  sampling.min_p = min_p;
+  return sampling;
+}
+
+// The tokens that the library keeps, best first.
+std::vector<std::int32_t> kept_ids(const std::vector<float>& row, float temperature, const SamplingParams& sampling) {
+  std::vector<reset::EntropyPartial> scratch(reset::chunk_count(row.size()));
+  std::vector<reset::ChunkExtent> extents(scratch.size());
+  const reset::RowStatistics statistics = reset::row_statistics(row.data(), row.size(), scratch.data(), extents.data());
+  REQUIRE(statistics.status == reset::RowStatus::kOk);
+  reset::detail::RowChunks<float> chunks(row.data(), row.size());
+  const reset::detail::RowSummary summary{extents.data(), statistics.partial.max, temperature};
+  std::vector<std::uint64_t> keys(row.size());
+  const std::size_t count =
+      reset::detail::truncate_row(chunks, summary, row.size(), {sampling.top_k, sampling.top_p, sampling.min_p},
+                                  statistics.partial.sum, keys.data());
+  std::sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count), std::greater<>{});
+  std::vector<std::int32_t> ids;
+  for (std::size_t i = 0; i < count; ++i) ids.push_back(reset::detail::candidate_id(keys[i]));
+  return ids;
+}
+
+void check_kept(const std::vector<float>& row, float temperature, int top_k, float top_p, float min_p) {
+  CAPTURE(row.size(), temperature, top_k, top_p, min_p);
+  const auto expected = sampler_test::truncate(row, static_cast<double>(temperature), top_k, static_cast<double>(top_p),
+                                               static_cast<double>(min_p));
+  CHECK(kept_ids(row, temperature, make_sampling(top_k, top_p, min_p)) == expected.ids);
+}
+
+// The winner by the definition: the exact score of every kept token.
+std::int32_t naive_winner(const std::vector<float>& row, const std::vector<std::int32_t>& ids, float temperature,
+                          const RandomKey& key) {
+  std::int32_t winner = -1;
+  double best = 0.0;
+  for (const std::int32_t id : ids) {
+    const double score =
+        reset::gumbel_score(row[static_cast<std::size_t>(id)], temperature, reset::gumbel_noise(key, id));
+    if (winner < 0 || score > best || (score == best && id < winner)) {
+      winner = id;
+      best = score;
+    }
+  }
+  return winner;
+}
+
+}  // namespace
+
+TEST_CASE("truncation: the kept tokens are those of a full sort") {
+  unsigned seed = 1;
+  for (const std::size_t columns : {5u, 300u, 1025u, 20000u}) {
+    for (const float spread : {0.5f, 3.0f}) {
+      const std::vector<float> row = make_row(columns, seed++, spread, 6, 9.0f);
+      for (const float temperature : {0.1f, 0.6f, 1.0f, 2.0f}) {
+        check_kept(row, temperature, 0, 0.95f, 0.0f);
+        check_kept(row, temperature, 0, 0.5f, 0.0f);
+        check_kept(row, temperature, 0, 0.999f, 0.0f);
+        check_kept(row, temperature, 20, 1.0f, 0.0f);
+        check_kept(row, temperature, 3, 0.9f, 0.0f);
+        check_kept(row, temperature, 700, 0.95f, 0.01f);
+        check_kept(row, temperature, 0, 1.0f, 0.05f);
+        check_kept(row, temperature, 0, 0.9f, 0.02f);
+      }
+    }
+  }
+}
+
+TEST_CASE("truncation: ties at the cut go to the lowest ids") {
+  std::vector<float> row(3000, 1.0f);
+  row[2500] = 2.0f;
+  row[10] = -0.0f;
+  CHECK(kept_ids(row, 1.0f, make_sampling(4, 1.0f, 0.0f)) == std::vector<std::int32_t>{2500, 0, 1, 2});
+  const std::vector<float> flat(8, -3.0f);
+  CHECK(kept_ids(flat, 1.0f, make_sampling(0, 0.5f, 0.0f)) == std::vector<std::int32_t>{0, 1, 2, 3});
+  CHECK(kept_ids(flat, 1.0f, make_sampling(0, 0.51f, 0.0f)) == std::vector<std::int32_t>{0, 1, 2, 3, 4});
+  // Zeros of both signs are equal.
+  CHECK(kept_ids({-0.0f, 0.0f, -0.0f, -1.0f}, 1.0f, make_sampling(2, 1.0f, 0.0f)) == std::vector<std::int32_t>{0, 1});
+}
+
+TEST_CASE("truncation: masked tokens are never kept, few finite ones are all kept") {
+  std::vector<float> row(5000, -sampler_test::kInfinity);
+  row[4000] = 1.0f;
+  row[17] = 0.5f;
+  row[2222] = -400.0f;
+  const std::vector<std::int32_t> all{4000, 17, 2222};
+  CHECK(kept_ids(row, 1.0f, make_sampling(10, 1.0f, 0.0f)) == all);
+  CHECK(kept_ids(row, 1.0f, make_sampling(300, 1.0f, 0.0f)) == all);
+  CHECK(kept_ids(row, 1.0f, make_sampling(2, 1.0f, 0.0f)) == std::vector<std::int32_t>{4000, 17});
+  CHECK(kept_ids(row, 1.0f, make_sampling(0, 0.9f, 0.0f)) == std::vector<std::int32_t>{4000, 17});
+}
+
+TEST_CASE("truncation: large logits lose nothing at the cut") {
+  const std::vector<float> high{1e4f, 9999.5f, 9999.0f, -1e4f};
+  check_kept(high, 1.0f, 0, 0.9f, 0.0f);
+  check_kept(high, 0.01f, 0, 0.9f, 0.0f);
+  check_kept(high, 1.0f, 0, 1.0f, 0.6f);
+  check_kept({3e38f, 3e38f, -3e38f}, 1.0f, 0, 0.9f, 0.0f);
+  check_kept({65504.0f, 65472.0f, -65504.0f}, 20.0f, 0, 0.9f, 0.0f);
+}
+
+TEST_CASE("sampling: the token is the one of the exact race, whatever the path") {
+  const std::vector<float> row = make_row(20000, 77, 2.0f, 10, 7.0f);
+  const std::vector<float> flat = make_row(20000, 78, 0.2f, 0, 0.0f);
+  const SamplingParams rules[] = {make_sampling(0, 1.0f, 0.0f), make_sampling(0, 0.9f, 0.0f),
+                                  make_sampling(50, 1.0f, 0.0f), make_sampling(9000, 0.999f, 0.0f)};
+  for (const std::vector<float>* logits : {&row, &flat}) {
+    reset::detail::HostRow host(logits->size());
+    SampledToken token;
+    host.read(logits->data(), token);
+    for (const SamplingParams& rule : rules) {
+      for (const float temperature : {0.3f, 1.0f, 4.0f}) {
+        const auto kept = sampler_test::truncate(*logits, static_cast<double>(temperature), rule.top_k,
+                                                 static_cast<double>(rule.top_p), 0.0);
+        for (std::int64_t position = 0; position < 6; ++position) {
+          const RandomKey key{2024, position, reset::RandomPurpose::kSampling};
+          CHECK(host.draw(logits->data(), rule, temperature, key) == naive_winner(*logits, kept.ids, temperature, key));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("sampling: equal scores go to the lowest id") {
+  // At 1e30 the noise is below the resolution of a score: every token ties.
+  const std::vector<float> row(5000, 1e30f);
+  reset::detail::HostRow host(row.size());
+  SampledToken token;
+  host.read(row.data(), token);
+  for (std::int64_t position = 0; position < 5; ++position) {
+    CHECK(host.draw(row.data(), make_sampling(0, 1.0f, 0.0f), 1.0f, {5, position}) == 0);
+    CHECK(host.draw(row.data(), make_sampling(300, 1.0f, 0.0f), 1.0f, {5, position}) == 0);
+  }
+}
