@@ -34,7 +34,7 @@ RESET_HOST_DEVICE inline Nvfp4Block encode_block(const float* x, const BlockMagn
   Nvfp4Block block{scale, {}};
   if (scale == 0) return block;
   const BlockCodes codes(magnitudes, scale, global);
-  for (int i = 0; i < kBlock; ++i) {
+  for (int i = 0; i < kBlockValues; ++i) {
     const std::uint32_t nibble = static_cast<std::uint32_t>(codes.code[i]) | (bits_of(x[i]) >> 31 << 3);
     block.packed[i / 2] = static_cast<std::uint8_t>(block.packed[i / 2] | nibble << (i % 2 * 4));
   }

@@ -13,7 +13,7 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-inline constexpr int kBlock = static_cast<int>(kNvfp4BlockSize);
+inline constexpr int kBlockValues = static_cast<int>(kNvfp4BlockSize);
 
 /// Bits of the largest float that does not exceed x >= 0, at most those of the largest finite one.
 RESET_HOST_DEVICE constexpr std::int32_t floor_to_float_bits(double x) noexcept {
@@ -56,11 +56,11 @@ RESET_HOST_DEVICE constexpr CodeThresholds code_thresholds(float step) noexcept 
 
 /// The magnitudes of one block.
 struct BlockMagnitudes {
-  std::int32_t bits[kBlock];  ///< Of |x[i]|: ordered as the magnitudes are.
-  double value[kBlock];       ///< |x[i]|.
+  std::int32_t bits[kBlockValues];  ///< Of |x[i]|: ordered as the magnitudes are.
+  double value[kBlockValues];       ///< |x[i]|.
 
   RESET_HOST_DEVICE explicit BlockMagnitudes(const float* x) noexcept {
-    for (int i = 0; i < kBlock; ++i) {
+    for (int i = 0; i < kBlockValues; ++i) {
       bits[i] = static_cast<std::int32_t>(bits_of(x[i]) & kFloatMagnitude);
       value[i] = widen(float_from_bits(static_cast<std::uint32_t>(bits[i])));
     }
@@ -68,7 +68,7 @@ struct BlockMagnitudes {
 
   RESET_HOST_DEVICE float max() const noexcept {
     std::int32_t largest = 0;
-    for (int i = 0; i < kBlock; ++i) largest = bits[i] > largest ? bits[i] : largest;
+    for (int i = 0; i < kBlockValues; ++i) largest = bits[i] > largest ? bits[i] : largest;
     return float_from_bits(static_cast<std::uint32_t>(largest));
   }
 
@@ -77,12 +77,12 @@ struct BlockMagnitudes {
 
 /// E2M1 codes of the magnitudes at the scale with code `scale`, which must not be that of zero.
 struct BlockCodes {
-  std::int32_t code[kBlock] = {};  ///< 0..7.
+  std::int32_t code[kBlockValues] = {};  ///< 0..7.
 
   RESET_HOST_DEVICE BlockCodes(const BlockMagnitudes& magnitudes, std::uint8_t scale, GlobalScale global) noexcept {
     const CodeThresholds thresholds = code_thresholds(mul_rn(e4m3_to_float(scale), global.value));
     for (int t = 0; t < 7; ++t) {
-      for (int i = 0; i < kBlock; ++i) code[i] += magnitudes.bits[i] > thresholds.above[t] ? 1 : 0;
+      for (int i = 0; i < kBlockValues; ++i) code[i] += magnitudes.bits[i] > thresholds.above[t] ? 1 : 0;
     }
   }
 };
@@ -106,7 +106,7 @@ RESET_HOST_DEVICE double block_error(const BlockMagnitudes& magnitudes, std::uin
   double b = 0;
   double c = 0;
   double d = 0;
-  for (int i = 0; i < kBlock; i += 4) {
+  for (int i = 0; i < kBlockValues; i += 4) {
     a = fold(a, element_error(magnitudes, codes, half_step, i), i);
     b = fold(b, element_error(magnitudes, codes, half_step, i + 1), i + 1);
     c = fold(c, element_error(magnitudes, codes, half_step, i + 2), i + 2);
