@@ -1,5 +1,7 @@
 // Every way in which a safetensors file can be wrong: each is refused from memory and from a file, with a message that
 // says what was found and what was expected.
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -176,6 +178,10 @@ TEST_CASE("what is no readable file is refused") {
         folder.file("none") + ": cannot open it: No such file or directory");
   CHECK(message_of([&] { reset::SafetensorsFile{folder.path()}; }) ==
         folder.path() + ": it is not a regular file, expected a regular file");
+  const std::string pipe = folder.file("pipe");
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK(message_of([&] { reset::SafetensorsFile{pipe}; }) ==
+        pipe + ": it is not a regular file, expected a regular file");
 }
 
 TEST_CASE("names from a damaged file cannot garble the message") {

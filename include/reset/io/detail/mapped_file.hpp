@@ -47,7 +47,8 @@ class FileDescriptor {
 class MappedFile {
  public:
   explicit MappedFile(const std::string& path) {
-    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    // Without O_NONBLOCK a named pipe would be waited for before it can be refused.
+    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.get() < 0) fail_errno(path, "open");
     struct stat status = {};
     if (::fstat(file.get(), &status) != 0) fail_errno(path, "stat");
