@@ -99,9 +99,8 @@ class Checkpoint {
   /// What the checkpoint says of its own quantisation.
   const QuantizationConfig& quantization() const noexcept { return config_; }
 
-  /// Names of tensors that belong to a quantised layer and that this library does not use: scales of a quantised KV
-  /// cache
-  /// (`k_scale`, `v_scale`).
+  /// Names of tensors that belong to the quantisation and that this library does not use: the scales of a quantised KV
+  /// cache (`k_scale`, `v_scale`).
   std::vector<std::string> ignored() const {
     std::vector<std::string> result;
     for (const auto& [name, entry] : entries_) {
