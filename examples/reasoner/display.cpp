@@ -1,14 +1,18 @@
 #include "display.hpp"
 
-#include <algorithm>
 #include <cstdio>
 
 namespace reasoner {
 namespace {
 
+constexpr std::int64_t kFirstSteps = 12;
+constexpr std::size_t kLastSteps = 6;
+constexpr const char* kUncertain = "▲";
+constexpr const char* kBoundary = "↵";
+
 template <class... Values>
 std::string format(const char* pattern, Values... values) {
-  char text[128];
+  char text[160];
   std::snprintf(text, sizeof text, pattern, values...);
   return text;
 }
@@ -18,50 +22,45 @@ void print(const std::string& text) {
   std::fflush(stdout);
 }
 
-std::string repeat(const char* text, int times) {
-  std::string out;
-  for (int i = 0; i < times; ++i) out += text;
-  return out;
-}
-
-constexpr const char* kUncertain = "▲";
+long long number(std::int64_t value) { return value; }
 
 }  // namespace
 
 void Display::rule() const {
-  print(" " + terminal_.paint(Colour::kFaint, repeat("─", terminal_.columns() - 2)) + "\n");
+  std::string line;
+  for (int i = 2; i < terminal_.columns(); ++i) line += "─";
+  print("\n " + terminal_.paint(Colour::kFaint, line) + "\n");
+}
+
+void Display::fact(const std::string& name, const std::string& text) const {
+  print("  " + terminal_.paint(Colour::kStrong, format("%-8s", name.c_str())) + text + "\n");
 }
 
 void Display::head(const std::vector<std::pair<std::string, std::string>>& facts) const {
   print("\n");
-  for (const auto& [name, what] : facts) {
-    print("  " + terminal_.paint(Colour::kStrong, format("%-8s", name.c_str())) + what + "\n");
+  for (const auto& [name, text] : facts) fact(name, text);
+  if (!temperatures_.reset) return;
+  if (terminal_.colours()) {
+    fact("tokens", terminal_.paint(Colour::kLow, format("T_low %g", static_cast<double>(temperatures_.low))) +
+                       "  where the entropy H of the next token is below tau");
+    fact("", terminal_.paint(Colour::kHigh, format("T_high %g", static_cast<double>(temperatures_.high))) +
+                 "  where it is not: the model has a choice");
   }
-  if (policy_.reset) {
-    print("  " + terminal_.paint(Colour::kStrong, format("%-8s", "tokens")) +
-          terminal_.paint(Colour::kLow, format("at T_low %g", static_cast<double>(policy_.t_low))) +
-          ", where the entropy H is below the threshold tau;  " +
-          terminal_.paint(Colour::kHigh, format("at T_high %g", static_cast<double>(policy_.t_high))) +
-          ", where the model chooses\n");
-    print("  " + terminal_.paint(Colour::kStrong, format("%-8s", "steps")) +
-          terminal_.paint(Colour::kHigh, kUncertain) +
-          " uncertain: more entropy than the trace so far, which sets tau to the step's own mean\n");
-  }
+  fact("steps", terminal_.paint(Colour::kHigh, kUncertain) +
+                    " mostly uncertain: mean H above that of the whole trace, and tau follows it");
 }
 
-void Display::begin(std::int64_t number, std::int64_t count, const Problem& problem) {
+void Display::begin(std::int64_t index, std::int64_t count, const Problem& problem) {
   steps_ = 0;
   step_ = {};
+  held_.clear();
   std::string numbers;
   for (const std::int64_t value : problem.numbers) numbers += (numbers.empty() ? "" : "  ") + std::to_string(value);
-  print("\n");
   rule();
-  print("  " +
-        terminal_.paint(Colour::kFaint,
-                        format("%lld/%lld", static_cast<long long>(number), static_cast<long long>(count))) +
-        "   reach " + terminal_.paint(Colour::kStrong, std::to_string(problem.target)) + "  from  " +
+  print("  " + terminal_.paint(Colour::kFaint, format("%lld/%lld", number(index), number(count))) + "   reach " +
+        terminal_.paint(Colour::kStrong, std::to_string(problem.target)) + " from " +
         terminal_.paint(Colour::kStrong, numbers) + "\n\n");
-  const char* columns = policy_.reset ? "  step   mean H     tau       share at T_high" : "  step   mean H";
+  const char* columns = temperatures_.reset ? "  step  mean H    tau    share at T_high" : "  step  mean H";
   print(terminal_.paint(Colour::kFaint, columns) + "\n");
 }
 
@@ -73,36 +72,50 @@ void Display::flush_run() {
 void Display::token(const TokenRecord& record, std::string_view text) {
   step_.add(record);
   total_.add(record);
-  const Colour colour = !policy_.reset ? Colour::kStrong : record.high ? Colour::kHigh : Colour::kLow;
+  const Colour colour = !temperatures_.reset ? Colour::kStrong : record.high ? Colour::kHigh : Colour::kLow;
   if (colour != colour_) flush_run();
   colour_ = colour;
-  // The boundary itself is where the line breaks: a mark keeps its colour visible.
   const bool boundary = text.find("\n\n") != std::string_view::npos;
-  run_ += boundary ? std::string_view("¶") : text;
-  if (boundary) step();
+  run_ += boundary ? kBoundary : text;
+  if (boundary) end_step();
 }
 
-void Display::step() {
+void Display::end_step() {
   flush_run();
   ++steps_;
-  std::string line = format("  %4lld   %6.3f", static_cast<long long>(steps_), step_.mean(step_.entropy));
-  if (policy_.reset) {
-    line += format("   %6.3f ", step_.mean(step_.threshold));
-    line += step_.uncertain > 0 ? terminal_.paint(Colour::kHigh, kUncertain) : " ";
-    line += "  " + share_bar(step_, step_.high, 10, Colour::kHigh) + format(" %3.0f %%", 100 * step_.share(step_.high));
+  std::string line = format("  %4lld  %6.3f", number(steps_), step_.mean(step_.entropy));
+  if (temperatures_.reset) {
+    const bool uncertain = 2 * step_.uncertain > step_.tokens;
+    line += format("  %5.3f ", step_.mean(step_.threshold));
+    line += uncertain ? terminal_.paint(Colour::kHigh, kUncertain) : " ";
+    line += "  " + share_bar(step_, step_.high, 10, Colour::kHigh);
+    line += format(" %3.0f %%", 100 * step_.share(step_.high));
   }
-  print(line + "   " + text_ + "\n");
+  show(line + "   " + text_ + "\n");
   step_ = {};
   text_.clear();
 }
 
+void Display::show(const std::string& line) {
+  if (!terminal_.interactive() || steps_ <= kFirstSteps) return print(line);
+  held_.push_back(line);
+  if (held_.size() > kLastSteps) held_.pop_front();
+  print(terminal_.paint(Colour::kFaint, format("\r  %4lld  ...", number(steps_))));
+}
+
 void Display::end(const Solution& solution) {
-  if (step_.tokens > 0) step();
+  if (step_.tokens > 0) end_step();
+  const std::int64_t left_out = steps_ - kFirstSteps - static_cast<std::int64_t>(held_.size());
+  if (!held_.empty()) print("\r\x1b[K");
+  if (!held_.empty() && left_out > 0) {
+    print(terminal_.paint(Colour::kFaint, format("   ...  %lld more steps", number(left_out))) + "\n");
+  }
+  for (const std::string& line : held_) print(line);
   const Verdict& verdict = solution.verdict;
-  const std::string mark =
-      verdict.correct ? terminal_.paint(Colour::kGood, "✔ solved") : terminal_.paint(Colour::kBad, "✘ not solved");
-  const std::string answer = verdict.answer.empty() ? "" : "   " + terminal_.paint(Colour::kStrong, verdict.answer);
-  print("\n  " + mark + answer + "   " + terminal_.paint(Colour::kFaint, "checked: " + verdict.reason) + "\n");
+  print("\n  " + (verdict.correct ? terminal_.paint(Colour::kGood, "✔ solved      ")
+                                  : terminal_.paint(Colour::kBad, "✘ not solved  ")));
+  if (!verdict.answer.empty()) print(terminal_.paint(Colour::kStrong, verdict.answer) + "\n                ");
+  print(terminal_.paint(Colour::kFaint, "checked: " + verdict.reason) + "\n");
 }
 
 std::string Display::share_bar(const Tally& tally, std::int64_t part, int width, Colour colour) const {
@@ -111,20 +124,20 @@ std::string Display::share_bar(const Tally& tally, std::int64_t part, int width,
 }
 
 void Display::summary(std::int64_t solved, std::int64_t count, double seconds) const {
-  print("\n");
   rule();
-  const auto tokens = static_cast<long long>(total_.tokens);
   print("  " +
         terminal_.paint(solved == count ? Colour::kGood : Colour::kStrong,
-                        format("solved %lld of %lld", static_cast<long long>(solved), static_cast<long long>(count))) +
-        format("   %lld tokens in %.1f s, %.0f tokens/s\n", tokens, seconds, static_cast<double>(tokens) / seconds));
-  if (!policy_.reset) return;
-  const auto line = [&](const char* name, float temperature, std::int64_t part, Colour colour) {
-    print("  " + format("%-6s %-4g ", name, static_cast<double>(temperature)) + share_bar(total_, part, 40, colour) +
-          format(" %3.0f %% of the tokens\n", 100 * total_.share(part)));
-  };
-  line("T_low", policy_.t_low, total_.tokens - total_.high, Colour::kLow);
-  line("T_high", policy_.t_high, total_.high, Colour::kHigh);
+                        format("solved %lld of %lld", number(solved), number(count))) +
+        format("   %lld tokens in %.1f s, %.0f tokens/s\n", number(total_.tokens), seconds,
+               static_cast<double>(total_.tokens) / seconds));
+  if (temperatures_.reset) {
+    const auto line = [&](const char* name, float temperature, std::int64_t part, Colour colour) {
+      print("  " + terminal_.paint(colour, format("%-6s %-4g ", name, static_cast<double>(temperature))) +
+            share_bar(total_, part, 40, colour) + format(" %3.0f %% of the tokens\n", 100 * total_.share(part)));
+    };
+    line("T_low", temperatures_.low, total_.tokens - total_.high, Colour::kLow);
+    line("T_high", temperatures_.high, total_.high, Colour::kHigh);
+  }
   print("\n");
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,43 +13,44 @@
 
 namespace reasoner {
 
-// How the tokens are sampled, as the display needs to know it.
-struct PolicyLabel {
+// The temperatures that the display tells apart.
+struct Temperatures {
   bool reset = true;  // false: one temperature for every token
-  float tau0 = 0;
-  float t_low = 0;
-  float t_high = 0;
-  float temperature = 0;
-  std::int32_t window = 0;
+  float low = 0;
+  float high = 0;
 };
 
 class Display {
  public:
-  Display(const Terminal& terminal, PolicyLabel policy) : terminal_(terminal), policy_(policy) {}
+  Display(const Terminal& terminal, Temperatures temperatures) : terminal_(terminal), temperatures_(temperatures) {}
 
   // The head: pairs of a name and what it is, and the legend of the colours.
   void head(const std::vector<std::pair<std::string, std::string>>& facts) const;
   void begin(std::int64_t number, std::int64_t count, const Problem& problem);
-  // A token and its text (empty if it is no text); a step is printed when it ends.
+  // A token and its text (empty if it is no text); a step is printed when it ends. A terminal shows the first and the
+  // last steps of a long trace, a file all of them.
   void token(const TokenRecord& record, std::string_view text);
   void end(const Solution& solution);
   // The foot: what came of it all.
   void summary(std::int64_t solved, std::int64_t count, double seconds) const;
 
  private:
-  void step();
-  std::string share_bar(const Tally& tally, std::int64_t part, int width, Colour colour) const;
   void rule() const;
+  void fact(const std::string& name, const std::string& text) const;
+  void flush_run();
+  void end_step();
+  void show(const std::string& line);
+  std::string share_bar(const Tally& tally, std::int64_t part, int width, Colour colour) const;
 
   const Terminal& terminal_;
-  PolicyLabel policy_;
+  Temperatures temperatures_;
   Tally total_;
   Tally step_;
   std::int64_t steps_ = 0;
   std::string text_;  // of the step so far, coloured
+  std::string run_;   // of the last tokens, which share colour_
   Colour colour_ = Colour::kStrong;
-  std::string run_;  // of tokens that share a colour
-  void flush_run();
+  std::deque<std::string> held_;  // lines of the last steps, while those before them are left out
 };
 
 }  // namespace reasoner

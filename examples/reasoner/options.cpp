@@ -43,7 +43,7 @@ const char* usage() {
          "                     (default: the held-out problems that come with this example)\n"
          "  --count N          how many problems to solve (default 4)\n"
          "  --seed N           of the random numbers (default 1)\n"
-         "  --tau0 X           ReSET's threshold on the entropy of a confident step, in nats (default 0.5)\n"
+         "  --tau0 X           ReSET's threshold on the entropy of a confident step, in nats (default 0.6768)\n"
          "  --t-low X          temperature below the threshold (default 0.1; above it is 1)\n"
          "  --temperature T    switch ReSET off and sample every token at T\n"
          "  --evaluate N       solve N problems quietly, once at T = 0.6 and once with ReSET, and compare\n"

@@ -16,7 +16,7 @@ struct Options {
   std::int64_t count = 4;
   std::uint64_t seed = 1;
   std::optional<float> temperature;  // ReSET off, every token at this temperature
-  float tau0 = 0.5F;
+  float tau0 = 0.6768F;
   float t_low = 0.1F;
   std::int64_t evaluate = 0;  // problems to evaluate quietly; 0: show `count` problems instead
   Terminal::Use colour = Terminal::Use::kAutomatic;

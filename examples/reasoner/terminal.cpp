@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdlib>
 
@@ -33,7 +32,8 @@ const char* escape(Colour colour) {
 
 Terminal::Terminal(Use use) {
   const char* no_color = std::getenv("NO_COLOR");
-  const bool wanted = isatty(STDOUT_FILENO) != 0 && (no_color == nullptr || *no_color == '\0');
+  interactive_ = isatty(STDOUT_FILENO) != 0;
+  const bool wanted = interactive_ && (no_color == nullptr || *no_color == '\0');
   colours_ = use == Use::kAlways || (use == Use::kAutomatic && wanted);
   winsize size = {};
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) columns_ = std::clamp<int>(size.ws_col, 60, 120);
@@ -45,19 +45,12 @@ std::string Terminal::paint(Colour colour, std::string_view text) const {
 }
 
 Bar make_bar(double share, int width) {
-  static constexpr std::array<const char*, 9> kEighths = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"};
-  const auto eighths = std::clamp(static_cast<int>(std::lround(share * 8 * width)), 0, 8 * width);
+  const auto halves = std::clamp(static_cast<int>(std::lround(share * 2 * width)), 0, 2 * width);
   Bar bar;
-  for (int i = 0; i < eighths / 8; ++i) bar.filled += kEighths.back();
-  bar.filled += kEighths[static_cast<std::size_t>(eighths % 8)];
-  const int used = (eighths + 7) / 8;
-  for (int i = used; i < width; ++i) bar.rest += "·";
+  for (int i = 0; i < halves / 2; ++i) bar.filled += "━";
+  if (halves % 2 != 0) bar.filled += "╸";
+  for (int i = (halves + 1) / 2; i < width; ++i) bar.rest += "─";
   return bar;
-}
-
-int display_width(std::string_view text) {
-  return static_cast<int>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 }  // namespace reasoner

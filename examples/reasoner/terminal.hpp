@@ -16,6 +16,8 @@ class Terminal {
   explicit Terminal(Use use);
 
   bool colours() const { return colours_; }
+  // Whether lines can be written over.
+  bool interactive() const { return interactive_; }
   int columns() const { return columns_; }
 
   // `text` in that colour, or as it is.
@@ -23,18 +25,15 @@ class Terminal {
 
  private:
   bool colours_ = false;
+  bool interactive_ = false;
   int columns_ = 100;
 };
 
-// A bar of `width` characters, filled to `share` (0..1) in eighths of a character: first the filled part, then the
-// rest.
+// A line of `width` characters of which the share (0..1) is drawn heavy, to half a character.
 struct Bar {
   std::string filled;
   std::string rest;
 };
 Bar make_bar(double share, int width);
-
-// Characters on the screen of UTF-8 `text` (without escape sequences).
-int display_width(std::string_view text);
 
 }  // namespace reasoner

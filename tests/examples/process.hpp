@@ -1,6 +1,7 @@
 // Runs a program as a user would, and a folder to run it in.
 #pragma once
 
+#include <pty.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,16 +19,21 @@ struct Outcome {
   long peak_kilobytes = 0;  // largest resident set
 };
 
-// `environment` holds further variables, as in "NO_COLOR=1".
-inline Outcome run(std::vector<std::string> command, const std::vector<std::string>& environment = {}) {
-  int ends[2];
-  if (pipe(ends) != 0) std::abort();
-  const pid_t child = fork();
+enum class Stream { kPipe, kTerminal };
+
+// `environment` holds further variables, as in "NO_COLOR=1"; the output goes to a pipe or to a terminal of its own.
+inline Outcome run(std::vector<std::string> command, const std::vector<std::string>& environment = {},
+                   Stream stream = Stream::kPipe) {
+  int ends[2] = {-1, -1};
+  if (stream == Stream::kPipe && pipe(ends) != 0) std::abort();
+  const pid_t child = stream == Stream::kPipe ? fork() : forkpty(&ends[0], nullptr, nullptr, nullptr);
   if (child == 0) {
-    dup2(ends[1], STDOUT_FILENO);
-    dup2(ends[1], STDERR_FILENO);
-    close(ends[0]);
-    close(ends[1]);
+    if (stream == Stream::kPipe) {
+      dup2(ends[1], STDOUT_FILENO);
+      dup2(ends[1], STDERR_FILENO);
+      close(ends[0]);
+      close(ends[1]);
+    }
     for (const std::string& variable : environment) putenv(const_cast<char*>(variable.c_str()));
     std::vector<char*> arguments;
     for (std::string& argument : command) arguments.push_back(argument.data());
@@ -35,7 +41,7 @@ inline Outcome run(std::vector<std::string> command, const std::vector<std::stri
     execv(arguments[0], arguments.data());
     _exit(127);
   }
-  close(ends[1]);
+  if (stream == Stream::kPipe) close(ends[1]);
   Outcome outcome;
   char buffer[4096];
   for (ssize_t count; (count = read(ends[0], buffer, sizeof buffer)) > 0;) {

@@ -141,9 +141,9 @@ TEST_CASE("peak memory does not grow with the checkpoint") {
     fs::remove_all(scratch / "out");
     return outcome.peak_kilobytes;
   };
-  const long base = peak(1, 8192);           // 16 MB
-  const long many_tensors = peak(8, 8192);   // 128 MB
-  const long large_tensor = peak(1, 65536);  // 128 MB
+  const long base = peak(1, 4096);           // 8 MB
+  const long many_tensors = peak(8, 4096);   // 64 MB
+  const long large_tensor = peak(1, 32768);  // 64 MB
   CAPTURE(base, many_tensors, large_tensor);
 #if !defined(__SANITIZE_ADDRESS__)  // which keeps freed memory
   CHECK(many_tensors < base + 4096);

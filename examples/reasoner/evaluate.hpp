@@ -1,0 +1,21 @@
+// The solve rate on many problems, with ReSET and without.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <reset/sampler/boundary/vocabulary.hpp>
+
+#include "countdown.hpp"
+#include "solver.hpp"
+#include "terminal.hpp"
+#include "weights.hpp"
+
+namespace reasoner {
+
+// Solves every problem once at T = 0.6 and once with `policy`, with the same seeds, on all cores, and prints both solve
+// rates with their intervals and the paired difference.
+void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy,
+              const std::vector<Problem>& problems, std::uint64_t seed, const Terminal& terminal);
+
+}  // namespace reasoner

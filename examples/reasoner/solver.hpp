@@ -1,0 +1,75 @@
+// Runs the model on problems: the loop of an engine around the library's sampler. Up to engine::Model::kMaxRows
+// problems share each pass over the weights; what comes out for one of them does not depend on the others.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include <reset/sampler/boundary/token_set.hpp>
+#include <reset/sampler/boundary/vocabulary.hpp>
+#include <reset/sampler/reset_sampler.hpp>
+
+#include "countdown.hpp"
+#include "model.hpp"
+#include "trace.hpp"
+
+namespace reasoner {
+
+// How tokens are sampled, for every problem alike.
+struct Policy {
+  bool reset = true;  // false: every token at `temperature`
+  float temperature = 0.6F;
+  reset::ReSETParams params;
+  float top_p = 0.95F;
+};
+
+class Solver {
+ public:
+  using Sampler = reset::ReSETSampler<reset::TokenSetDetector>;
+  // Sees each token as it is sampled, with its text (empty if it is no text).
+  using OnToken = std::function<void(const TokenRecord& record, std::string_view text)>;
+
+  // `slots` problems at a time, each layer's rows shared by `threads`. The references must outlive the solver.
+  Solver(const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy, std::int64_t slots,
+         int threads);
+
+  // One problem, every token reported as it comes.
+  Solution solve(const Problem& problem, std::uint64_t seed, const OnToken& on_token);
+
+  // Takes problems from the list until `next` has passed its end, so that several solvers may share one list. Problem i
+  // is sampled with the seed `seed` + i.
+  void solve_all(const std::vector<Problem>& problems, std::uint64_t seed, std::atomic<std::size_t>& next,
+                 std::vector<Solution>& solutions);
+
+ private:
+  // One problem in work.
+  struct Slot {
+    engine::KvCache cache;
+    std::vector<float> logits;  // of the last token
+    const Problem* problem = nullptr;
+    Solution* solution = nullptr;
+  };
+
+  void begin(std::size_t slot, const Problem& problem, std::uint64_t seed, Solution& solution);
+  // Samples a token; false once the trace has ended.
+  bool step(std::size_t slot, const OnToken& on_token);
+  void finish(Slot& slot, bool by_itself);
+
+  const reset::Vocabulary& vocabulary_;
+  const engine::ModelConfig& config_;
+  Policy policy_;
+  engine::Model model_;
+  reset::TokenSetTable boundaries_;
+  Sampler sampler_;
+  std::vector<Slot> slots_;
+};
+
+// Columns of the logits that can be sampled: up to the last token that is text or that ends it. Unknown and spare
+// tokens behind those were never trained.
+std::int32_t sampled_columns(const reset::Vocabulary& vocabulary, const engine::ModelConfig& config);
+
+}  // namespace reasoner

@@ -1,0 +1,108 @@
+#include "solver.hpp"
+
+#include <cstring>
+#include <set>
+
+#include <reset/io/tokenizer.hpp>
+#include <reset/sampler/policy.hpp>
+
+#include "support/catch.hpp"
+#include "text.hpp"
+
+using Catch::Matchers::Contains;
+
+namespace {
+
+const std::string kReasoner = RESET_REASONER_DIR;
+
+struct Fixture {
+  engine::Weights weights{kReasoner + "/model/nvfp4"};
+  reset::Vocabulary vocabulary = reset::read_tokenizer(kReasoner + "/model/nvfp4/tokenizer.json").vocabulary;
+  // Of three numbers, so that the traces are short.
+  std::vector<reasoner::Problem> problems = [] {
+    std::vector<reasoner::Problem> short_ones;
+    for (const auto& problem : reasoner::read_problems(kReasoner + "/data/held_out.txt")) {
+      if (problem.numbers.size() == 3 && short_ones.size() < 4) short_ones.push_back(problem);
+    }
+    return short_ones;
+  }();
+  reasoner::Policy policy;
+};
+
+bool same(const reasoner::Solution& a, const reasoner::Solution& b) {
+  const auto equal = [](const reasoner::TokenRecord& x, const reasoner::TokenRecord& y) {
+    return x.token == y.token && std::memcmp(&x.entropy, &y.entropy, sizeof x.entropy) == 0 && x.high == y.high &&
+           x.uncertain == y.uncertain;
+  };
+  return a.text == b.text && a.finished == b.finished &&
+         std::equal(a.tokens.begin(), a.tokens.end(), b.tokens.begin(), b.tokens.end(), equal);
+}
+
+}  // namespace
+
+TEST_CASE("a trace is the same alone and in a batch, and another with another seed") {
+  const Fixture f;
+  std::vector<reasoner::Solution> batch(f.problems.size());
+  std::atomic<std::size_t> next{0};
+  // Fewer slots than problems: some begin while others are in the middle of a trace.
+  reasoner::Solver(f.weights, f.vocabulary, f.policy, 3, 1).solve_all(f.problems, 11, next, batch);
+  reasoner::Solver alone(f.weights, f.vocabulary, f.policy, 1, 2);
+  int differ = 0;
+  for (std::size_t i = 0; i < f.problems.size(); ++i) {
+    const auto solution = alone.solve(f.problems[i], 11 + i, {});
+    REQUIRE_FALSE(solution.tokens.empty());
+    CHECK(same(solution, batch[i]));
+    differ += same(alone.solve(f.problems[i], 500 + i, {}), batch[i]) ? 0 : 1;
+  }
+  CHECK(differ > 0);
+}
+
+TEST_CASE("the policy that the records show is the library's") {
+  const Fixture f;
+  reasoner::Solver solver(f.weights, f.vocabulary, f.policy, 1, 1);
+  std::string text;
+  const auto solution = solver.solve(reasoner::parse_problem("9,24,38,25:48"), 3,
+                                     [&](const auto&, std::string_view part) { text += part; });
+  CHECK(text == solution.text);
+  reset::ReSETState state;
+  bool boundary = false;
+  std::set<float> temperatures;
+  for (const reasoner::TokenRecord& record : solution.tokens) {
+    const auto decision = reset::reset_step(f.policy.params, state, record.entropy, boundary);
+    CHECK(decision.temperature == record.temperature);
+    CHECK(decision.high == record.high);
+    CHECK(decision.uncertain == record.uncertain);
+    CHECK(static_cast<float>(decision.threshold) == record.threshold);
+    boundary = reasoner::decode(f.vocabulary, record.token) == "\n\n";
+    temperatures.insert(record.temperature);
+  }
+  CHECK(temperatures == std::set<float>{f.policy.params.t_low, f.policy.params.t_high});
+}
+
+TEST_CASE("the model solves most problems") {
+  const Fixture f;
+  reasoner::Policy policy;
+  policy.reset = false;
+  policy.temperature = 0.0F;
+  auto problems = reasoner::read_problems(kReasoner + "/data/held_out.txt");
+  problems.resize(16);
+  std::vector<reasoner::Solution> solutions(problems.size());
+  std::atomic<std::size_t> next{0};
+  reasoner::Solver(f.weights, f.vocabulary, policy, 16, 1).solve_all(problems, 0, next, solutions);
+  int solved = 0;
+  for (const auto& solution : solutions) solved += solution.verdict.correct ? 1 : 0;
+  CHECK(solved >= 10);
+}
+
+TEST_CASE("text becomes the longest tokens that fit, and unknown text is refused") {
+  reset::Vocabulary vocabulary;
+  const char* const texts[] = {"<s>", "1", "12", "\n", "\n\n", ","};
+  for (std::size_t id = 0; id < 6; ++id) vocabulary.set(id, texts[id], id == 0);
+  CHECK(reasoner::encode(vocabulary, "121,1\n\n\n") == std::vector<std::int32_t>{2, 1, 5, 1, 4, 3});
+  CHECK_THROWS_WITH(reasoner::encode(vocabulary, "12;1"), Contains("no token at byte 2"));
+  CHECK_THROWS_WITH(reasoner::encode(vocabulary, "<s>"), Contains("no token at byte 0"));  // special tokens are no text
+  CHECK(reasoner::decode(vocabulary, 0).empty());
+  CHECK(reasoner::decode(vocabulary, 4) == "\n\n");
+  CHECK(reasoner::decode(vocabulary, 99).empty());
+  CHECK(reasoner::decode(vocabulary, -1).empty());
+}
