@@ -13,7 +13,11 @@ using reset::SamplingParams;
 
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int kDraws = 100000;  // sanitizers look for other errors, slowly
+#else
 constexpr int kDraws = 1000000;
+#endif
 
 const std::vector<float> kRow = {1.5f, -2.0f, 0.25f, 3.0f, 1.5f, -0.75f, 2.0f, -7.0f, 0.0f, -3.5f};
 
@@ -56,9 +60,12 @@ void check_distribution(float temperature, int top_k, float top_p, float min_p, 
                                                static_cast<double>(top_p), static_cast<double>(min_p));
   CHECK(outside(found, expected) == 0);
   CHECK(chi_square(found, expected, kDraws) < limit(expected));
-  // The test can fail: it tells a temperature 2 % off.
-  const auto wrong = sampler_test::truncate(kRow, 1.02 * static_cast<double>(temperature), top_k, 1.0, 0.0);
-  if (wrong.ids.size() == expected.ids.size()) CHECK(chi_square(found, wrong, kDraws) > limit(wrong));
+  // The test can fail: it tells a temperature that is 5 % off.
+  auto wrong = expected;
+  double sum = 0.0;
+  for (double& p : wrong.probability) sum += p = std::pow(p, 1.0 / 1.05);
+  for (double& p : wrong.probability) p /= sum;
+  CHECK(chi_square(found, wrong, kDraws) > limit(wrong));
 }
 
 }  // namespace
@@ -71,10 +78,7 @@ TEST_CASE("distribution: softmax at every temperature") {
 
 TEST_CASE("distribution: top-k") { check_distribution(1.0f, 4, 1.0f, 0.0f, 4); }
 
-TEST_CASE("distribution: top-p") {
-  check_distribution(1.0f, 0, 0.8f, 0.0f, 5);
-  check_distribution(0.6f, 0, 0.95f, 0.0f, 6);
-}
+TEST_CASE("distribution: top-p") { check_distribution(0.8f, 0, 0.9f, 0.0f, 5); }
 
 TEST_CASE("distribution: min-p") { check_distribution(1.5f, 0, 1.0f, 0.2f, 7); }
 
@@ -85,11 +89,12 @@ TEST_CASE("distribution: seeds are as good as positions") {
   SampledToken token;
   host.read(kRow.data(), token);
   std::vector<long> found(kRow.size(), 0);
-  for (std::uint64_t seed = 0; seed < kDraws; ++seed) {
+  constexpr int kSeeds = kDraws / 10;
+  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
     ++found[static_cast<std::size_t>(host.draw(kRow.data(), SamplingParams{}, 1.0f, {seed, 1234}))];
   }
   const auto expected = sampler_test::truncate(kRow, 1.0, 0, 1.0, 0.0);
-  CHECK(chi_square(found, expected, kDraws) < limit(expected));
+  CHECK(chi_square(found, expected, kSeeds) < limit(expected));
 }
 
 TEST_CASE("distribution: through the sampler, in bfloat16, at both temperatures of the policy") {

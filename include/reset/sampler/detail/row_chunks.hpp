@@ -64,8 +64,8 @@ class RowChunks {
         return buffer_;
       }
     }
+    for (std::size_t i = 0; i < kEntropyChunk; ++i) buffer_[i] = kMinusInfinity;
     for (std::size_t i = 0; i < valid_values; ++i) buffer_[i] = to_float(source[i]);
-    for (std::size_t i = valid_values; i < kEntropyChunk; ++i) buffer_[i] = kMinusInfinity;
     return buffer_;
   }
 
