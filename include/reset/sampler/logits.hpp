@@ -1,7 +1,9 @@
 /// @file
-/// The number types that logits come in: float, and half and bfloat16 by their bits.
+/// The number types that logits come in (float, and half and bfloat16 by their bits) and the chunks that a row of them
+/// is read in.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -42,5 +44,20 @@ RESET_HOST_DEVICE constexpr float to_float(Half x) noexcept {
   const std::int32_t subnormal = static_cast<std::int32_t>(detail::bits_of(static_cast<float>(magnitude) * 0x1p-24f));
   return detail::float_from_bits(static_cast<std::uint32_t>((magnitude < 0x0400 ? subnormal : normal) | sign));
 }
+
+/// Vocabulary ids in one chunk of the fixed merge tree.
+inline constexpr std::size_t kEntropyChunk = 1024;
+
+/// Number of chunks of a row of `columns` logits.
+RESET_HOST_DEVICE constexpr std::size_t chunk_count(std::size_t columns) noexcept {
+  return (columns + kEntropyChunk - 1) / kEntropyChunk;
+}
+
+/// Between which values the logits of a chunk lie.
+struct ChunkExtent {
+  float max;    ///< The largest logit; -inf where all are masked.
+  float depth;  ///< How far below zero the smallest lies; infinite where one is masked or the row ends, 0 if none is
+                ///< negative.
+};
 
 RESET_NAMESPACE_END

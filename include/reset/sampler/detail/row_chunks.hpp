@@ -18,22 +18,6 @@
 #endif
 
 RESET_NAMESPACE_BEGIN
-
-/// Vocabulary ids in one chunk of the fixed merge tree.
-inline constexpr std::size_t kEntropyChunk = 1024;
-
-/// Number of chunks of a row of `columns` logits.
-RESET_HOST_DEVICE constexpr std::size_t chunk_count(std::size_t columns) noexcept {
-  return (columns + kEntropyChunk - 1) / kEntropyChunk;
-}
-
-/// Between which values the logits of a chunk lie.
-struct ChunkExtent {
-  float max;    ///< The largest logit; -inf where all are masked.
-  float depth;  ///< How far below zero the smallest lies; infinite where one is masked or the row ends, 0 if none is
-                ///< negative.
-};
-
 namespace detail {
 
 inline constexpr float kMinusInfinity = float_from_bits(0xff800000u);
