@@ -14,11 +14,13 @@ endif()
 if(NOT DEFINED CMAKE_CUDA_COMPILER AND CUDAToolkit_NVCC_EXECUTABLE)
   set(CMAKE_CUDA_COMPILER "${CUDAToolkit_NVCC_EXECUTABLE}")
 endif()
+set(RESET_HAS_CUDA OFF)
 if(CMAKE_CUDA_COMPILER AND TARGET reset::reset)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 90)
   endif()
   enable_language(CUDA)
+  set(RESET_HAS_CUDA ON)
 endif()
 
 # Warnings are errors in this repository's own sources.

@@ -12,6 +12,16 @@ write_basic_package_version_file(reset-config-version.cmake COMPATIBILITY SameMi
 install(FILES "${PROJECT_BINARY_DIR}/reset-config.cmake" "${PROJECT_BINARY_DIR}/reset-config-version.cmake"
               cmake/reset-optional-targets.cmake DESTINATION "${reset_cmake_dir}")
 
+# Absolute folders (as some distributions give) stay what they are; relative ones move with the package.
+set(reset_pc_prefix "${CMAKE_INSTALL_PREFIX}")
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_DATADIR}")
+  file(RELATIVE_PATH reset_pc_up "/prefix/${CMAKE_INSTALL_DATADIR}/pkgconfig" "/prefix")
+  set(reset_pc_prefix "\${pcfiledir}/${reset_pc_up}")
+endif()
+set(reset_pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+  set(reset_pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
 foreach(module IN ITEMS reset reset-io)
   configure_file(cmake/${module}.pc.in ${module}.pc @ONLY)
   install(FILES "${PROJECT_BINARY_DIR}/${module}.pc" DESTINATION "${CMAKE_INSTALL_DATADIR}/pkgconfig")

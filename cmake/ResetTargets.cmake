@@ -13,5 +13,6 @@ target_include_directories(
 # on has to be visible there.
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL TRUE)
 set(reset_imported_scope GLOBAL)
+set(reset_wanted io reset)
 include("${CMAKE_CURRENT_LIST_DIR}/reset-optional-targets.cmake")
 unset(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL)

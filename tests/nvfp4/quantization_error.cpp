@@ -49,3 +49,10 @@ TEST_CASE("signal and noise of a matrix are those of its pieces") {
   CHECK((whole.signal == sum.signal && whole.noise == sum.noise));
   CHECK(std::fabs(whole.snr_db() - 10 * std::log10((45 + 36 + 5.0625) / 0.0625)) < 1e-9);
 }
+
+TEST_CASE("a value or a scale that is not a number leaves no ratio") {
+  const Example example;
+  std::vector<float> x = example.x;
+  x[3] = reset::detail::float_from_bits(0x7fc00000u);
+  CHECK(reset::detail::is_nan(reset::quantization_error(x.data(), 17, 0, 2, example.view).snr_db()));
+}

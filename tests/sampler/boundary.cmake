@@ -11,7 +11,7 @@ endforeach()
 set_tests_properties(boundary.twin_void PROPERTIES PASS_REGULAR_EXPRESSION "a step detector needs .StepMark observe")
 
 # The same source under nvcc, on the host always and on the device where there is one.
-if(CMAKE_CUDA_COMPILER)
+if(RESET_HAS_CUDA)
   reset_add_executable(test_boundary_cuda boundary_cuda.cpp boundary_cuda.cu)
   target_include_directories(test_boundary_cuda PRIVATE "${PROJECT_SOURCE_DIR}/tests")
   target_link_libraries(test_boundary_cuda PRIVATE reset::reset Catch2::Catch2WithMain)

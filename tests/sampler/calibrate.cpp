@@ -22,7 +22,7 @@ TEST_CASE("calibration: the 80th percentile is interpolated linearly between ran
 TEST_CASE("calibration: a trace without usable entropies is an error") {
   CHECK_THROWS_AS(tau0_from_entropies({}), reset::Error);
   CHECK_THROWS_WITH(tau0_from_entropies({1.0f, std::numeric_limits<float>::quiet_NaN()}),
-                    "calibration: entropy 1 of the trace is NaN, expected finite and at least 0");
+                    "invalid argument: entropies[1] is nan, expected finite and at least 0");
   CHECK_THROWS_AS(tau0_from_entropies({std::numeric_limits<float>::infinity()}), reset::Error);
   CHECK_THROWS_AS(tau0_from_entropies({-0.5f}), reset::Error);
   CHECK_THROWS_AS(tau0_from_entropies({0.5f}, 1.5), reset::Error);

@@ -49,7 +49,7 @@ using MutableBlockScaleView = BasicBlockScaleView<std::uint8_t>;
 /// Rows from `first_row` up to the next part share one global scale.
 struct FusedPart {
   std::int64_t first_row = 0;  ///< Any row; the first part's is 0.
-  GlobalScale scale = {1.0f};  ///< The factor of those rows.
+  GlobalScale scale = {0.0f};  ///< The factor of those rows; the default is refused, lest it be forgotten.
 };
 
 /// The global scales of a matrix: one, or one for each of the projections fused into it (q, k, v or gate, up; in the
@@ -110,6 +110,9 @@ using Nvfp4MutableMatrixView = BasicNvfp4MatrixView<std::uint8_t>;
 
 namespace detail {
 
+// With every extent, stride and origin below 2^31 no offset overflows 64 bits.
+inline constexpr std::int64_t kMaxExtent = 0x7fffffff;
+
 RESET_HOST_DEVICE constexpr Status invalid(const char* argument, std::int64_t value, const char* expectation) noexcept {
   return Status(StatusCode::kInvalidArgument, argument, value, expectation);
 }
@@ -139,8 +142,13 @@ RESET_HOST_DEVICE constexpr Status validate(const BasicBlockScaleView<Byte>& sca
   if (scale.layout != ScaleLayout::kLinear && scale.layout != ScaleLayout::kSwizzled128x4) {
     return invalid("block_scale.layout", static_cast<int>(scale.layout), "a ScaleLayout");
   }
-  if (scale.row_origin < 0) return invalid("block_scale.row_origin", scale.row_origin, "0 or more");
-  if (scale.block_origin < 0) return invalid("block_scale.block_origin", scale.block_origin, "0 or more");
+  if (scale.row_origin < 0 || scale.row_origin > kMaxExtent) {
+    return invalid("block_scale.row_origin", scale.row_origin, "0..2^31-1");
+  }
+  if (scale.block_origin < 0 || scale.block_origin > kMaxExtent) {
+    return invalid("block_scale.block_origin", scale.block_origin, "0..2^31-1");
+  }
+  if (scale.stride > kMaxExtent) return invalid("block_scale.stride", scale.stride, "at most 2^31-1");
   if (scale.stride < blocks || scale.stride - blocks < scale.block_origin) {
     return invalid("block_scale.stride", scale.stride, "at least block_origin + cols / 16");
   }
@@ -153,15 +161,16 @@ RESET_HOST_DEVICE constexpr Status validate(const BasicBlockScaleView<Byte>& sca
 }  // namespace detail
 
 /// Whether a view is well formed: no null pointer, 1 <= rows, cols < 2^31, cols a multiple of 16, strides that hold a
-/// row, global scales valid and their parts in order. It reads the view alone, never the memory behind it.
+/// row and are below 2^31 like the origins, global scales valid and their parts in order. It reads the view alone,
+/// never the memory behind it.
 template <class Byte>
 RESET_HOST_DEVICE constexpr Status validate(const BasicNvfp4MatrixView<Byte>& view) noexcept {
-  constexpr std::int64_t kMaxExtent = 0x7fffffff;
   if (view.packed == nullptr) return detail::invalid("packed", 0, "not null");
-  if (view.rows < 1 || view.rows > kMaxExtent) return detail::invalid("rows", view.rows, "1..2^31-1");
-  if (view.cols < 1 || view.cols > kMaxExtent) return detail::invalid("cols", view.cols, "1..2^31-1");
+  if (view.rows < 1 || view.rows > detail::kMaxExtent) return detail::invalid("rows", view.rows, "1..2^31-1");
+  if (view.cols < 1 || view.cols > detail::kMaxExtent) return detail::invalid("cols", view.cols, "1..2^31-1");
   if (view.cols % kNvfp4BlockSize != 0) return detail::invalid("cols", view.cols, "a multiple of 16");
   if (view.row_stride < view.cols / 2) return detail::invalid("row_stride", view.row_stride, "at least cols / 2");
+  if (view.row_stride > detail::kMaxExtent) return detail::invalid("row_stride", view.row_stride, "at most 2^31-1");
   const Status scale = detail::validate(view.block_scale, view.blocks());
   return scale.ok() ? detail::validate(view.global, view.rows) : scale;
 }

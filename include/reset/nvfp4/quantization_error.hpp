@@ -24,8 +24,10 @@ struct QuantizationError {
     return *this;
   }
 
-  /// Signal-to-noise ratio in decibels, 10 log10(signal / noise); infinity if nothing was lost.
+  /// Signal-to-noise ratio in decibels, 10 log10(signal / noise); infinity if nothing was lost,
+  /// NaN if a value or a scale is.
   double snr_db() const noexcept {
+    if (detail::is_nan(noise)) return noise;
     if (noise > 0) return 10 * std::log10(signal / noise);
     return detail::double_from_bits(detail::kDoubleInfinity);
   }

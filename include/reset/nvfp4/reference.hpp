@@ -52,7 +52,8 @@ Status reference_gemv(const Nvfp4MatrixView& view, const Activation* x, std::int
 /// other elements of y are not touched, so threads share a matrix by ranges of rows. M is 1 or more; every 16 tokens
 /// decode the weights once. The leading dimensions count values and matter for M > 1 only.
 ///
-/// It allocates nothing, uses a few KB of stack and all the vector width that the translation unit is compiled for.
+/// It allocates nothing, uses a few KB of stack and all the vector width that the translation unit is compiled for
+/// (128 bits under nvcc, which cannot read the intrinsics).
 /// The bits of a token's results depend on that alone, not on the other tokens nor on the range of rows.
 ///
 /// Error bound, element by element, u = 2^-24: |y - exact| <= (K/16 + 32) u sum_k |x_k W_nk| + (K global + 1) 2^-125

@@ -19,16 +19,16 @@ RESET_NAMESPACE_BEGIN
 /// entropies, if one is negative or not finite, or if `quantile` is outside 0..1.
 inline float tau0_from_entropies(std::vector<float> entropies, double quantile = 0.8) {
   if (entropies.empty()) {
-    throw Error("calibration: the entropy trace holds 0 entropies, expected at least 1");
+    throw Error(Status(StatusCode::kInvalidArgument, "entropies.size()", 0, "at least 1"));
   }
   if (!detail::is_finite(quantile) || quantile < 0.0 || quantile > 1.0) {
-    throw Error("calibration: quantile is " + std::to_string(quantile) + ", expected 0..1");
+    throw Error(Status(StatusCode::kInvalidArgument, "quantile", quantile, "0..1"));
   }
   for (std::size_t i = 0; i < entropies.size(); ++i) {
     if (!detail::is_finite(entropies[i]) || entropies[i] < 0.0f) {
-      throw Error("calibration: entropy " + std::to_string(i) + " of the trace is " +
-                  (detail::is_nan(entropies[i]) ? std::string("NaN") : std::to_string(entropies[i])) +
-                  ", expected finite and at least 0");
+      const std::string name = "entropies[" + std::to_string(i) + "]";
+      const double value = static_cast<double>(entropies[i]);
+      throw Error(Status(StatusCode::kInvalidArgument, name.c_str(), value, "finite and at least 0"));
     }
   }
   const double rank = quantile * static_cast<double>(entropies.size() - 1);
