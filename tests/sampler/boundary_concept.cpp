@@ -58,6 +58,11 @@ struct ObserveReturnsNothing {
   State initial_state() const { return {}; }
   void observe(State&, const reset::TokenEvent&) const {}
 };
+struct ObserveReturnsId {
+  struct State {};
+  State initial_state() const { return {}; }
+  std::int32_t observe(State&, const reset::TokenEvent& event) const { return event.token; }
+};
 struct OwnsMemory : EveryFullStop {
   std::string name;
 };
@@ -84,7 +89,14 @@ static_assert(!reset::is_step_detector_v<StateOnTheHeap>);
 static_assert(!reset::is_step_detector_v<WithoutInitialState>);
 static_assert(!reset::is_step_detector_v<ObserveNotConst>);
 static_assert(!reset::is_step_detector_v<ObserveReturnsNothing>);
+static_assert(!reset::is_step_detector_v<ObserveReturnsId>);
 static_assert(!reset::is_step_detector_v<OwnsMemory>);
+
+// Of all that converts to bool, only bool is a mark.
+static_assert(std::is_convertible_v<bool, reset::StepMark> && std::is_convertible_v<const bool&, reset::StepMark>);
+static_assert(!std::is_constructible_v<reset::StepMark, int> && !std::is_constructible_v<reset::StepMark, double>);
+static_assert(!std::is_constructible_v<reset::StepMark, const char*>);
+static_assert(!std::is_constructible_v<reset::StepMark, std::vector<bool>::reference>);
 
 // A table that dies at the end of the line gives no detector.
 template <class Table, class = void>

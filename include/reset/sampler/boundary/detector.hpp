@@ -21,6 +21,7 @@
 /// - `observe` gets every generated token once, in order, and no token of the prompt. It must depend on nothing but the
 ///   detector, the state and the event, so that host and device, or a replay, come to the same marks.
 /// - `observe` may return a bool, so callers write `const StepMark mark = detector.observe(state, event);`.
+///   Nothing else that converts to bool will do: a token id or a count would make every token a boundary.
 /// - `observe` neither throws nor fails. A negative token is a placeholder of the engine, not a token, and an entropy
 ///   that is not finite carries no information: the detectors of this library ignore both.
 /// - `bool initially_active() const` is optional: whether the policy applies to the first token (true if absent).
@@ -50,8 +51,10 @@ struct StepMark {
   /// No boundary; the policy applies.
   constexpr StepMark() = default;
 
-  /// A boundary or none, and the policy applies. Implicit, so that `observe` may simply return a bool.
-  RESET_HOST_DEVICE constexpr StepMark(bool is_boundary) noexcept : boundary(is_boundary) {}
+  /// A boundary or none, and the policy applies. Implicit, so that `observe` may simply return a bool, and for `Bool` =
+  /// bool only.
+  template <class Bool, class = std::enable_if_t<std::is_same_v<Bool, bool>>>
+  RESET_HOST_DEVICE constexpr StepMark(Bool is_boundary) noexcept : boundary(is_boundary) {}
 
   /// Both said.
   RESET_HOST_DEVICE constexpr StepMark(bool is_boundary, bool is_active) noexcept
