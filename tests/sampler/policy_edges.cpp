@@ -1,6 +1,7 @@
 // The edge cases of the policy, one by one.
 #include <cstring>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include <reset/sampler/policy.hpp>
@@ -278,4 +279,41 @@ TEST_CASE("policy: a state copied byte by byte goes on as the original, and a br
   broken = state;
   broken.global_sum = static_cast<double>(kNaN);
   CHECK(std::string(broken.validate().argument()) == "global_sum");
+  for (const std::int64_t count : {reset::kMaxTokenCount + 1, std::numeric_limits<std::int64_t>::max()}) {
+    broken = state;
+    broken.global_count = count;
+    CHECK(std::string(broken.validate().argument()) == "global_count");
+  }
+  broken = state;
+  broken.ring[127] = -0.25f;
+  CHECK(std::string(broken.validate().argument()) == "ring");
+  broken = state;
+  broken.step_sum = -1.0;
+  CHECK(std::string(broken.validate().argument()) == "step_sum");
+  broken = state;
+  broken.global_sum = -1.0;
+  CHECK(std::string(broken.validate().argument()) == "global_sum");
+}
+
+TEST_CASE("policy: a sum of nothing is nothing") {
+  ReSETState state;
+  CHECK(state.validate().ok());
+  state.global_sum = 0.5;
+  CHECK(std::string(state.validate().argument()) == "global_sum");
+  state.global_count = 1;
+  CHECK(state.validate().ok());
+  state.step_sum = 0.5;
+  CHECK(std::string(state.validate().argument()) == "step_sum");
+  state.step_count = 1;
+  CHECK(state.validate().ok());
+}
+
+TEST_CASE("policy: even a count that is not valid stays inside the ring") {
+  for (const std::int64_t count :
+       {std::int64_t{-1}, std::int64_t{-129}, std::numeric_limits<std::int64_t>::max() - 1}) {
+    ReSETState state;
+    state.global_count = count;
+    reset_step(make_params(4), state, 0.75f, false);
+    CHECK(state.ring[count < 0 ? 127 : 126] == 0.75f);
+  }
 }

@@ -1,4 +1,4 @@
-// How engines drive the sampler: batches, slots, drafts, preemption.
+// How engines drive the sampler: batches, slots, preemption, refusals.
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -7,108 +7,9 @@
 #include <thread>
 #include <vector>
 
-#include <reset/sampler/boundary/detector.hpp>
-#include <reset/sampler/reset_sampler.hpp>
+#include "sampler_requests.hpp"
 
-#include "sampler_support.hpp"
-#include "support/catch.hpp"
-
-using reset::RequestParams;
-using reset::SampledToken;
-using reset::SamplerConfig;
-using reset::SamplerRow;
-using reset::StepMark;
-using reset::TokenEvent;
-
-namespace {
-
-constexpr std::int32_t kVocabulary = 40;
-
-// Tokens that are multiples of five end a step, if `enabled_by` has been seen (from the start where it is negative).
-struct Fives {
-  struct State {
-    std::int64_t seen = 0;
-    bool on = false;
-  };
-  std::int32_t enabled_by = -1;
-  State initial_state() const { return {0, enabled_by < 0}; }
-  bool initially_active() const { return enabled_by < 0; }
-  StepMark observe(State& state, const TokenEvent& event) const {
-    ++state.seen;
-    if (event.token == enabled_by) state.on = true;
-    return {event.token % 5 == 0, state.on};
-  }
-};
-
-using Sampler = reset::ReSETSampler<Fives>;
-
-SamplerConfig make_config(int slots, int rows_per_slot = 1) {
-  SamplerConfig config;
-  config.vocabulary = kVocabulary;
-  config.slots = slots;
-  config.rows_per_slot = rows_per_slot;
-  return config;
-}
-
-RequestParams make_request(std::uint64_t seed) {
-  RequestParams request;
-  request.reset.tau0 = 2.0f;
-  request.reset.t_low = 0.4f;
-  request.reset.window = 4;
-  request.sampling.top_p = 0.95f;
-  request.sampling.fallback_token = 3;
-  request.seed = seed;
-  request.first_position = 100;
-  return request;
-}
-
-// The logits a model would give at a position of a request: any function of both.
-std::vector<float> logits_at(std::uint64_t request, std::int64_t position) {
-  const unsigned seed = static_cast<unsigned>(request * 7919 + static_cast<std::uint64_t>(position));
-  return sampler_test::make_row(kVocabulary, seed, 0.5f + static_cast<float>(seed % 5), 1, 4.0f);
-}
-
-bool same(const SampledToken& a, const SampledToken& b) {
-  return a.token == b.token && a.entropy == b.entropy && a.status == b.status && a.boundary == b.boundary &&
-         a.active == b.active && a.policy.temperature == b.policy.temperature &&
-         a.policy.threshold == b.policy.threshold && a.policy.step_mean == b.policy.step_mean &&
-         a.policy.global_mean == b.policy.global_mean && a.policy.uncertain == b.policy.uncertain &&
-         a.policy.high == b.policy.high;
-}
-
-// What a request gives when it runs alone, token by token. Asserts nothing, so that threads may call it.
-std::vector<SampledToken> run_alone(const RequestParams& request, int count) {
-  Sampler sampler(make_config(1));
-  reset::throw_if_failed(sampler.add(0, request));
-  std::vector<SampledToken> results(static_cast<std::size_t>(count));
-  for (int t = 0; t < count; ++t) {
-    const auto row = logits_at(request.seed, request.first_position + t);
-    reset::throw_if_failed(sampler.sample(0, row.data(), results[static_cast<std::size_t>(t)]));
-  }
-  return results;
-}
-
-void append(std::vector<float>& logits, const std::vector<float>& row) {
-  logits.insert(logits.end(), row.begin(), row.end());
-}
-
-// A state's bytes that carry meaning.
-bool same_state(const Sampler::State& a, const Sampler::State& b) {
-  return std::memcmp(a.policy.ring, b.policy.ring, sizeof a.policy.ring) == 0 &&
-         a.policy.step_sum == b.policy.step_sum && a.policy.global_sum == b.policy.global_sum &&
-         a.policy.step_count == b.policy.step_count && a.policy.global_count == b.policy.global_count &&
-         a.policy.cleared == b.policy.cleared && a.detector.seen == b.detector.seen &&
-         a.mark.boundary == b.mark.boundary && a.mark.active == b.mark.active && a.last_token == b.last_token &&
-         a.next_position == b.next_position && a.tokens == b.tokens;
-}
-
-Sampler::State state_of(const Sampler& sampler, std::int32_t slot) {
-  Sampler::State state;
-  REQUIRE(sampler.export_slot(slot, state).ok());
-  return state;
-}
-
-}  // namespace
+using namespace sampler_test;
 
 TEST_CASE("batch: an empty one is nothing") {
   Sampler sampler(make_config(2));
@@ -199,85 +100,6 @@ TEST_CASE("batch: enabled and disabled requests mix") {
   CHECK(state_of(sampler, 1).tokens == 40);
 }
 
-TEST_CASE("drafts: 0 to K accepted ones leave what token-by-token sampling leaves") {
-  constexpr int kDrafts = 4, kTokens = 120;
-  const RequestParams request = make_request(6);
-  const auto expected = run_alone(request, kTokens);
-  Sampler plain(make_config(1)), sampler(make_config(3, kDrafts + 1));
-  REQUIRE(plain.add(0, request).ok());
-  REQUIRE(sampler.add(2, request).ok());
-  std::mt19937 random(3);
-  int t = 0;
-  while (t + kDrafts < kTokens) {
-    // The first `good` drafts are what the target will sample; the next one is wrong.
-    const int good = static_cast<int>(random() % (kDrafts + 1));
-    std::vector<SamplerRow> rows;
-    for (int i = 0; i <= kDrafts; ++i) {
-      std::int32_t input = i == 0 ? -1 : expected[static_cast<std::size_t>(t + i - 1)].token;
-      if (i > good) input = (input + 1) % kVocabulary;
-      rows.push_back({2, input, 100 + t + i});
-    }
-    std::shuffle(rows.begin(), rows.end(), random);
-    std::vector<float> logits;
-    for (const SamplerRow& row : rows) append(logits, logits_at(6, row.position));
-    std::vector<SampledToken> results(rows.size());
-    const Sampler::State before = state_of(sampler, 2);
-    REQUIRE(sampler.apply(logits.data(), rows.data(), rows.size(), results.data()).ok());
-    CHECK(same_state(before, state_of(sampler, 2)));  // nothing lasts before commit
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const std::int64_t place = rows[i].position - 100 - t;
-      if (place > good) continue;
-      REQUIRE(same(results[i], expected[static_cast<std::size_t>(t + place)]));
-    }
-    REQUIRE(sampler.commit(2, good + 1).ok());
-    SampledToken token;
-    for (int i = 0; i <= good; ++i) REQUIRE(plain.sample(0, logits_at(6, 100 + t + i).data(), token).ok());
-    REQUIRE(same_state(state_of(plain, 0), state_of(sampler, 2)));
-    t += good + 1;
-  }
-}
-
-TEST_CASE("drafts: the engine may settle on tokens of its own") {
-  Sampler sampler(make_config(1, 3));
-  REQUIRE(sampler.add(0, make_request(8)).ok());
-  std::vector<float> logits;
-  for (int i = 0; i < 3; ++i) append(logits, logits_at(8, i));
-  const SamplerRow rows[] = {{0, -1, 0}, {0, 7, 1}, {0, 9, 2}};
-  SampledToken results[3];
-  REQUIRE(sampler.apply(logits.data(), rows, 3, results).ok());
-  const std::int32_t bad[] = {7, kVocabulary};
-  const Sampler::State before = state_of(sampler, 0);
-  CHECK(std::string(sampler.commit(0, bad, 2).argument()) == "token");
-  CHECK(same_state(before, state_of(sampler, 0)));
-  const std::int32_t settled[] = {7, 35};
-  REQUIRE(sampler.commit(0, settled, 2).ok());
-  CHECK(state_of(sampler, 0).last_token == 35);
-  CHECK(state_of(sampler, 0).mark.boundary);
-  CHECK(state_of(sampler, 0).policy.global_count == 2);
-}
-
-TEST_CASE("drafts: a placeholder stands for the token that the row before has sampled") {
-  const RequestParams request = make_request(9);
-  const auto expected = run_alone(request, 40);
-  Sampler sampler(make_config(1, 8));
-  REQUIRE(sampler.add(0, request).ok());
-  for (int t = 0; t < 40; t += 8) {
-    std::vector<float> logits;
-    std::vector<SamplerRow> rows;
-    for (int i = 0; i < 8; ++i) {
-      append(logits, logits_at(9, 100 + t + i));
-      rows.push_back({0, reset::kPlaceholderToken, 100 + t + i});
-    }
-    std::vector<SampledToken> results(8);
-    REQUIRE(sampler.apply(logits.data(), rows.data(), 8, results.data()).ok());
-    for (int i = 0; i < 8; ++i) {
-      REQUIRE(same(results[static_cast<std::size_t>(i)], expected[static_cast<std::size_t>(t + i)]));
-    }
-    REQUIRE(sampler.commit(0, 8).ok());
-  }
-  CHECK(state_of(sampler, 0).last_token == expected.back().token);
-}
-
 TEST_CASE("engine: a replay gives the same tokens, the next position gives new random numbers") {
   Sampler sampler(make_config(1));
   RequestParams request = make_request(10);
@@ -339,28 +161,108 @@ TEST_CASE("engine: two samplers in two threads do not disturb each other") {
 }
 
 TEST_CASE("engine: while the detector is inactive the plain temperature rules and no entropy is remembered") {
-  Fives detector;
-  detector.enabled_by = 13;
-  Sampler sampler(make_config(1), detector);
-  RequestParams request = make_request(14);
-  request.sampling.temperature = 0.0f;
-  REQUIRE(sampler.add(0, request).ok());
-  const auto force = [&](std::int32_t wanted) {
-    std::vector<float> row(kVocabulary, 0.0f);
-    row[static_cast<std::size_t>(wanted)] = 20.0f;
-    SampledToken token;
-    REQUIRE(sampler.sample(0, row.data(), token).ok());
-    return token;
+  // The peaks of the rows are the tokens: 13 switches the policy on, 17 off, multiples of 5 end steps.
+  const std::int32_t tokens[] = {1, 5, 1, 10, 13, 2, 3, 5, 4, 17, 5, 1, 13, 2, 15, 17, 1, 13, 2, 3};
+  const std::string active = "-----+++++---+++--++";
+  const std::string boundary =
+      ".....|..|....|.|....";  // once, where a step begins; a step that waits begins when active
+  for (const bool reset_enabled : {true, false}) {
+    Sampler sampler(make_config(1), Fives{13, 17});
+    RequestParams request = make_request(14);
+    request.sampling.temperature = 0.0f;
+    request.reset_enabled = reset_enabled;
+    REQUIRE(sampler.add(0, request).ok());
+    std::int64_t remembered = 0;
+    for (std::size_t t = 0; t < active.size(); ++t) {
+      std::vector<float> row(kVocabulary, 0.0f);
+      row[static_cast<std::size_t>(tokens[t])] = 20.0f;
+      SampledToken token;
+      REQUIRE(sampler.sample(0, row.data(), token).ok());
+      REQUIRE(token.token == tokens[t]);
+      CHECK(token.active == (reset_enabled && active[t] == '+'));
+      CHECK(token.boundary == (boundary[t] == '|'));
+      CHECK((token.policy.temperature == 0.0f) == !token.active);
+      remembered += token.active ? 1 : 0;
+      CHECK(state_of(sampler, 0).policy.global_count == remembered);
+    }
+  }
+}
+
+TEST_CASE("engine: a state that no request can have is not imported") {
+  Sampler sampler(make_config(1));
+  REQUIRE(sampler.add(0, make_request(1)).ok());
+  SampledToken token;
+  for (int t = 0; t < 20; ++t) REQUIRE(sampler.sample(0, logits_at(1, 100 + t).data(), token).ok());
+  const Sampler::State good = state_of(sampler, 0);
+  const auto refuses = [&](const Sampler::State& state, const char* argument) {
+    const reset::Status status = sampler.import_slot(0, state);
+    CHECK(status.code() == reset::StatusCode::kInvalidArgument);
+    CHECK(std::string(status.argument()) == argument);
+    CHECK(same_state(good, state_of(sampler, 0)));
   };
-  CHECK_FALSE(force(1).active);
-  CHECK_FALSE(force(5).active);   // a boundary for nobody yet
-  CHECK_FALSE(force(13).active);  // the token itself is still sampled inactively
-  CHECK(state_of(sampler, 0).policy.global_count == 0);
-  const SampledToken first = force(2);
-  CHECK(first.active);
-  CHECK(first.boundary);  // it has waited
-  CHECK_FALSE(force(3).boundary);
-  CHECK(state_of(sampler, 0).policy.global_count == 2);
+  constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
+  Sampler::State bad = good;
+  for (const std::int64_t count : {std::int64_t{-1}, reset::kMaxTokenCount + 1, kLargest}) {
+    bad = good;
+    bad.policy.global_count = count;
+    refuses(bad, "global_count");
+    bad = good;
+    bad.tokens = count;
+    refuses(bad, "tokens");
+  }
+  for (const std::int64_t position : {std::int64_t{-1}, kLargest}) {
+    bad = good;
+    bad.next_position = position;
+    refuses(bad, "next_position");
+  }
+  for (const std::int32_t last : {-2, kVocabulary}) {
+    bad = good;
+    bad.last_token = last;
+    refuses(bad, "last_token");
+  }
+  bad = good;
+  bad.policy.ring[3] = -0.5f;
+  refuses(bad, "ring");
+  bad = good;
+  bad.last_token = kVocabulary - 1;
+  CHECK(sampler.import_slot(0, bad).ok());
+  bad.last_token = reset::kPlaceholderToken;
+  bad.policy.global_count = bad.tokens = reset::kMaxTokenCount;
+  CHECK(sampler.import_slot(0, bad).ok());
+}
+
+TEST_CASE("engine: positions end one below the largest number") {
+  Sampler sampler(make_config(1, 2));
+  RequestParams request = make_request(1);
+  request.first_position = std::numeric_limits<std::int64_t>::max();
+  CHECK(std::string(sampler.add(0, request).argument()) == "first_position");
+  request.first_position = reset::kMaxPosition;
+  REQUIRE(sampler.add(0, request).ok());
+  const auto row = logits_at(1, 0);
+  SampledToken token;
+  REQUIRE(sampler.sample(0, row.data(), token).ok());
+  CHECK(state_of(sampler, 0).next_position == std::numeric_limits<std::int64_t>::max());
+  token.token = -99;
+  CHECK(std::string(sampler.sample(0, row.data(), token).argument()) == "position");
+  CHECK(token.token == -99);
+  CHECK(state_of(sampler, 0).tokens == 1);
+}
+
+TEST_CASE("engine: the token of a slot's first row is not read") {
+  Sampler sampler(make_config(1, 2));
+  REQUIRE(sampler.add(0, make_request(1)).ok());
+  std::vector<float> logits = logits_at(1, 51);
+  append(logits, logits_at(1, 50));
+  SampledToken expected[2], results[2];
+  const SamplerRow plain[] = {{0, 7, 51}, {0, reset::kPlaceholderToken, 50}};
+  REQUIRE(sampler.apply(logits.data(), plain, 2, expected).ok());
+  // A prompt may end with a special token behind the columns that are sampled from.
+  for (const std::int32_t any : {0, kVocabulary, 151655, -7}) {
+    const SamplerRow rows[] = {{0, 7, 51}, {0, any, 50}};
+    REQUIRE(sampler.apply(logits.data(), rows, 2, results).ok());
+    CHECK(same(results[0], expected[0]));
+    CHECK(same(results[1], expected[1]));
+  }
 }
 
 TEST_CASE("engine: calls that are refused change nothing") {
@@ -391,6 +293,8 @@ TEST_CASE("engine: calls that are refused change nothing") {
   refuses({{0, -1, 5}, {0, 2, 6}, {0, 3, 7}}, "rows of one slot");
   refuses({{0, -1, 5}, {0, kVocabulary, 6}}, "token");
   refuses({{0, -1, 5}, {0, -2, 6}}, "token");
+  refuses({{0, kVocabulary, 6}, {0, -1, 5}}, "token");
+  refuses({{0, -1, std::numeric_limits<std::int64_t>::max()}}, "position");
   CHECK_FALSE(sampler.apply(static_cast<const float*>(nullptr), good, 2, results).ok());
 
   // The rows applied before are still there to be committed.

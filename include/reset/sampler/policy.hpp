@@ -17,6 +17,9 @@ RESET_NAMESPACE_BEGIN
 /// Longest sliding window that a state can hold.
 inline constexpr int kMaxWindow = 128;
 
+/// Most tokens that a state from outside may have seen, 2^53: up to there a double counts exactly.
+inline constexpr std::int64_t kMaxTokenCount = std::int64_t{1} << 53;
+
 /// Temperatures at or below this one mean exact argmax.
 inline constexpr float kArgmaxTemperature = 1e-6f;
 
@@ -61,18 +64,23 @@ struct ReSETState {
   std::int64_t cleared = 0;  ///< How often a boundary has cleared a step that was not empty; no step before the first
                              ///< such boundary can be uncertain.
 
-  /// Names the first field that no sequence of steps can have produced: for states that come from outside.
+  /// Names the first field that no sequence of steps over entropies of at least 0 can have produced: for states that
+  /// come from outside.
   RESET_HOST_DEVICE constexpr Status validate() const noexcept {
     constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
-    if (global_count < 0) return {kInvalid, "global_count", global_count, "at least 0"};
+    if (global_count < 0 || global_count > kMaxTokenCount) {
+      return {kInvalid, "global_count", global_count, "0..2^53"};
+    }
     if (step_count < 0 || step_count > global_count) return {kInvalid, "step_count", step_count, "0..global_count"};
     if (cleared < 0 || cleared > global_count - step_count) {
       return {kInvalid, "cleared", cleared, "0..global_count - step_count"};
     }
-    if (!detail::is_finite(step_sum)) return {kInvalid, "step_sum", step_sum, "finite"};
-    if (!detail::is_finite(global_sum)) return {kInvalid, "global_sum", global_sum, "finite"};
+    const auto bad = [](auto x) { return !detail::is_finite(x) || x < 0; };
+    constexpr const char* kSum = "finite and at least 0, and 0 if nothing is counted";
+    if (bad(step_sum) || (step_count == 0 && step_sum > 0.0)) return {kInvalid, "step_sum", step_sum, kSum};
+    if (bad(global_sum) || (global_count == 0 && global_sum > 0.0)) return {kInvalid, "global_sum", global_sum, kSum};
     for (const float entropy : ring) {
-      if (!detail::is_finite(entropy)) return {kInvalid, "ring", static_cast<double>(entropy), "finite entropies"};
+      if (bad(entropy)) return {kInvalid, "ring", static_cast<double>(entropy), "finite entropies of at least 0"};
     }
     return {};
   }
@@ -92,17 +100,22 @@ struct ReSETDecision {
 
 namespace detail {
 
+// Where the n-th entropy stands: inside the ring, whatever n is.
+RESET_HOST_DEVICE constexpr std::uint64_t ring_index(std::int64_t n) noexcept {
+  return static_cast<std::uint64_t>(n) % static_cast<std::uint64_t>(kMaxWindow);
+}
+
 // The newest min(window, count) entropies, summed afresh in order of arrival: a sum kept by subtraction would drift.
 RESET_HOST_DEVICE inline double window_mean(const ReSETState& state, std::int64_t length) noexcept {
   double sum = 0.0;
   for (std::int64_t n = state.global_count - length; n < state.global_count; ++n) {
-    sum = add_rn(sum, static_cast<double>(state.ring[n % kMaxWindow]));
+    sum = add_rn(sum, static_cast<double>(state.ring[ring_index(n)]));
   }
   return div_rn(sum, static_cast<double>(length));
 }
 
 RESET_HOST_DEVICE inline void append_entropy(ReSETState& state, float entropy) noexcept {
-  state.ring[state.global_count % kMaxWindow] = entropy;
+  state.ring[ring_index(state.global_count)] = entropy;
   state.step_sum = add_rn(state.step_sum, static_cast<double>(entropy));
   state.global_sum = add_rn(state.global_sum, static_cast<double>(entropy));
   ++state.step_count;

@@ -87,11 +87,12 @@ class ReSETSampler<Detector, HostBackend> {
 
   /// Samples `count` rows of logits (float, `Half` or `BFloat16`), row i at logits + i row_stride, and writes
   /// results[i]. Rows may stand in any order and belong to any slots; those of one slot have consecutive positions and
-  /// are taken in that order. What was applied to these slots before and not committed is dropped.
+  /// are taken in that order. What was applied to these slots before and not committed is dropped. Positions are the
+  /// engine's: they key the random numbers and are not compared with those that the slot has committed.
   ///
   /// A bad row is no error: see `SampledToken::status`. Refused with nothing written: a slot out of range or without
-  /// a request, more rows of a slot than configured, positions of a slot that are negative, repeated or have gaps, and
-  /// drafted tokens outside the vocabulary.
+  /// a request, more rows of a slot than configured, positions of a slot that are out of range, repeated or have gaps,
+  /// and drafted tokens outside the vocabulary.
   template <class T>
   Status apply(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results) noexcept {
     static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
@@ -122,10 +123,11 @@ class ReSETSampler<Detector, HostBackend> {
   }
 
   /// The same with the tokens that the engine has settled on, one a row: for rejection samplers, which may replace the
-  /// last. Refuses, and folds nothing, if one is outside the vocabulary.
+  /// last. Refuses, and folds nothing, if one is outside the vocabulary or `tokens` is null; a count of 0 reads none.
   Status commit(std::int32_t slot, const std::int32_t* tokens, std::int32_t count) noexcept {
     const Status status = committable(slot, count);
     if (!status.ok()) return status;
+    if (count > 0 && tokens == nullptr) return {StatusCode::kInvalidArgument, "tokens", 0, "a pointer to memory"};
     for (std::int32_t i = 0; i < count; ++i) {
       if (tokens[i] < 0 || tokens[i] >= config_.vocabulary) return bad_token(tokens[i]);
     }
@@ -153,11 +155,16 @@ class ReSETSampler<Detector, HostBackend> {
   }
 
   /// Puts a slot's memory back, into this or any other slot or sampler that `add` has begun the same request in.
-  /// Refuses a state that no request can have, and then leaves the slot as it was.
+  /// Refuses a state that no request can have, as far as the sampler can tell (the detector's part is not checked), and
+  /// then leaves the slot as it was.
   Status import_slot(std::int32_t slot, const State& state) noexcept {
     if (!in_use(slot)) return bad_slot(slot);
     const Status status = state.validate();
     if (!status.ok()) return status;
+    if (state.last_token >= config_.vocabulary) {
+      return {StatusCode::kInvalidArgument, "last_token", state.last_token,
+              "a token of the vocabulary, or -1 for none"};
+    }
     slots_[static_cast<std::size_t>(slot)].state = state;
     slots_[static_cast<std::size_t>(slot)].pending = 0;
     return {};
@@ -208,8 +215,9 @@ class ReSETSampler<Detector, HostBackend> {
 
   Status check_row(const SamplerRow& row) const noexcept {
     if (!in_use(row.slot)) return bad_slot(row.slot);
-    if (row.position < 0) return {StatusCode::kInvalidArgument, "position", row.position, "at least 0"};
-    if (row.token < kPlaceholderToken || row.token >= config_.vocabulary) return bad_token(row.token);
+    if (row.position < 0 || row.position > kMaxPosition) {
+      return {StatusCode::kInvalidArgument, "position", row.position, "0..kMaxPosition"};
+    }
     return {};
   }
 
@@ -234,6 +242,9 @@ class ReSETSampler<Detector, HostBackend> {
       const std::int64_t place = rows[i].position - staged.first;
       if (place >= staged.count || (staged.seen >> place & 1) != 0) {
         return {StatusCode::kInvalidArgument, "position", rows[i].position, "consecutive positions within a slot"};
+      }
+      if (place > 0 && (rows[i].token < kPlaceholderToken || rows[i].token >= config_.vocabulary)) {
+        return bad_token(rows[i].token);
       }
       staged.seen |= std::uint64_t{1} << place;
     }

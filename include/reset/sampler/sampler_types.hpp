@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include <reset/sampler/boundary/detector.hpp>
@@ -16,6 +17,9 @@ inline constexpr std::int32_t kPlaceholderToken = -1;
 
 /// Most rows that one slot can have in one call: a drafted continuation of 63 tokens.
 inline constexpr std::int32_t kMaxRowsPerSlot = 64;
+
+/// The highest position that a token can have: the one after it is still a number.
+inline constexpr std::int64_t kMaxPosition = std::numeric_limits<std::int64_t>::max() - 1;
 
 /// The shape of what a sampler works on; fixed at construction.
 struct SamplerConfig {
@@ -74,18 +78,21 @@ struct SamplingParams {
 
 /// Everything about one request that does not change while it runs.
 struct RequestParams {
-  ReSETParams reset;                ///< The policy.
-  SamplingParams sampling;          ///< The drawing.
-  std::uint64_t seed = 0;           ///< The request's random numbers.
-  std::int64_t first_position = 0;  ///< Position of the first generated token, at least 0; only `sample` counts on.
-  bool reset_enabled = true;        ///< Whether the policy sets the temperature.
+  ReSETParams reset;        ///< The policy.
+  SamplingParams sampling;  ///< The drawing.
+  /// The request's random numbers: give every request its own. Requests that share one, the default included, draw
+  /// equal tokens from equal prompts.
+  std::uint64_t seed = 0;
+  /// Position of the first generated token, 0..kMaxPosition. Only `sample` counts on from it.
+  std::int64_t first_position = 0;
+  bool reset_enabled = true;  ///< Whether the policy sets the temperature.
 
   /// Names the first field that is outside its domain.
   RESET_HOST_DEVICE constexpr Status validate(std::int32_t vocabulary) const noexcept {
     const Status policy = reset.validate();
     if (!policy.ok()) return policy;
-    if (first_position < 0) {
-      return {StatusCode::kInvalidArgument, "first_position", first_position, "at least 0"};
+    if (first_position < 0 || first_position > kMaxPosition) {
+      return {StatusCode::kInvalidArgument, "first_position", first_position, "0..kMaxPosition"};
     }
     return sampling.validate(vocabulary);
   }
@@ -98,7 +105,7 @@ struct SamplerRow {
   /// the rows after it, the drafted token that the row was computed with, or kPlaceholderToken for the one that the
   /// row before has just sampled.
   std::int32_t token = kPlaceholderToken;
-  std::int64_t position = 0;  ///< Absolute position of the token that the row predicts, at least 0.
+  std::int64_t position = 0;  ///< Absolute position of the token that the row predicts, 0..kMaxPosition.
 };
 
 /// What one row gave: the token, and why. `policy` is meaningful if `active`; otherwise only its temperature is.
@@ -109,24 +116,31 @@ struct SampledToken {
   ReSETDecision policy;                  ///< Temperature, threshold, means and which way it went.
   RowStatus status = RowStatus::kEmpty;  ///< What the row was. A bad one gives its highest finite logit's token, or the
                                          ///< fallback token, and leaves no trace in the history.
-  bool boundary = false;                 ///< Whether the token begins a new step.
-  bool active = false;                   ///< Whether the policy set the temperature.
+  /// Whether the token begins a new step. Where the detector says inactive no step begins: a boundary found there is
+  /// told once, by the next active token. The same with ReSET enabled and disabled.
+  bool boundary = false;
+  bool active = false;  ///< Whether the policy set the temperature: the detector says active, and ReSET is enabled.
 };
 
 /// Everything that a sampler remembers of one request, `RequestParams` aside: trivially copyable.
 template <class DetectorState>
 struct SlotState {
-  ReSETState policy;                            ///< The entropy history.
-  DetectorState detector;                       ///< The detector's.
-  StepMark mark;                                ///< What the detector said after the last committed token.
+  ReSETState policy;       ///< The entropy history.
+  DetectorState detector;  ///< The detector's.
+  StepMark mark;  ///< What the detector said after the last committed token, with a boundary that still waits for an
+                  ///< active token.
   std::int32_t last_token = kPlaceholderToken;  ///< The last committed token, if there is one.
   std::int64_t next_position = 0;               ///< One after the position of the last committed token.
   std::int64_t tokens = 0;                      ///< Committed tokens.
 
   /// Names the first field that no request can have; the detector's state is its own affair.
   RESET_HOST_DEVICE constexpr Status validate() const noexcept {
-    if (next_position < 0) return {StatusCode::kInvalidArgument, "next_position", next_position, "at least 0"};
-    if (tokens < 0) return {StatusCode::kInvalidArgument, "tokens", tokens, "at least 0"};
+    constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
+    if (last_token < kPlaceholderToken) return {kInvalid, "last_token", last_token, "a token, or -1 for none"};
+    if (next_position < 0 || next_position > kMaxPosition) {
+      return {kInvalid, "next_position", next_position, "0..kMaxPosition"};
+    }
+    if (tokens < 0 || tokens > kMaxTokenCount) return {kInvalid, "tokens", tokens, "0..2^53"};
     return policy.validate();
   }
 };
@@ -147,7 +161,7 @@ RESET_HOST_DEVICE inline StepMark observe_token(const Detector& detector, typena
 /// The temperature of one row, and the entropy's entry into the history: the one place where both happen.
 RESET_HOST_DEVICE inline void decide_row(const RequestParams& request, ReSETState& policy, StepMark mark,
                                          SampledToken& row) noexcept {
-  row.boundary = mark.boundary;
+  row.boundary = mark.boundary && mark.active;
   row.active = request.reset_enabled && mark.active;
   if (row.active) {
     row.policy = reset_step(request.reset, policy, row.entropy, mark.boundary);
