@@ -70,7 +70,11 @@ inline void weighted_sum(const float* weights, const float* rows, std::int64_t c
 
 // gate = silu(gate) * up, the gated activation of the feed-forward layer.
 inline void gated_silu(float* gate, const float* up, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) gate[i] = gate[i] / (1.0F + std::exp(-gate[i])) * up[i];
+  // exp of what is never positive: an infinity under the fraction would be NaN where -ffast-math multiplies by 1 / x.
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float decay = std::exp(-std::fabs(gate[i]));
+    gate[i] = gate[i] * ((gate[i] < 0 ? decay : 1.0F) / (1.0F + decay)) * up[i];
+  }
 }
 
 inline void add(float* x, const float* y, std::int64_t count) {

@@ -17,17 +17,14 @@ class WorkerPool {
  public:
   // `threads` in all, the caller being one of them; fewer than two means that no thread is started.
   explicit WorkerPool(int threads) {
-    for (int part = 1; part < threads; ++part) workers_.emplace_back([this, part] { work(part); });
-  }
-  ~WorkerPool() {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      stopping_ = true;
-      round_.fetch_add(1, std::memory_order_release);
+    try {
+      for (int part = 1; part < threads; ++part) workers_.emplace_back([this, part] { work(part); });
+    } catch (...) {
+      stop();  // a constructor that throws has no destructor to join those that were started
+      throw;
     }
-    wake_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
   }
+  ~WorkerPool() { stop(); }
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
@@ -56,6 +53,16 @@ class WorkerPool {
   }
 
  private:
+  void stop() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopping_ = true;
+      round_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+  }
+
   void work(int part) {
     // A layer lasts some ten microseconds, less than waking a sleeping thread: look a while before sleeping.
     constexpr int kLooks = 2000;

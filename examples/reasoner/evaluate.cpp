@@ -9,6 +9,8 @@
 #include <exception>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "statistics.hpp"
 
@@ -22,6 +24,25 @@ struct Result {
   std::int64_t solved() const {
     return std::count_if(solutions.begin(), solutions.end(), [](const Solution& s) { return s.verdict.correct; });
   }
+};
+
+// Threads that are waited for, also where an error ends their scope.
+class Threads {
+ public:
+  Threads() = default;
+  ~Threads() {
+    for (std::thread& thread : threads_) thread.join();
+  }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+  template <class Work>
+  void start(Work work) {
+    threads_.emplace_back(std::move(work));
+  }
+
+ private:
+  std::vector<std::thread> threads_;
 };
 
 // Shows how far a run is until it is destroyed; silent where standard error is no terminal.
@@ -59,9 +80,9 @@ Result run(const char* name, const engine::Weights& weights, const reset::Vocabu
   std::vector<std::exception_ptr> failures(cores);
   {
     const Watch watch(name, next, problems.size());
-    std::vector<std::thread> threads;
+    Threads threads;
     for (std::size_t core = 0; core < cores; ++core) {
-      threads.emplace_back([&, core] {
+      threads.start([&, core] {
         try {
           Solver(weights, vocabulary, policy, engine::Model::kMaxRows, 1)
               .solve_all(problems, seed, next, result.solutions);
@@ -70,7 +91,6 @@ Result run(const char* name, const engine::Weights& weights, const reset::Vocabu
         }
       });
     }
-    for (std::thread& thread : threads) thread.join();
   }
   for (const std::exception_ptr& failure : failures) {
     if (failure) std::rethrow_exception(failure);
@@ -103,17 +123,20 @@ void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabular
               const std::vector<Problem>& problems, std::uint64_t seed, const Terminal& terminal) {
   Policy plain = policy;
   plain.reset = false;
-  plain.temperature = 0.6F;
-  const Result before = run("T = 0.6", weights, vocabulary, plain, problems, seed);
-  const Result after = run("ReSET", weights, vocabulary, policy, problems, seed);
+  Policy reset = policy;
+  reset.reset = true;
+  char name[64];
+  std::snprintf(name, sizeof name, "T = %g", static_cast<double>(plain.temperature));
+  const std::string baseline = name;
+  const Result before = run(baseline.c_str(), weights, vocabulary, plain, problems, seed);
+  const Result after = run("ReSET", weights, vocabulary, reset, problems, seed);
   std::printf("\n  %zu problems, top-p %g, seeds from %llu, 95 %% intervals (Wilson)\n\n", problems.size(),
               static_cast<double>(policy.top_p), static_cast<unsigned long long>(seed));
   char head[160];
   std::snprintf(head, sizeof head, "  %-34s %7s  %-13s  %6s  %6s  %7s  %8s", "policy", "solved", "interval", "T_high",
                 "tokens", "cut off", "tokens/s");
   std::printf("%s\n", terminal.paint(Colour::kFaint, head).c_str());
-  print_row("T = 0.6", before, false);
-  char name[64];
+  print_row(baseline, before, false);
   std::snprintf(name, sizeof name, "ReSET, tau_0 %g, T_low %g", static_cast<double>(policy.params.tau0),
                 static_cast<double>(policy.params.t_low));
   print_row(name, after, true);
@@ -127,9 +150,11 @@ void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabular
   }
   const auto count = static_cast<std::int64_t>(problems.size());
   const Interval difference = paired_difference(gained, lost, count);
-  std::printf("\n  ReSET minus T = 0.6: %+.1f points [%+.1f, %+.1f]   (%lld gained, %lld lost, paired by seed)\n\n",
-              100.0 * static_cast<double>(gained - lost) / static_cast<double>(count), 100 * difference.low,
-              100 * difference.high, static_cast<long long>(gained), static_cast<long long>(lost));
+  std::printf("\n  ReSET minus %s: %+.1f points [%+.1f, %+.1f]   (%lld gained, %lld lost, paired by seed)\n",
+              baseline.c_str(), 100.0 * static_cast<double>(gained - lost) / static_cast<double>(count),
+              100 * difference.low, 100 * difference.high, static_cast<long long>(gained),
+              static_cast<long long>(lost));
+  std::printf("  with the 95 %% interval of Agresti and Min\n\n");
 }
 
 }  // namespace reasoner

@@ -13,8 +13,8 @@
 
 namespace reasoner {
 
-// Solves every problem once at T = 0.6 and once with `policy`, with the same seeds, on all cores, and prints both solve
-// rates with their intervals and the paired difference.
+// Solves every problem once at the policy's one temperature and once with ReSET, whichever `policy` asks for, with the
+// same seeds, on all cores, and prints both solve rates with their intervals and the paired difference.
 void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy,
               const std::vector<Problem>& problems, std::uint64_t seed, const Terminal& terminal);
 

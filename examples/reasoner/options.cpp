@@ -46,7 +46,8 @@ const char* usage() {
          "  --tau0 X           ReSET's threshold on the entropy of a confident step, in nats (default 0.6768)\n"
          "  --t-low X          temperature below the threshold (default 0.1; above it is 1)\n"
          "  --temperature T    switch ReSET off and sample every token at T\n"
-         "  --evaluate N       solve N problems quietly, once at T = 0.6 and once with ReSET, and compare\n"
+         "  --evaluate N       solve N problems quietly, once at one temperature (0.6, or that of --temperature) and\n"
+         "                     once with ReSET, and compare\n"
          "  --color            colours even where the output is no terminal\n"
          "  --no-color         no colours\n";
 }

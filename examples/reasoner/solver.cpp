@@ -20,6 +20,17 @@ reset::SamplerConfig sampler_config(const reset::Vocabulary& vocabulary, const e
   return sampler;
 }
 
+const char* finding(reset::RowStatus status) {
+  switch (status) {
+    case reset::RowStatus::kNaN:
+      return "a NaN";
+    case reset::RowStatus::kPositiveInfinity:
+      return "an infinity";
+    default:
+      return "no finite number";
+  }
+}
+
 TokenRecord record_of(const reset::SampledToken& sampled) {
   return {sampled.token,
           sampled.entropy,
@@ -77,6 +88,11 @@ bool Solver::step(std::size_t index, const OnToken& on_token) {
   Slot& slot = slots_[index];
   reset::SampledToken sampled;
   reset::throw_if_failed(sampler_.sample(static_cast<std::int32_t>(index), slot.logits.data(), sampled));
+  if (sampled.status != reset::RowStatus::kOk) {
+    throw reset::Error("problem " + slot.problem->text() + ": the logits of token " +
+                       std::to_string(slot.solution->tokens.size()) + " hold " + finding(sampled.status) +
+                       ", expected finite numbers from the model");
+  }
   const TokenRecord record = record_of(sampled);
   const std::string_view text = decode(vocabulary_, sampled.token);
   slot.solution->tokens.push_back(record);

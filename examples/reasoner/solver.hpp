@@ -55,7 +55,7 @@ class Solver {
   };
 
   void begin(std::size_t slot, const Problem& problem, std::uint64_t seed, Solution& solution);
-  // Samples a token; false once the trace has ended.
+  // Samples a token; false once the trace has ended. Throws reset::Error for logits that are not numbers.
   bool step(std::size_t slot, const OnToken& on_token);
   void finish(Slot& slot, bool by_itself);
 

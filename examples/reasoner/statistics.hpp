@@ -24,14 +24,15 @@ inline Interval wilson(std::int64_t successes, std::int64_t trials) {
   return {std::fmax(0.0, centre - half), std::fmin(1.0, centre + half)};
 }
 
-// Normal interval at 95 % for the mean difference of `trials` pairs of which `gained` went from unsolved to solved and
-// `lost` the other way: the pairs that agree carry no noise, which is what pairing the seeds is for.
+// Interval at 95 % for the mean difference of `trials` pairs of which `gained` went from unsolved to solved and `lost`
+// the other way: the pairs that agree carry no noise, which is what pairing the seeds is for. After Agresti and Min
+// (2005), half a pair is added to each of the four outcomes, so that few or no pairs that differ claim no certainty.
 inline Interval paired_difference(std::int64_t gained, std::int64_t lost, std::int64_t trials) {
-  const auto n = static_cast<double>(trials);
+  const double n = static_cast<double>(trials) + 2;
   const double mean = static_cast<double>(gained - lost) / n;
-  const double variance = (static_cast<double>(gained + lost) / n - mean * mean) / n;
+  const double variance = (static_cast<double>(gained + lost + 1) / n - mean * mean) / n;
   const double half = kNormal95 * std::sqrt(std::fmax(0.0, variance));
-  return {mean - half, mean + half};
+  return {std::fmax(-1.0, mean - half), std::fmin(1.0, mean + half)};
 }
 
 }  // namespace reasoner

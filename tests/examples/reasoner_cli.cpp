@@ -53,10 +53,11 @@ TEST_CASE("a wrong command line of the reasoner is refused") {
   CHECK_THAT(help.output, Contains("usage: reasoner"));
 }
 
-#if defined(RESET_HAS_MODEL)
-
 TEST_CASE("the demonstration solves and checks problems") {
-  const auto outcome = run_reasoner({"--count", "3"});
+  const testing::Scratch folder;
+  const std::string file = folder / "problems.txt";
+  std::ofstream(file) << "13,10,18:148\n7,12,5:79\n25,3,14:8\n1,1:999\n";
+  const auto outcome = run_reasoner({"--count", "3", "--problems", file});
   CAPTURE(outcome.output);
   CHECK(outcome.exit_code == 0);
   CHECK(count(outcome.output, "   reach ") == 3);
@@ -65,7 +66,7 @@ TEST_CASE("the demonstration solves and checks problems") {
   CHECK(outcome.output.find('\x1b') == std::string::npos);
   // Every verdict in favour is earned: the same arithmetic is redone on what was printed.
   std::size_t solved = 0;
-  const auto problems = reasoner::read_problems(std::string(RESET_REASONER_DIR) + "/data/held_out.txt");
+  const auto problems = reasoner::read_problems(file);
   std::size_t at = 0;
   for (std::size_t i = 0; i < 3; ++i) {
     at = outcome.output.find("   reach ", at + 1);
@@ -107,7 +108,11 @@ TEST_CASE("an evaluation prints both rates and the paired difference") {
   CHECK(outcome.exit_code == 0);
   CHECK_THAT(outcome.output, Contains("2 problems") && Contains("T = 0.6  ") && Contains("ReSET, tau_0") &&
                                  Contains("ReSET minus T = 0.6: ") && Contains("paired by seed"));
+  const auto greedy = run_reasoner({"--evaluate", "1", "--problems", problems, "--temperature", "0"});
+  CAPTURE(greedy.output);
+  CHECK_THAT(greedy.output, Contains("T = 0  ") && Contains("ReSET minus T = 0: ") && !Contains("T = 0.6"));
+  // ReSET ran with two temperatures all the same: its share of T_high is a number.
+  const std::string row = greedy.output.substr(greedy.output.find("ReSET, tau_0"));
+  CHECK(count(row.substr(0, row.find('\n')), "%") == 3);
   check_refused({"--evaluate", "3", "--problems", problems}, "--evaluate is 3, expected at most the 2 problems");
 }
-
-#endif
