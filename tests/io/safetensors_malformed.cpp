@@ -81,7 +81,7 @@ TEST_CASE("a header that is not JSON, or not the JSON of the format, is refused"
                 "tensor \"w\" is object of 2, expected an object with \"data_offsets\"");
   check_refused(with_header(R"({"__metadata__":[]})", ""), "__metadata__ is array of 0, expected an object of strings");
   check_refused(with_header(R"({"__metadata__":{"a":1}})", ""), "__metadata__ \"a\" is 1, expected a string");
-  for (const char* broken : {"{", "{\"w\"", "{\"w\":}", "{}}", "{\"\xff\":1}", "{'w':1}", "{/**/}"}) {
+  for (const char* broken : {"{", "{\"w\"", "{\"w\":}", "{}}", "{\"\xff\":1}", "{'w':1}", "{/**/}", "{\"w\":NaN}"}) {
     INFO(broken);
     const std::string file = with_header(broken, "");
     const std::string message = message_of([&] { reset::SafetensorsView(file.data(), file.size(), "x"); });
@@ -109,8 +109,10 @@ TEST_CASE("nesting that could exhaust the stack is refused") {
 }
 
 TEST_CASE("an unknown element type is named") {
-  const std::string known = "one of F64, F32, F16, BF16, F8_E4M3, F8_E5M2, I64, I32, I16, I8, U64, U32, U16, U8, BOOL";
-  check_refused(one("\"F4\"", "[2]", "[0,1]", "x"), "tensor \"w\" dtype is \"F4\", expected " + known);
+  const std::string known =
+      "one of F64, F32, F16, BF16, F8_E4M3, F8_E5M2, I64, I32, I16, I8, U64, U32, U16, U8, BOOL, F8_E8M0, "
+      "F8_E4M3FNUZ, F8_E5M2FNUZ, F6_E2M3, F6_E3M2, F4, C64";
+  check_refused(one("\"F3\"", "[2]", "[0,1]", "x"), "tensor \"w\" dtype is \"F3\", expected " + known);
   check_refused(one("8", "[1]", "[0,1]", "x"), "tensor \"w\" dtype is 8, expected " + known);
 }
 
@@ -123,11 +125,15 @@ TEST_CASE("negative, fractional and overflowing extents are refused") {
                 "tensor \"w\" extent is 9223372036854775808" + integer);
   check_refused(one("\"U8\"", "1", "[0,1]", "x"), "tensor \"w\" shape is 1, expected an array of extents");
   // 2^32 * 2^32 elements would be 0 bytes in 64 bits; the other two overflow by the size of an element, or beside a 0.
-  const std::string fits = ", expected a size that fits in 63 bits";
+  const std::string fits = ", expected a whole number of bytes below 2^61";
   check_refused(one("\"U8\"", "[4294967296,4294967296]", "[0,0]", ""),
                 "tensor \"w\" shape is [4294967296, 4294967296]" + fits);
   check_refused(one("\"F64\"", "[2305843009213693952]", "[0,0]", ""),
                 "tensor \"w\" shape is [2305843009213693952]" + fits);
+  check_refused(one("\"F4\"", "[4611686018427387904]", "[0,0]", ""),
+                "tensor \"w\" shape is [4611686018427387904]" + fits);
+  check_refused(one("\"F4\"", "[3]", "[0,2]", "xy"), "tensor \"w\" shape is [3]" + fits);
+  check_refused(one("\"F6_E2M3\"", "[2]", "[0,2]", "xy"), "tensor \"w\" shape is [2]" + fits);
   check_refused(one("\"U8\"", "[0,4294967296,4294967296]", "[0,0]", ""),
                 "tensor \"w\" shape is [0, 4294967296, 4294967296]" + fits);
 }
@@ -149,6 +155,9 @@ TEST_CASE("data of another size than type and shape say are refused") {
   check_refused(one("\"U8\"", "[3]", "[0,4]", "data"), "tensor \"w\" data is 4 bytes, expected 3 bytes for U8 [3]");
   check_refused(one("\"F32\"", "[4]", "[0,4]", "data"), "tensor \"w\" data is 4 bytes, expected 16 bytes for F32 [4]");
   check_refused(one("\"BF16\"", "[0]", "[0,4]", "data"), "tensor \"w\" data is 4 bytes, expected 0 bytes for BF16 [0]");
+  check_refused(one("\"F4\"", "[2,2]", "[0,4]", "data"),
+                "tensor \"w\" data is 4 bytes, expected 2 bytes for F4 [2, 2]");
+  check_refused(one("\"C64\"", "[1]", "[0,4]", "data"), "tensor \"w\" data is 4 bytes, expected 8 bytes for C64 [1]");
   check_refused(one("\"F64\"", "[]", "[0,4]", "data"), "tensor \"w\" data is 4 bytes, expected 8 bytes for F64 []");
 }
 

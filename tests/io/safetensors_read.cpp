@@ -95,19 +95,23 @@ TEST_CASE("views stay valid when the file object moves") {
 
 TEST_CASE("every element type has its name and size") {
   const std::vector<std::pair<std::string, std::size_t>> expected = {
-      {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"I64", 8}, {"I32", 4},
-      {"I16", 2}, {"I8", 1},  {"U64", 8}, {"U32", 4},  {"U16", 2},     {"U8", 1},      {"BOOL", 1}};
+      {"F64", 64},        {"F32", 32},        {"F16", 16},    {"BF16", 16},  {"F8_E4M3", 8}, {"F8_E5M2", 8},
+      {"I64", 64},        {"I32", 32},        {"I16", 16},    {"I8", 8},     {"U64", 64},    {"U32", 32},
+      {"U16", 16},        {"U8", 8},          {"BOOL", 8},    {"C64", 64},   {"F4", 4},      {"F8_E8M0", 8},
+      {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"F6_E2M3", 6}, {"F6_E3M2", 6}};
   FileBuilder builder;
-  for (const auto& [name, size] : expected) builder.add("t." + name, name, "[3]", std::string(3 * size, 'x'));
+  for (const auto& [name, bits] : expected) builder.add("t." + name, name, "[3,4]", std::string(12 * bits / 8, 'x'));
   const std::string file = builder.build();
   const reset::SafetensorsView view(file.data(), file.size(), "types");
   REQUIRE(view.tensors().size() == expected.size());
-  for (const auto& [name, size] : expected) {
+  for (const auto& [name, bits] : expected) {
     INFO(name);
     const reset::TensorView& tensor = view.tensor("t." + name);
     CHECK(reset::dtype_name(tensor.dtype) == name);
-    CHECK(reset::dtype_size(tensor.dtype) == size);
-    CHECK(tensor.size() == 3);
+    CHECK(reset::dtype_bits(tensor.dtype) == bits);
+    CHECK(reset::dtype_size(tensor.dtype) == (bits + 7) / 8);
+    CHECK(tensor.bytes == 12 * bits / 8);
+    CHECK(tensor.size() == 12);
   }
 }
 
@@ -163,6 +167,19 @@ TEST_CASE("a range outside the tensor, or integers, are refused and write nothin
   CHECK(message_of([&] { reset::read_floats(tensor_of(DType::kU8, data), 0, 1, &out); }) ==
         "here: tensor \"w\" dtype is U8, expected F32, F16 or BF16");
   CHECK(out == -7.0f);
+}
+
+TEST_CASE("types of less than a byte are read past, not converted") {
+  const std::string file =
+      FileBuilder().add("fp4", "F4", "[2,2]", "ab").add("w", "F32", "[1]", bytes_of<float>({2.5f})).build();
+  const auto copy = io_test::exact_copy(file);
+  const reset::SafetensorsView view(copy.get(), file.size(), "mx");
+  float out = -7.0f;
+  CHECK(message_of([&] { reset::read_floats(view.tensor("fp4"), 4, 0, &out); }) ==
+        "mx: tensor \"fp4\" dtype is F4, expected F32, F16 or BF16");
+  CHECK(out == -7.0f);
+  reset::read_floats(view.tensor("w"), 0, 1, &out);
+  CHECK(out == 2.5f);
 }
 
 TEST_CASE("a missing tensor is named") {

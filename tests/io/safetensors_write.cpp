@@ -44,13 +44,13 @@ TEST_CASE("what is written is read back, of every element type") {
   std::vector<reset::TensorSpec> specs;
   std::vector<std::string> contents;
   for (const reset::detail::DTypeInfo& info : reset::detail::kDTypes) {
-    specs.push_back({"layer \"0\"\n." + std::string(info.name), info.dtype, {2, 3}});
+    specs.push_back({"layer \"0\"\n." + std::string(info.name), info.dtype, {2, 4}});
     contents.emplace_back();
-    for (std::size_t i = 0; i < 6 * info.size; ++i) contents.back() += static_cast<char>(i * 31 + info.size);
+    for (std::size_t i = 0; i < info.bits; ++i) contents.back() += static_cast<char>(i * 31 + info.bits);
   }
   SafetensorsWriter writer(path, specs, {{"key", "value \xe2\x82\xac"}});
   // Byte by byte, the tensors in turns.
-  for (std::size_t i = 0; i < 48; ++i) {
+  for (std::size_t i = 0; i < 64; ++i) {
     for (std::size_t t = 0; t < specs.size(); ++t) {
       if (i < contents[t].size()) writer.append(specs[t].name, &contents[t][i], 1);
     }
@@ -121,10 +121,27 @@ TEST_CASE("declarations that no file can hold are refused") {
         path + ": tensor \"a\" is declared twice, expected one tensor a name");
   CHECK(message({{"__metadata__", DType::kU8, {1}}}) ==
         path + ": tensor name is \"__metadata__\", expected a name that the format does not reserve");
-  CHECK(message({{"a", DType::kU8, {-1}}}) ==
-        path + ": tensor \"a\" shape is [-1], expected extents of at least 0 and at most 2^48 bytes");
-  CHECK_THAT(message({{"a", DType::kF64, {INT64_MAX, INT64_MAX}}}),
-             Catch::Matchers::EndsWith("expected extents of at least 0 and at most 2^48 bytes"));
+  CHECK(message({{"a", DType::kU8, {-1}}}) == path +
+                                                  ": tensor \"a\" shape is [-1], expected extents of at least 0 that "
+                                                  "make whole bytes, at most 2^48 in the file");
+  CHECK_THAT(
+      message({{"a", DType::kF64, {INT64_MAX, INT64_MAX}}}),
+      Catch::Matchers::EndsWith("expected extents of at least 0 that make whole bytes, at most 2^48 in the file"));
+  CHECK(message({{"a", DType::kF4, {2, 3}}, {"b", DType::kF4, {3}}}) ==
+        path +
+            ": tensor \"b\" shape is [3], expected extents of at least 0 that make whole bytes, at most 2^48 in the "
+            "file");
+  // One tensor may be that large; 65,536 of them would wrap the offset round to 0.
+  constexpr std::int64_t kMost = std::int64_t{1} << 48;
+  CHECK_NOTHROW(SafetensorsWriter(path, {{"a", DType::kU8, {kMost}}}));
+  CHECK(message({{"a", DType::kU8, {kMost - 1}}, {"b", DType::kU8, {2}}}) ==
+        path +
+            ": tensor \"b\" shape is [2], expected extents of at least 0 that make whole bytes, at most 2^48 in the "
+            "file");
+  std::vector<reset::TensorSpec> many;
+  for (int i = 0; i < 65536; ++i) many.push_back({std::to_string(i), DType::kU8, {kMost}});
+  many.push_back({"x", DType::kU8, {1}});
+  CHECK_THAT(message(many), Catch::Matchers::StartsWith(path + ": tensor \"1\" shape is [281474976710656], expected"));
   CHECK_THAT(message({{"\xff", DType::kU8, {1}}}), Catch::Matchers::EndsWith("expected UTF-8"));
   CHECK(folder.names().empty());
   const std::string nowhere = folder.file("no/such/folder");

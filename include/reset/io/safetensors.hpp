@@ -21,8 +21,9 @@ class SafetensorsView {
   /// Reads and checks the header of the `size` bytes at `data`, which messages call `file`.
   ///
   /// Throws `Error` unless the file is whole: a header of at most 100 MB that ends within it, a JSON object without
-  /// duplicate keys; known element types; extents whose product fits in 63 bits and agrees with the bytes; offsets in
-  /// order that cover the data without overlap, hole or rest. Tensors without elements are legal.
+  /// duplicate keys; known element types; extents that make a whole number of bytes, below 2^61, which is
+  /// that of the data; offsets in order that cover the data without overlap, hole or rest. Tensors without elements are
+  /// legal.
   SafetensorsView(const void* data, std::size_t size, std::string file)
       : file_(std::make_shared<const std::string>(std::move(file))) {
     detail::SafetensorsHeaderParser(static_cast<const char*>(data), size, *file_).parse(tensors_, metadata_);

@@ -28,7 +28,8 @@ class SafetensorsWriter {
  public:
   /// Creates the temporary file and writes the header. `metadata` becomes `__metadata__` (left out if empty).
   /// Throws `Error` for a name given twice, the reserved name `__metadata__`, names that are not UTF-8, shapes that are
-  /// negative or overflow, a header over 100 MB, or if the file cannot be written.
+  /// negative or make no whole number of bytes, more than 2^48 bytes in all, a header over 100 MB, or if the file
+  /// cannot be written.
   SafetensorsWriter(const std::string& path, const std::vector<TensorSpec>& tensors,
                     const std::map<std::string, std::string>& metadata = {})
       : file_(path) {
@@ -77,7 +78,7 @@ class SafetensorsWriter {
     std::uint64_t offset = 0;
     for (const TensorSpec* spec : by_element_size(tensors)) {
       const std::uint64_t begin = offset;
-      offset += checked_bytes(*spec);
+      offset += checked_bytes(*spec, offset);
       if (!cursors_.emplace(spec->name, Cursor{begin, offset}).second) {
         detail::fail(file_.path(), detail::tensor_named(spec->name), "declared twice", "one tensor a name");
       }
@@ -100,18 +101,18 @@ class SafetensorsWriter {
     order.reserve(tensors.size());
     for (const TensorSpec& spec : tensors) order.push_back(&spec);
     std::stable_sort(order.begin(), order.end(), [](const TensorSpec* a, const TensorSpec* b) {
-      return dtype_size(a->dtype) > dtype_size(b->dtype);
+      return dtype_bits(a->dtype) > dtype_bits(b->dtype);
     });
     return order;
   }
 
-  std::uint64_t checked_bytes(const TensorSpec& spec) const {
+  std::uint64_t checked_bytes(const TensorSpec& spec, std::uint64_t offset) const {
     const std::optional<std::uint64_t> bytes = detail::tensor_bytes(spec.dtype, spec.shape);
-    // Far more than any disk, and no sum of such sizes overflows.
+    // Far more than any disk; it holds for the sum, so offsets never wrap.
     constexpr std::uint64_t kMost = std::uint64_t{1} << 48;
-    if (!bytes || *bytes > kMost) {
+    if (!bytes || *bytes > kMost - offset) {
       detail::fail(file_.path(), detail::tensor_named(spec.name) + " shape", detail::shape_text(spec.shape),
-                   "extents of at least 0 and at most 2^48 bytes");
+                   "extents of at least 0 that make whole bytes, at most 2^48 in the file");
     }
     if (spec.name == "__metadata__") {
       detail::fail(file_.path(), "tensor name", "\"__metadata__\"", "a name that the format does not reserve");

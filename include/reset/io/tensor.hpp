@@ -23,11 +23,11 @@ struct TensorView {
   DType dtype = DType::kU8;            ///< Element type.
   std::vector<std::int64_t> shape;     ///< Extents, slowest first; empty for a scalar. An extent may be 0.
   const std::uint8_t* data = nullptr;  ///< First byte. Files promise no alignment: read elements through `memcpy`.
-  std::size_t bytes = 0;               ///< Size of the data: the product of `shape` times the size of an element.
-  std::string_view file;               ///< What the messages call the file; it lives as long as the data.
+  std::size_t bytes = 0;  ///< Size of the data: the product of `shape` times the bits of an element, in bytes.
+  std::string_view file;  ///< What the messages call the file; it lives as long as the data.
 
   /// Number of elements.
-  std::int64_t size() const noexcept { return static_cast<std::int64_t>(bytes / dtype_size(dtype)); }
+  std::int64_t size() const noexcept { return static_cast<std::int64_t>(bytes * 8 / dtype_bits(dtype)); }
 };
 
 /// What a file will hold under one name: how writers declare a tensor.
@@ -78,7 +78,7 @@ inline void read_floats(const TensorView& tensor, std::int64_t first, std::int64
                  std::to_string(first) + " + " + std::to_string(count),
                  "elements in 0.." + std::to_string(tensor.size()));
   }
-  const std::uint8_t* from = tensor.data + static_cast<std::size_t>(first) * dtype_size(tensor.dtype);
+  const std::uint8_t* from = tensor.data + static_cast<std::size_t>(first) * dtype_bits(tensor.dtype) / 8;
   switch (tensor.dtype) {
     case DType::kF32:
       if (count > 0) std::memcpy(out, from, static_cast<std::size_t>(count) * sizeof(float));

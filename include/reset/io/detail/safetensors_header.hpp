@@ -25,20 +25,21 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors on disk are li
 inline constexpr std::size_t kSafetensorsPrefix = 8;                   // The length of the header, as a u64.
 inline constexpr std::uint64_t kLongestSafetensorsHeader = 100000000;  // The limit of the format itself.
 
-/// Bytes of a tensor, or nothing if a count of elements or bytes does not fit in an int64.
+/// Bytes of a tensor, or nothing if its bits cannot be counted in 64 bits or make no whole number of bytes.
 inline std::optional<std::uint64_t> tensor_bytes(DType dtype, const std::vector<std::int64_t>& shape) {
-  constexpr auto kLimit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-  std::uint64_t bytes = dtype_size(dtype);
+  constexpr std::uint64_t kLimit = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t bits = dtype_bits(dtype);
   bool empty = false;
   for (const std::int64_t extent : shape) {
     if (extent == 0) {
       empty = true;
       continue;
     }
-    if (extent < 0 || bytes > kLimit / static_cast<std::uint64_t>(extent)) return std::nullopt;
-    bytes *= static_cast<std::uint64_t>(extent);
+    if (extent < 0 || bits > kLimit / static_cast<std::uint64_t>(extent)) return std::nullopt;
+    bits *= static_cast<std::uint64_t>(extent);
   }
-  return empty ? 0 : bytes;
+  if (empty) return 0;
+  return bits % 8 == 0 ? std::optional<std::uint64_t>(bits / 8) : std::nullopt;
 }
 
 /// Parses one file that lies in memory.
@@ -98,7 +99,7 @@ class SafetensorsHeaderParser {
     tensor.shape = parse_shape(what, member(what, entry, "shape"));
     const auto [begin, end] = parse_offsets(what, member(what, entry, "data_offsets"));
     const std::optional<std::uint64_t> bytes = tensor_bytes(tensor.dtype, tensor.shape);
-    if (!bytes) fail(file_, what + " shape", shape_text(tensor.shape), "a size that fits in 63 bits");
+    if (!bytes) fail(file_, what + " shape", shape_text(tensor.shape), "a whole number of bytes below 2^61");
     if (*bytes != end - begin) {
       fail(file_, what + " data", bytes_text(end - begin),
            bytes_text(*bytes) + " for " + std::string(dtype_name(tensor.dtype)) + " " + shape_text(tensor.shape));
