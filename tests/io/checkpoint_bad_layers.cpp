@@ -176,6 +176,10 @@ TEST_CASE("an excluded layer must not be quantised") {
           "excludes the layer");
   const MemoryCheckpoint other(Parts().build("model.layers.2.mlp.up_proj"), config);
   CHECK_NOTHROW(other->nvfp4("model.layers.2.mlp.up_proj"));
+  // Its packed weights say what an expression that is not understood cannot.
+  const MemoryCheckpoint unclear(Parts().build("model.layers.2.mlp.up_proj"),
+                                 io_test::config_of(R"j({"quant_algo":"NVFP4","ignore":["re:(?!x)"]})j"));
+  CHECK_NOTHROW(unclear->nvfp4("model.layers.2.mlp.up_proj"));
 }
 
 TEST_CASE("a checkpoint that declares another quantisation is not read as NVFP4") {

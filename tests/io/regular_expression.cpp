@@ -19,7 +19,8 @@ std::string message_for(const std::string& pattern) {
   return io_test::message_of([&] { RegularExpression(pattern, "f"); });
 }
 
-// Backtracking by the definition of each operator, for expressions of a, b, ., |, *, +, ? and groups: what the
+// Backtracking by the definition of each operator, for expressions of a, b, ., |, *, +, ?, {m,n} and groups:
+// what the
 // automaton is compared with.
 class Naive {
  public:
@@ -55,20 +56,38 @@ class Naive {
     }
     if (begin == end) return {at};
     const std::size_t atom_end = end_of_atom(begin);
-    const char repeat = atom_end < end ? pattern_[atom_end] : ' ';
-    const bool repeats = repeat == '*' || repeat == '+' || repeat == '?';
-    Positions reached = repeat == '*' || repeat == '?' ? Positions{at} : Positions{};
-    Positions frontier = atom(begin, atom_end, at);
-    for (std::size_t i = 0; i <= text_.size(); ++i) {
-      unite(reached, frontier);
-      if (repeat != '*' && repeat != '+') break;
+    const Repeat repeat = repeat_at(atom_end, end);
+    Positions reached;
+    Positions frontier = {at};
+    for (std::size_t i = 0;; ++i) {
+      if (i >= repeat.least) unite(reached, frontier);
+      if (i == repeat.most || i > repeat.least + text_.size()) break;
       Positions further;
       for (const std::size_t p : frontier) unite(further, atom(begin, atom_end, p));
       frontier = further;
     }
     Positions result;
-    for (const std::size_t p : reached) unite(result, ends(repeats ? atom_end + 1 : atom_end, end, p));
+    for (const std::size_t p : reached) unite(result, ends(atom_end + repeat.length, end, p));
     return result;
+  }
+
+  struct Repeat {
+    std::size_t least, most, length;
+  };
+
+  // The repetition that begins at `at`, if there is one; counts have one digit.
+  Repeat repeat_at(std::size_t at, std::size_t end) const {
+    constexpr std::size_t kUnbounded = 1000;
+    const std::string rest = pattern_.substr(at, end - at);
+    if (rest.empty()) return {1, 1, 0};
+    if (rest[0] == '*') return {0, kUnbounded, 1};
+    if (rest[0] == '+') return {1, kUnbounded, 1};
+    if (rest[0] == '?') return {0, 1, 1};
+    if (rest[0] != '{') return {1, 1, 0};
+    const std::size_t least = static_cast<std::size_t>(rest[1] - '0');
+    if (rest[2] == '}') return {least, least, 3};
+    if (rest[3] == '}') return {least, kUnbounded, 4};
+    return {least, static_cast<std::size_t>(rest[3] - '0'), 5};
   }
 
   Positions atom(std::size_t begin, std::size_t end, std::size_t at) const {
@@ -96,8 +115,12 @@ class Random {
                 : kind == 2 ? "b"
                 : kind == 3 ? "."
                             : "(" + pattern(depth - 1) + "|" + pattern(depth - 1) + ")";
-      const unsigned repeat = below(6);
+      const unsigned repeat = below(9);
+      const char least = static_cast<char>('0' + below(3));
       if (repeat < 3) result += "*+?"[repeat];
+      if (repeat == 3) result += {'{', least, '}'};
+      if (repeat == 4) result += {'{', least, ',', '}'};
+      if (repeat == 5) result += {'{', least, ',', static_cast<char>(least + static_cast<char>(below(2))), '}'};
     }
     return result;
   }
@@ -147,6 +170,24 @@ TEST_CASE("sets and escapes") {
   CHECK(matches("a.*?b", "a--b"));
 }
 
+TEST_CASE("counted repetitions") {
+  CHECK(matches("model\\.layers\\.\\d{1,2}$", "model.layers.17"));
+  CHECK_FALSE(matches("model\\.layers\\.\\d{1,2}$", "model.layers.170"));
+  CHECK(matches("a{3}$", "aaa"));
+  CHECK_FALSE(matches("a{3}$", "aa"));
+  CHECK_FALSE(matches("a{3}$", "aaaa"));
+  CHECK(matches("a{0}b", "b"));
+  CHECK_FALSE(matches("a{0}b", "ab"));
+  CHECK(matches("(ab|c){2,}?$", "abcab"));
+  CHECK_FALSE(matches("(ab|c){2,}$", "ab"));
+  CHECK(matches("a{,2}b", "aab"));
+  CHECK_FALSE(matches("a{,2}b", "aaab"));
+  CHECK(matches("a{,}b", "aaaab"));
+  CHECK(matches("a\\{2}$", "a{2}"));
+  CHECK(matches("a{255}$", std::string(255, 'a')));
+  CHECK_FALSE(matches("a{255}$", std::string(254, 'a')));
+}
+
 TEST_CASE("the automaton agrees with backtracking") {
   Random random;
   int matching = 0;
@@ -180,8 +221,21 @@ TEST_CASE("what is not understood is refused") {
   CHECK(message_for("[a") == start("[a") + "unbalanced, expected a ']' for each '['");
   CHECK(message_for("[") == start("[") + "unbalanced, expected a ']' for each '['");
   CHECK(message_for("[z-a]") == start("[z-a]") + "not understood, expected ranges from a lower to a higher character");
-  CHECK(message_for("*a") == start("*a") + "unsupported, expected * + ? after what they repeat, and no {");
-  CHECK(message_for("a{2}") == start("a{2}") + "unsupported, expected * + ? after what they repeat, and no {");
+  CHECK(message_for("*a") == start("*a") + "unsupported, expected * + ? {} after what they repeat");
+  CHECK(message_for("{2}a") == start("{2}a") + "unsupported, expected * + ? {} after what they repeat");
+  CHECK(message_for("a{2}*") == start("a{2}*") + "unsupported, expected * + ? {} after what they repeat");
+  for (const char* pattern : {"a{", "a{}", "a{2", "a{2,", "a{2,1}", "a{x}", "a{ 2}", "a{-1}", "a{2,3,4}"}) {
+    CHECK(message_for(pattern) ==
+          start(pattern) + "not understood, expected {m}, {m,}, {,n} or {m,n} with m <= n in braces");
+  }
+  for (const char* pattern : {"a{256}", "a{1,256}", "a{99999999999999999999999}"}) {
+    CHECK(message_for(pattern) == start(pattern) + "too long when written out, expected at most 255 repetitions");
+  }
+  for (const char* pattern :
+       {"((a{255}){255}){255}", "(((((){255}){255}){255}){255}){255}", "((a{0,200}){0,200}){0,200}"}) {
+    CHECK(message_for(pattern) ==
+          start(pattern) + "too long when its repetitions are written out, expected at most 4096 parts");
+  }
   CHECK(message_for("(?!a)") == start("(?!a)") + "unsupported, expected no group that begins with '(?' except '(?:'");
   CHECK(message_for("\\") == start("\\") + "unfinished, expected a character after '\\'");
   for (const char* pattern : {"(a)\\1", "\\x41", "\\b", "[\\n]", "\\184467440737095516159"}) {

@@ -25,10 +25,11 @@ class QuantizationConfig {
   /// Reads the text of a config.json (its `quantization_config`, as compressed-tensors or ModelOpt write it) or of an
   /// hf_quant_config.json (its `quantization`); messages call it `file`. A file without these declares nothing.
   ///
-  /// Throws `Error` for text that is not JSON, for NVFP4 in groups other than 16, and for exclusions that are no list
-  /// of names or patterns. Another quantisation than NVFP4 is no error here: it is reported by `other_scheme()`.
+  /// Throws `Error` for text that is not JSON (a bare NaN or Infinity, as Python writes them, counts as null), for
+  /// NVFP4 in groups other than 16, and for exclusions that are no list of strings. Another quantisation than NVFP4 is
+  /// no error here: it is reported by `other_scheme()`.
   static QuantizationConfig parse(std::string_view text, std::string_view file) {
-    const nlohmann::json root = detail::parse_json(text, file);
+    const nlohmann::json root = detail::parse_python_json(text, file);
     const nlohmann::json* declared = detail::find_member(root, "quantization_config");
     if (declared == nullptr) declared = detail::find_member(root, "quantization");
     QuantizationConfig config;
@@ -52,10 +53,18 @@ class QuantizationConfig {
     return texts;
   }
 
-  /// Whether the module of that name is declared as not quantised. ModelOpt's exclusions may hold the wildcards * and
+  /// Whether the module of that name is declared as not quantised. Throws `Error` where that hangs on a regular
+  /// expression that this library does not understand. ModelOpt's exclusions may hold the wildcards * and
   /// ?, and hold for what a module contains; those of compressed-tensors are whole names, or "re:" and a regular
   /// expression that matches at the start.
   bool excludes(std::string_view module) const {
+    if (certainly_excludes(module)) return true;
+    for (const detail::NamePattern& pattern : exclusions_) pattern.throw_if_not_understood();
+    return false;
+  }
+
+  /// As `excludes`, but expressions that this library does not understand are passed over.
+  bool certainly_excludes(std::string_view module) const {
     return std::any_of(exclusions_.begin(), exclusions_.end(),
                        [module](const detail::NamePattern& pattern) { return pattern.matches(module); });
   }

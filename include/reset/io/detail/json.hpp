@@ -114,6 +114,45 @@ inline nlohmann::json parse_json(std::string_view text, std::string_view file, s
   return builder.take();
 }
 
+/// `text` with null in the place of the bare NaN, Infinity and -Infinity outside of strings.
+inline std::string without_bare_numbers(std::string_view text) {
+  const auto in_token = [text](std::size_t at) {
+    constexpr std::string_view kOthers = "_+-.";
+    if (at >= text.size()) return false;
+    const char c = text[at];
+    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return is_letter || (c >= '0' && c <= '9') || kOthers.find(c) != std::string_view::npos;
+  };
+  const auto length_at = [&](std::size_t at) -> std::size_t {
+    for (const std::string_view word : {"NaN", "Infinity", "-Infinity"}) {
+      if (text.substr(at, word.size()) == word && !in_token(at + word.size())) return word.size();
+    }
+    return 0;
+  };
+  std::string result;
+  result.reserve(text.size());
+  bool in_string = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const std::size_t length = in_string || (at > 0 && in_token(at - 1)) ? 0 : length_at(at);
+    if (length > 0) {
+      result += "null";
+      at += length - 1;
+      continue;
+    }
+    if (text[at] == '"') in_string = !in_string;
+    result += text[at];
+    if (in_string && text[at] == '\\' && at + 1 < text.size()) result += text[++at];
+  }
+  return result;
+}
+
+/// As `parse_json`, for files that Python's json module writes: it knows the numbers that JSON lacks, and the readers
+/// here have no use for any of them.
+inline nlohmann::json parse_python_json(std::string_view text, std::string_view file,
+                                        std::string_view skipped_key = {}) {
+  return parse_json(without_bare_numbers(text), file, skipped_key);
+}
+
 /// The member `key` of an object, or null if there is none or `object` is none.
 inline const nlohmann::json* find_member(const nlohmann::json& object, const char* key) {
   if (!object.is_object()) return nullptr;

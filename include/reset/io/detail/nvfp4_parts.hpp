@@ -36,9 +36,9 @@ inline void expect_dtype(const TensorView& tensor, DType expected) {
 
 inline void check_packed(const TensorView& tensor) {
   expect_dtype(tensor, DType::kU8);
-  constexpr std::int64_t kMaxExtent = 0x7fffffff;
+  constexpr std::int64_t kLargestExtent = 0x7fffffff;
   const std::vector<std::int64_t>& shape = tensor.shape;
-  if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] > kMaxExtent || shape[1] > kMaxExtent / 2) {
+  if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] > kLargestExtent || shape[1] > kLargestExtent / 2) {
     fail(tensor.file, tensor_named(tensor.name) + " shape", shape_text(shape), "[N, K/2] with N, K in 1..2^31-1");
   }
   if (shape[1] % (kNvfp4BlockSize / 2) != 0) {

@@ -4,6 +4,8 @@
 
 #include <bitset>
 #include <cstddef>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,8 +16,8 @@ RESET_NAMESPACE_BEGIN
 namespace detail {
 
 /// A regular expression that has to match at the start of a text, as Python's `re.match`: literals, . [] () (?:) | * +
-/// ? ^ $, and the escapes of punctuation and \\d \\s \\w \\D \\S \\W. Matching takes time in the product of the
-/// lengths, whatever the expression.
+/// ? {m} {m,} {,n} {m,n} ^ $, and the escapes of punctuation and \\d \\s \\w \\D \\S \\W. Matching takes time in the
+/// product of the lengths, whatever the expression.
 ///
 /// Not std::regex: libstdc++'s overflows on numbers in the expression, backtracks exponentially unless told otherwise
 /// by an extension, makes GCC 12 warn under the sanitizers, and costs every translation unit five seconds.
@@ -111,9 +113,39 @@ class RegularExpression {
                       : accept("+") ? Form::kPlus
                       : accept("?") ? Form::kOptional
                                     : Form::kEmpty;
-    if (form == Form::kEmpty) return node;
+    if (form == Form::kEmpty && !accept("{")) return node;
+    const std::size_t repeated = form == Form::kEmpty ? parse_counts(node) : add(form, node);
     accept("?");  // Whether it prefers few repetitions does not change what matches.
-    return add(form, node);
+    return repeated;
+  }
+
+  // `node` as often as the braces say, whose '{' has been read: copies, of which the last ones may be left out.
+  std::size_t parse_counts(std::size_t node) {
+    const std::size_t first = next_;
+    const std::optional<std::size_t> least = parse_count();
+    const bool is_range = accept(",");
+    const std::optional<std::size_t> most = is_range ? parse_count() : least;
+    const bool is_empty = next_ == first;
+    if (is_empty || !accept("}") || (most && *most < least.value_or(0))) {
+      refuse("not understood", "{m}, {m,}, {,n} or {m,n} with m <= n in braces");
+    }
+    std::size_t rest = most ? add(Form::kEmpty) : add(Form::kStar, node);
+    for (std::size_t i = least.value_or(0); most && i < *most; ++i) {
+      rest = add(Form::kOptional, add(Form::kSequence, node, rest));
+    }
+    for (std::size_t i = 0; i < least.value_or(0); ++i) rest = add(Form::kSequence, node, rest);
+    return rest;
+  }
+
+  // Nothing if there is no digit.
+  std::optional<std::size_t> parse_count() {
+    constexpr std::size_t kMost = 255;
+    std::optional<std::size_t> count;
+    while (!at_end() && pattern_[next_] >= '0' && pattern_[next_] <= '9') {
+      count = count.value_or(0) * 10 + static_cast<std::size_t>(pattern_[next_++] - '0');
+      if (*count > kMost) refuse("too long when written out", "at most 255 repetitions");
+    }
+    return count;
   }
 
   std::size_t parse_atom() {
@@ -129,7 +161,7 @@ class RegularExpression {
     if (accept("[")) return add(parse_class());
     if (accept("\\")) return add(parse_escape());
     const char c = pattern_[next_++];
-    if (c == '*' || c == '+' || c == '?' || c == '{') refuse("unsupported", "* + ? after what they repeat, and no {");
+    if (c == '*' || c == '+' || c == '?' || c == '{') refuse("unsupported", "* + ? {} after what they repeat");
     return add(range(c, c));
   }
 
@@ -198,6 +230,8 @@ class RegularExpression {
 
   // The state at which `node` begins if `next` is what follows it.
   std::size_t compile(std::size_t node, std::size_t next) {
+    constexpr std::size_t kMost = 4096;
+    if (++compiled_ > kMost) refuse("too long when its repetitions are written out", "at most 4096 parts");
     const auto [form, a, b] = nodes_[node];
     switch (form) {
       case Form::kEmpty:
@@ -250,6 +284,7 @@ class RegularExpression {
   std::vector<Node> nodes_;
   std::vector<Set> sets_;
   std::vector<State> states_;
+  std::size_t compiled_ = 0;
   std::size_t start_ = 0;
 };
 
