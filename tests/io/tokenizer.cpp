@@ -136,6 +136,31 @@ TEST_CASE("ids out of bounds are refused") {
   CHECK(parse(word_level(R"({"a":1048575})")).vocabulary.size() == 1048576);
 }
 
+TEST_CASE("an added token may be the text of a token of the model") {
+  const std::string vocab = "\"model\":{\"vocab\":{\"\xc4\xa0x\":0,\"y\":1}}}";
+  const Tokenizer tokenizer =
+      parse(R"({"decoder":{"type":"ByteLevel"},"added_tokens":[{"content":" x","id":0,"special":true}],)" + vocab);
+  CHECK(tokenizer.vocabulary.bytes == std::vector<std::string>{" x", "y"});
+  CHECK(tokenizer.vocabulary.special == std::vector<std::uint8_t>{1, 0});
+  CHECK(tokenizer.added_token(" x") == 0);
+  CHECK(message_for(R"({"decoder":{"type":"ByteLevel"},"added_tokens":[{"content":" y","id":0}],)" + vocab) ==
+        "tokenizer.json: id of token \" y\" is 0, the id of \"\\xc4\\xa0x\", expected an id of its own");
+}
+
+TEST_CASE("a normalizer to the byte alphabet is as good as a decoder from it; its other steps are not inverted") {
+  const std::string model = ",\"model\":{\"vocab\":{\"\xc4\xa0x\":0,\"a b\":1}}}";
+  const std::vector<std::string> bytes = {" x", "a b"};
+  const std::vector<std::string> literal = {"\xc4\xa0x", "a b"};
+  CHECK(parse(R"({"normalizer":{"type":"ByteLevel"})" + model).vocabulary.bytes == bytes);
+  CHECK(parse(R"({"normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"ByteLevel"}]})" + model)
+            .vocabulary.bytes == bytes);
+  CHECK(parse(R"({"normalizer":null)" + model).vocabulary.bytes == literal);
+  CHECK(parse(R"({"normalizer":{"type":"Sequence","normalizers":[{"type":"Replace","pattern":{"String":" "},
+                 "content":"_"}]})" +
+              model)
+            .vocabulary.bytes == literal);
+}
+
 TEST_CASE("one id for two tokens is refused") {
   CHECK(message_for(word_level(R"({"a":3,"b":3})")) ==
         "tokenizer.json: id of token \"b\" is 3, the id of \"a\", expected an id of its own");

@@ -89,7 +89,8 @@ class TokenizerReader {
 
   void set(std::size_t id, const std::string& token, std::string bytes, bool is_special) {
     const auto [position, inserted] = texts_.emplace(id, token);
-    if (!inserted && position->second != token) {
+    // An added token may be the text of what the model writes in another alphabet.
+    if (!inserted && position->second != token && result_.vocabulary.bytes[id] != bytes) {
       fail(file_, "id of token " + in_quotes(token), std::to_string(id) + ", the id of " + in_quotes(position->second),
            "an id of its own");
     }
@@ -107,15 +108,15 @@ class TokenizerReader {
 
 /// Reads the text of a tokenizer.json; messages call it `file`.
 ///
-/// Model BPE or WordLevel. The text of a token is decoded to bytes as the file's decoder or pre-tokenizer says:
-/// ByteLevel (printable characters for bytes), else Metaspace and Replace by a string, and "<0x0A>" for a byte where
-/// there is ByteFallback; else it is literal UTF-8. Added tokens are literal always. Ids may have gaps, which are
+/// Model BPE or WordLevel. The text of a token is decoded to bytes as the file's decoder, pre-tokenizer or normalizer
+/// says: ByteLevel (printable characters for bytes), else Metaspace and Replace by a string, and "<0x0A>" for a byte
+/// where there is ByteFallback; else it is literal UTF-8. Added tokens are literal always. Ids may have gaps, which are
 /// tokens without bytes. Engines whose logits are wider than the tokenizer call `vocabulary.resize`.
 ///
 /// Throws `Error` for text that is not such a file, and for ids that are negative, 2^20 or more, or given to two
-/// tokens.
+/// tokens of different bytes.
 inline Tokenizer parse_tokenizer(std::string_view text, std::string_view file) {
-  const nlohmann::json root = detail::parse_json(text, file, "merges");
+  const nlohmann::json root = detail::parse_python_json(text, file, "merges");
   return detail::TokenizerReader(root, file).read();
 }
 

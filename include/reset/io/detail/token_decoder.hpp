@@ -2,6 +2,7 @@
 /// From the text of a token in a tokenizer.json to the bytes it stands for.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,13 +14,15 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// What `decoder` and `pre_tokenizer` of a tokenizer.json mean for a single token. Steps that look at more than one
-/// token, such as stripping the first space of a text, are not its business.
+/// What `decoder`, `pre_tokenizer` and `normalizer` of a tokenizer.json mean for a single token. Steps that look at
+/// more than one token, such as stripping the first space of a text, are not its business.
 class TokenDecoder {
  public:
   TokenDecoder(const nlohmann::json& root, std::string_view file) : file_(file) {
     if (const nlohmann::json* decoder = find_member(root, "decoder")) add(*decoder, "decoders");
     if (const nlohmann::json* splitter = find_member(root, "pre_tokenizer")) add(*splitter, "pretokenizers");
+    const nlohmann::json* normalizer = find_member(root, "normalizer");
+    byte_level_ = byte_level_ || (normalizer != nullptr && writes_byte_level(*normalizer));
     const nlohmann::json* model = find_member(root, "model");
     const nlohmann::json* fallback = model == nullptr ? nullptr : find_member(*model, "byte_fallback");
     byte_fallback_ = byte_fallback_ || (fallback != nullptr && *fallback == true);
@@ -55,6 +58,15 @@ class TokenDecoder {
       if (pattern != nullptr)
         add_replacement(optional_string(*pattern, "String", file_), optional_string(step, "content", file_));
     }
+  }
+
+  // All that matters of a normalizer: its other steps change the text before it is split, so they have no inverse.
+  bool writes_byte_level(const nlohmann::json& normalizer) const {
+    const std::string type = optional_string(normalizer, "type", file_);
+    const nlohmann::json* steps = type == "Sequence" ? find_member(normalizer, "normalizers") : nullptr;
+    if (steps == nullptr || !steps->is_array()) return type == "ByteLevel";
+    return std::any_of(steps->begin(), steps->end(),
+                       [this](const nlohmann::json& step) { return writes_byte_level(step); });
   }
 
   void add_replacement(std::string from, std::string to) {
