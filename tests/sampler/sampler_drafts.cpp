@@ -211,9 +211,11 @@ TEST_CASE("drafts: a draft switches the policy on and off for the rows behind it
 }
 
 TEST_CASE("drafts: random ones, of which any number holds, leave what the memory kept by hand holds") {
-  const Met always = check_random_drafts({}, true);
-  CHECK(always.only_draft_ends > 20);
-  CHECK(always.only_sampled_ends > 10);
+  for (const bool erratic : {true, false}) {
+    const Met always = check_random_drafts({-1, -1, erratic}, true);
+    CHECK(always.only_draft_ends > 20);
+    CHECK(always.only_sampled_ends > 10);
+  }
   for (const bool reset_enabled : {true, false}) {
     const Met gated = check_random_drafts({13, 17}, reset_enabled);
     CHECK(gated.only_draft_ends > 20);

@@ -23,7 +23,8 @@ using reset::TokenEvent;
 inline constexpr std::int32_t kVocabulary = 40;
 
 // Tokens that are multiples of five end a step. The policy applies after `enabled_by` (from the start where it is
-// negative) until `disabled_by`. The digest depends on every part of every event, and on their order.
+// negative) until `disabled_by`. The digest depends on every part of every event, and on their order; an erratic
+// detector ends steps by it too.
 struct Fives {
   struct State {
     std::uint64_t digest = 0;
@@ -31,6 +32,7 @@ struct Fives {
   };
   std::int32_t enabled_by = -1;
   std::int32_t disabled_by = -1;
+  bool erratic = false;
   State initial_state() const { return {0, enabled_by < 0}; }
   bool initially_active() const { return enabled_by < 0; }
   StepMark observe(State& state, const TokenEvent& event) const {
@@ -41,7 +43,7 @@ struct Fives {
     }
     if (event.token == enabled_by) state.on = true;
     if (event.token == disabled_by) state.on = false;
-    return {event.token % 5 == 0, state.on};
+    return {event.token % 5 == 0 || (erratic && (state.digest >> 32) % 4 == 0), state.on};
   }
 };
 
