@@ -76,8 +76,7 @@ double Energy::decibels() const {
 
 Converter::Converter(const Options& options, Progress progress)
     : rule_(options.rule),
-      convention_(options.format == Format::kModelOpt ? reset::CheckpointConvention::kModelOpt
-                                                      : reset::CheckpointConvention::kCompressedTensors),
+      convention_(convention_of(options.format)),
       progress_(std::move(progress)),
       threads_(std::clamp<std::int64_t>(std::thread::hardware_concurrency(), 1, 64)) {}
 

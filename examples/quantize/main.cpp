@@ -2,11 +2,13 @@
 //
 //   cmake --build build/test --target quantize && build/test/examples/quantize/quantize model out --rule scale-sweep
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <vector>
 
+#include "interrupt.hpp"
 #include "quantize.hpp"
 
 int main(int argc, char** argv) {
@@ -16,10 +18,12 @@ int main(int argc, char** argv) {
       std::fputs(quantize::usage(), stdout);
       return 0;
     }
+    quantize::remember_interrupts();
     quantize::run(options);
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "quantize: %s\n", error.what());
+    if (quantize::interrupt() != 0) std::raise(quantize::interrupt());  // so that a script that called it ends, too
     return 1;
   }
 }

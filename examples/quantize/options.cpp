@@ -28,7 +28,7 @@ const char* usage() {
          "  --rule RULE        round-to-nearest (default), four-over-six or scale-sweep\n"
          "  --format FORMAT    modelopt (default) or compressed-tensors\n"
          "  --exclude PATTERN  leave these layers as they are, too ('*' stands for any characters);\n"
-         "                     *embed* and lm_head always are\n";
+         "                     *embed*, *lm_head, *wte, *wpe and *.gate always are\n";
 }
 
 Options parse_options(const std::vector<std::string>& arguments) {

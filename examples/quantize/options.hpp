@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <reset/io/convention.hpp>
+
 namespace quantize {
 
 enum class Rule { kRoundToNearest, kFourOverSix, kScaleSweep };
@@ -15,10 +17,16 @@ struct Options {
   std::filesystem::path output;
   Rule rule = Rule::kRoundToNearest;
   Format format = Format::kModelOpt;
-  // Layers whose name matches one of these stay as they are; '*' stands for any characters.
-  std::vector<std::string> exclude = {"*embed*", "lm_head"};
+  // Layers whose name matches one of these stay as they are; '*' stands for any characters. These are the tables of
+  // embeddings under their usual names, the output layer, and the routers of mixtures of experts.
+  std::vector<std::string> exclude = {"*embed*", "*lm_head", "*wte", "*wpe", "*.gate"};
   bool help = false;
 };
+
+inline reset::CheckpointConvention convention_of(Format format) {
+  return format == Format::kModelOpt ? reset::CheckpointConvention::kModelOpt
+                                     : reset::CheckpointConvention::kCompressedTensors;
+}
 
 // Throws reset::Error naming the argument and what was expected.
 Options parse_options(const std::vector<std::string>& arguments);

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include <nlohmann/json.hpp>
+#include <reset/io/quantization_config.hpp>
 #include <reset/nvfp4/layout.hpp>
 #include <reset/status.hpp>
 
@@ -59,6 +61,28 @@ PlannedShard& shard_of(Plan& plan, const reset::TensorView& tensor, const Option
   return plan.shards.back();
 }
 
+// ModelOpt's exclusion of a module holds for what it contains, too, and any of its characters may be a wildcard: no
+// reader could use a quantised layer that such an entry names.
+void refuse_ambiguous(const Plan& plan, const Options& options) {
+  const auto declared = [&](const std::vector<std::string>& exclusions) {
+    const nlohmann::json config = {
+        {"quantization_config", reset::quantization_config_json(convention_of(options.format), exclusions)}};
+    return reset::QuantizationConfig::parse(config.dump(), "config.json of " + options.output.string());
+  };
+  const reset::QuantizationConfig all = declared(plan.exclusions);
+  for (const PlannedShard& shard : plan.shards) {
+    for (const PlannedTensor& planned : shard.tensors) {
+      if (!planned.quantised() || !all.excludes(planned.module)) continue;
+      for (const std::string& exclusion : plan.exclusions) {
+        if (!declared({exclusion}).excludes(planned.module)) continue;
+        throw reset::Error(options.input.string() + ": " + planned.module + " is to be quantised, but \"" + exclusion +
+                           "\" is not, and written as an exclusion that means both, expected --exclude \"" +
+                           planned.module + "\" or the other --format");
+      }
+    }
+  }
+}
+
 }  // namespace
 
 std::string shape_text(const reset::TensorView& tensor) {
@@ -87,6 +111,7 @@ Plan make_plan(const reset::Checkpoint& checkpoint, const Options& options) {
                        ": no layer to quantise, expected at least one matrix of BF16, FP16 or FP32 with K a multiple "
                        "of 16 that is not excluded");
   }
+  refuse_ambiguous(plan, options);
   return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <reset/io/safetensors_writer.hpp>
 
 #include "convert.hpp"
+#include "interrupt.hpp"
 #include "output.hpp"
 #include "plan.hpp"
 #include "report.hpp"
@@ -57,12 +58,16 @@ void write_shard(const PlannedShard& shard, const std::filesystem::path& folder,
 void run(const Options& options) {
   const reset::Checkpoint checkpoint = reset::Checkpoint::open(options.input.string());
   const Plan plan = make_plan(checkpoint, options);
+  const nlohmann::ordered_json config = make_config(options, plan);
   StagedFolder folder(options.output, options.input);
   Index index;
   std::vector<Outcome> outcomes;
   {
     ProgressBar progress(plan.bytes);
-    Converter converter(options, [&](std::uint64_t bytes) { progress.advance(bytes); });
+    Converter converter(options, [&](std::uint64_t bytes) {
+      throw_if_interrupted();
+      progress.advance(bytes);
+    });
     for (const PlannedShard& shard : plan.shards) {
       write_shard(shard, folder.path(), converter, progress, index, outcomes);
     }
@@ -71,7 +76,7 @@ void run(const Options& options) {
     write_json(folder.path() / "model.safetensors.index.json",
                {{"metadata", {{"total_size", index.bytes}}}, {"weight_map", index.weight_map}});
   }
-  write_companions(options, plan, folder.path());
+  write_companions(options, plan, config, folder.path());
   folder.commit();
   print_table(outcomes, plan.bytes, index.bytes);
 }

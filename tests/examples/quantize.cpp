@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <set>
 
@@ -17,12 +18,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+const char* const kCopied[] = {"generation_config.json", "tokenizer.model",    "preprocessor_config.json",
+                               "processor_config.json",  "chat_template.json", "chat_template.jinja"};
+
 void write_tiny(const fs::path& folder, reset::DType dtype) {
   fs::create_directory(folder);
   testing::write_file(folder / "model.safetensors", testing::tiny_model(), dtype);
   testing::write_text(folder / "config.json", R"({"model_type": "qwen3", "hidden_size": 64})");
   testing::write_text(folder / "tokenizer.json", "{\"any\": [1, 2]}\n");
-  testing::write_text(folder / "generation_config.json", "{}");
+  for (const char* name : kCopied) testing::write_text(folder / name, name);
 }
 
 void run_tool(const fs::path& in, const fs::path& out, const std::string& rule, const std::string& format,
@@ -127,7 +131,7 @@ TEST_CASE("the configuration says what was done, and the other files come along"
   CHECK(config.contains("quantization_config"));
   CHECK(fs::exists(scratch / "a/hf_quant_config.json"));
   CHECK(testing::read_text(scratch / "a/tokenizer.json") == "{\"any\": [1, 2]}\n");
-  CHECK(testing::read_text(scratch / "a/generation_config.json") == "{}");
+  for (const std::string name : kCopied) CHECK(testing::read_text(scratch / ("a/" + name)) == name);
   CHECK_FALSE(fs::exists(scratch / "a/model.safetensors.index.json"));
   const reset::Checkpoint checkpoint = reset::Checkpoint::open((scratch / "a").string());
   CHECK(checkpoint.quantization().convention() == reset::CheckpointConvention::kModelOpt);
@@ -166,6 +170,22 @@ TEST_CASE("shards are mirrored") {
   const reset::Checkpoint checkpoint = reset::Checkpoint::open((scratch / "out").string());
   for (const std::string& name : checkpoint.names()) bytes += checkpoint.tensor(name).bytes;
   CHECK(index.at("metadata").at("total_size") == bytes);
+}
+
+TEST_CASE("embeddings, output layers and routers are kept, and nothing that sounds like them") {
+  const auto excluded = [](const std::string& module) {
+    const std::vector<std::string> patterns = quantize::Options().exclude;
+    return std::any_of(patterns.begin(), patterns.end(),
+                       [&](const std::string& pattern) { return quantize::matches(pattern, module); });
+  };
+  for (const char* module : {"model.embed_tokens", "lm_head", "language_model.lm_head", "transformer.wte", "wpe",
+                             "model.layers.3.mlp.gate", "model.layers.0.block_sparse_moe.gate"}) {
+    CHECK(excluded(module));
+  }
+  for (const char* module : {"model.layers.3.mlp.gate_proj", "model.layers.3.mlp.experts.0.up_proj",
+                             "model.layers.3.self_attn.o_proj", "transformer.h.0.mlp.c_fc"}) {
+    CHECK_FALSE(excluded(module));
+  }
 }
 
 TEST_CASE("patterns match whole names") {
