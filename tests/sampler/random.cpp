@@ -14,6 +14,35 @@ using reset::RandomPurpose;
 
 namespace {
 
+// The definition in words of its own: a Philox4x32 whose counter is (block, position low, position high, purpose), and
+// the Gumbel noise of the 1 or 2 words at the token's place.
+std::uint32_t reference_word(const RandomKey& key, std::int32_t id, std::uint32_t top_bit) {
+  const std::uint64_t position = static_cast<std::uint64_t>(key.position);
+  std::vector<std::uint64_t> x = {static_cast<std::uint64_t>(id / 1024 * 256 + id % 256), position % 4294967296u,
+                                  position / 4294967296u, static_cast<std::uint64_t>(key.purpose) + top_bit};
+  std::uint64_t k[2] = {key.seed % 4294967296u, key.seed / 4294967296u};
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t a = x[0] * 0xD2511F53u, b = x[2] * 0xCD9E8D57u;
+    x = {(b / 4294967296u) ^ x[1] ^ k[0], b % 4294967296u, (a / 4294967296u) ^ x[3] ^ k[1], a % 4294967296u};
+    k[0] = (k[0] + 0x9E3779B9u) % 4294967296u;
+    k[1] = (k[1] + 0xBB67AE85u) % 4294967296u;
+  }
+  return static_cast<std::uint32_t>(x[static_cast<std::size_t>(id % 1024 / 256)]);
+}
+
+double reference_noise(const RandomKey& key, std::int32_t id, std::uint32_t word) {
+  double v = std::ldexp(static_cast<double>(word) + 0.5, -32);
+  if (word < 65536) {
+    const double low = static_cast<double>(reference_word(key, id, 0x80000000u));
+    v = std::ldexp(static_cast<double>(word) + std::ldexp(low + 0.5, -32), -32);
+  }
+  return -std::log(-std::log1p(-v));
+}
+
+double reference_noise(const RandomKey& key, std::int32_t id) {
+  return reference_noise(key, id, reference_word(key, id, 0));
+}
+
 bool same(const PhiloxBlock& a, const PhiloxBlock& b) { return std::equal(a.word, a.word + 4, b.word); }
 
 }  // namespace
@@ -72,6 +101,61 @@ TEST_CASE("random: the noise is finite at both ends of its words and follows its
     const double v = (static_cast<double>(word) + 0.5) / 4294967296.0;
     CHECK(std::abs(reset::detail::gumbel_from_word(key, 0, word) + std::log(-std::log1p(-v))) < 1e-13);
   }
+}
+
+TEST_CASE("random: the noise is that of its definition, at every place of a block, position and purpose") {
+  const std::uint64_t seeds[] = {0, 42, 0x0123456789abcdefu, ~std::uint64_t{0}};
+  const std::int64_t positions[] = {0, 7, 0xffffffff, (std::int64_t{5} << 32) + 9, 0x7ffffffffffffffe};
+  double worst = 0.0, worst_tail = 0.0;
+  for (const std::uint64_t seed : seeds) {
+    for (const std::int64_t position : positions) {
+      for (std::uint32_t purpose = 0; purpose < 4; ++purpose) {
+        const RandomKey key{seed, position, static_cast<RandomPurpose>(purpose)};
+        for (const std::int32_t id : {0, 1, 255, 256, 512, 768, 1023, 1024, 1024 + 5, 151935, 0x7fffffff}) {
+          worst = std::max(worst, std::abs(reset::gumbel_noise(key, id) - reference_noise(key, id)));
+          // Few words are of the tail, so it is asked about directly.
+          for (const std::uint32_t word : {0u, 1u, 77u, 0xffffu}) {
+            const double found = reset::detail::gumbel_from_word(key, id, word);
+            worst_tail = std::max(worst_tail, std::abs(found - reference_noise(key, id, word)));
+          }
+        }
+      }
+    }
+  }
+  CHECK(worst < 1e-13);
+  CHECK(worst_tail < 1e-13);
+}
+
+TEST_CASE("random: tokens whose word is of the tail take the next 32 bits from their own place") {
+  int tails = 0;
+  double worst = 0.0;
+  for (std::int64_t position = 0; position < 8; ++position) {
+    const RandomKey key{42, position, RandomPurpose::kResidual};
+    for (std::int32_t id = 0; id < 151936; ++id) {
+      const reset::RandomSlot slot = reset::random_slot(id);
+      if (reset::detail::random_block(key, slot.block).word[slot.word] >= 65536) continue;
+      ++tails;
+      worst = std::max(worst, std::abs(reset::gumbel_noise(key, id) - reference_noise(key, id)));
+    }
+  }
+  CHECK(tails > 4);
+  CHECK(worst < 1e-13);
+}
+
+TEST_CASE("random: noises computed elsewhere") {
+  const auto check = [](const RandomKey& key, std::int32_t id, double noise) {
+    CAPTURE(key.seed, key.position, id);
+    CHECK(std::abs(reset::gumbel_noise(key, id) - noise) < 1e-13);
+  };
+  check({42, 7, RandomPurpose::kSampling}, 0, -0.39017876360818515);
+  check({42, 7, RandomPurpose::kSampling}, 256, 0.6526261755891376);
+  check({42, 7, RandomPurpose::kDrafting}, 512, 0.6168964987520541);
+  check({42, 7, RandomPurpose::kAccepting}, 768, 1.2410293470291929);
+  check({0x0123456789abcdefu, (std::int64_t{5} << 32) + 9, RandomPurpose::kResidual}, 1029, 1.0575135063916508);
+  check({~std::uint64_t{0}, (std::int64_t{1} << 62) + 3, RandomPurpose::kSampling}, 151935, 1.8105736909296877);
+  // These are of the tail.
+  check({42, 5, RandomPurpose::kSampling}, 3838, 11.707970670655929);
+  check({42, 20, RandomPurpose::kSampling}, 16221, 13.00177035778642);
 }
 
 TEST_CASE("random: the integer bound never lies below the noise") {

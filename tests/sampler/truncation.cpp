@@ -4,6 +4,10 @@
 
 #include <reset/sampler/detail/host_row.hpp>
 
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
 #include "sampler_oracle.hpp"
 #include "sampler_support.hpp"
 #include "support/catch.hpp"
@@ -63,6 +67,25 @@ std::int32_t naive_winner(const std::vector<float>& row, const std::vector<std::
   }
   return winner;
 }
+
+// A processor set to read subnormals as zero and to flush them, as engines set it, for as long as this lives.
+class FlushedSubnormals {
+#if defined(__SSE2__)
+ public:
+  FlushedSubnormals() { _mm_setcsr(before_ | 0x8040u); }
+  ~FlushedSubnormals() { _mm_setcsr(before_); }
+  FlushedSubnormals(const FlushedSubnormals&) = delete;
+  FlushedSubnormals& operator=(const FlushedSubnormals&) = delete;
+
+ private:
+  unsigned before_ = _mm_getcsr();
+#else
+ public:
+  ~FlushedSubnormals() {}
+#endif
+};
+
+float subnormal(std::uint32_t units) { return reset::detail::float_from_bits(units); }
 
 }  // namespace
 
@@ -150,4 +173,50 @@ TEST_CASE("sampling: equal scores go to the lowest id") {
     CHECK(host.draw(row.data(), make_sampling(0, 1.0f, 0.0f), 1.0f, {5, position}) == 0);
     CHECK(host.draw(row.data(), make_sampling(300, 1.0f, 0.0f), 1.0f, {5, position}) == 0);
   }
+}
+
+TEST_CASE("sampling: scores that tie by rounding alone go to the lowest id") {
+  // A score is a multiple of 4 here, so that those of lower noise tie with the highest, and the first ids are masked so
+  // that the race begins elsewhere.
+  const SamplingParams rules[] = {make_sampling(0, 1.0f, 0.0f), make_sampling(300, 1.0f, 0.0f)};
+  for (const float level : {4e15f, 3e16f, -3e16f}) {
+    std::vector<float> row(5000, level);
+    std::fill(row.begin(), row.begin() + 16, -sampler_test::kInfinity);
+    reset::detail::HostRow host(row.size());
+    SampledToken token;
+    host.read(row.data(), token);
+    long mismatches = 0;
+    for (const SamplingParams& rule : rules) {
+      const auto kept = sampler_test::truncate(row, 1.0, rule.top_k, 1.0, 0.0);
+      for (std::int64_t position = 0; position < 40; ++position) {
+        const RandomKey key{5, position, reset::RandomPurpose::kSampling};
+        mismatches += host.draw(row.data(), rule, 1.0f, key) == naive_winner(row, kept.ids, 1.0f, key) ? 0 : 1;
+      }
+    }
+    CAPTURE(level);
+    CHECK(mismatches == 0);
+  }
+}
+
+TEST_CASE("sampling: the highest logit is found among subnormals, whatever the processor makes of them") {
+  const FlushedSubnormals flushed;
+  // The best is in another chunk than the zeros, and not the first subnormal of its own.
+  std::vector<float> row(3000, 0.0f);
+  row[1500] = subnormal(7);
+  row[1501] = subnormal(9);
+  row[2900] = subnormal(8);
+  const auto drawn = [&](const SamplingParams& rule, float temperature) {
+    reset::detail::HostRow host(row.size());
+    SampledToken token;
+    host.read(row.data(), token);
+    return host.draw(row.data(), rule, temperature, {1, 2});
+  };
+  CHECK(drawn(make_sampling(0, 1.0f, 0.0f), 0.0f) == 1501);
+  CHECK(drawn(make_sampling(1, 1.0f, 0.0f), 1.0f) == 1501);
+  CHECK(drawn(make_sampling(0, 1.0f, 1.0f), 1.0f) == 1501);
+  CHECK(kept_ids(row, 1.0f, make_sampling(4, 1.0f, 0.0f)) == std::vector<std::int32_t>{1501, 2900, 1500, 0});
+  // Negative ones: zero is the highest.
+  std::fill(row.begin(), row.end(), subnormal(0x80000001u));
+  row[2000] = -0.0f;
+  CHECK(drawn(make_sampling(0, 1.0f, 0.0f), 0.0f) == 2000);
 }

@@ -24,11 +24,13 @@ struct EntropyPartial {
 
 /// The partial of the union of two disjoint sets: the one with the smaller maximum is rebased by d = m_small - m_large,
 /// W' = e^d (W + d S) and S' = e^d S. Commutative to the bit; not associative, so merge in one fixed tree.
+template <class Code = detail::HostCode>
 RESET_HOST_DEVICE inline EntropyPartial merge(const EntropyPartial& a, const EntropyPartial& b) noexcept {
   if (b.empty()) return a;
   if (a.empty()) return b;
-  const EntropyPartial& high = a.max >= b.max ? a : b;
-  const EntropyPartial& low = a.max >= b.max ? b : a;
+  const bool first_is_high = detail::order_of(a.max) >= detail::order_of(b.max);
+  const EntropyPartial& high = first_is_high ? a : b;
+  const EntropyPartial& low = first_is_high ? b : a;
   const double distance = detail::add_rn(static_cast<double>(low.max), -static_cast<double>(high.max));
   const double factor = detail::exact_exp(distance);
   const double rebased = detail::add_rn(low.weighted_sum, detail::mul_rn(distance, low.sum));
@@ -43,11 +45,12 @@ RESET_HOST_DEVICE inline EntropyPartial merge(const EntropyPartial& a, const Ent
 /// neighbours 2i and 2i+1 are merged, and a last one without a neighbour moves up as it is. Whoever merged an aligned
 /// group of 2^n neighbours before (a CTA, a thread) finds the same bits at the root. `partials` is overwritten; empty
 /// for `count` = 0.
+template <class Code = detail::HostCode>
 RESET_HOST_DEVICE inline EntropyPartial merge_tree(EntropyPartial* partials, std::size_t count) noexcept {
   if (count == 0) return {};
   while (count > 1) {
     const std::size_t pairs = count / 2;
-    for (std::size_t i = 0; i < pairs; ++i) partials[i] = merge(partials[2 * i], partials[2 * i + 1]);
+    for (std::size_t i = 0; i < pairs; ++i) partials[i] = merge<Code>(partials[2 * i], partials[2 * i + 1]);
     if (count % 2 != 0) partials[pairs] = partials[count - 1];
     count = pairs + count % 2;
   }
@@ -55,6 +58,7 @@ RESET_HOST_DEVICE inline EntropyPartial merge_tree(EntropyPartial* partials, std
 }
 
 /// H = log S - W/S in nats, for the softmax of the whole set; both terms are non-negative. NaN for the empty set.
+template <class Code = detail::HostCode>
 RESET_HOST_DEVICE inline double entropy(const EntropyPartial& partial) noexcept {
   if (partial.empty()) return detail::double_from_bits(0x7ff8000000000000ull);
   return detail::add_rn(detail::exact_log(partial.sum), -detail::div_rn(partial.weighted_sum, partial.sum));
@@ -84,7 +88,8 @@ struct RowStatistics {
 /// The statistics of one chunk: `values` holds exactly `kEntropyChunk` floats, -inf where the row has ended. Where not
 /// null, `extent` receives what they span.
 ///
-/// Sums of at most 16 products run in float and are added in double, in one fixed order.
+/// Sums of at most 64 products run in float and are added in double, in one fixed order.
+template <class Code = detail::HostCode>
 inline RowStatistics chunk_statistics(const float* values, ChunkExtent* extent = nullptr) noexcept {
   RowStatistics result;
   const detail::ChunkRange range = detail::chunk_range(values);
@@ -108,19 +113,21 @@ inline RowStatistics chunk_statistics(const float* values, ChunkExtent* extent =
 /// chunk_count(columns) partials, and so must `extents` ChunkExtent where it is not null; it receives what every chunk
 /// spans (meaningful if the status is kOk).
 ///
-/// |entropy - exact entropy| <= 1e-6 max(1, H).
-template <class T>
+/// |entropy - exact entropy| <= 1e-6 max(1, H). Within one build a row has the same bits wherever and however often it
+/// is read; compilers contract and reassociate float sums differently, so that its last bits may differ in another
+/// build.
+template <class T, class Code = detail::HostCode>
 RowStatistics row_statistics(const T* row, std::size_t columns, EntropyPartial* scratch,
                              ChunkExtent* extents = nullptr) {
   static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
   RowStatistics total;
   detail::RowChunks<T> chunks(row, columns);
   for (std::size_t c = 0; c < chunks.count(); ++c) {
-    const RowStatistics part = chunk_statistics(chunks.load(c), extents != nullptr ? extents + c : nullptr);
+    const RowStatistics part = chunk_statistics<Code>(chunks.load(c), extents != nullptr ? extents + c : nullptr);
     scratch[c] = part.partial;
     total.status = merge(total.status, part.status);
   }
-  if (total.status == RowStatus::kOk) total.partial = merge_tree(scratch, chunks.count());
+  if (total.status == RowStatus::kOk) total.partial = merge_tree<Code>(scratch, chunks.count());
   return total;
 }
 

@@ -65,6 +65,7 @@ RESET_HOST_DEVICE constexpr RandomSlot random_slot(std::int32_t id) noexcept {
 }
 
 namespace detail {
+inline namespace RESET_INSTRUCTION_SET {
 
 // The top bit of the purpose word tells the extension of a tail from the first 32 bits.
 inline constexpr std::uint32_t kTailStream = 0x80000000u;
@@ -104,10 +105,12 @@ RESET_HOST_DEVICE inline float gumbel_bound(std::uint32_t word) noexcept {
   return (158.0f * kLn2) - static_cast<float>(bits) * (kLn2 * 0x1p-23f);
 }
 
+}  // namespace RESET_INSTRUCTION_SET
 }  // namespace detail
 
 /// A uniform number, open at both ends: one of the 2^52 odd multiples of 2^-53. `index` tells the numbers of one key
-/// apart (0 where only one is needed).
+/// apart (0 where only one is needed). It is made of the words of block `index`, as the noises of four token ids are:
+/// whoever needs both independent takes keys of different purposes.
 RESET_HOST_DEVICE inline double random_uniform(const RandomKey& key, std::uint32_t index = 0) noexcept {
   const PhiloxBlock block = detail::random_block(key, index);
   const std::uint64_t bits = (static_cast<std::uint64_t>(block.word[0]) << 20) | (block.word[1] >> 12);

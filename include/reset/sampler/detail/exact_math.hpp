@@ -6,13 +6,22 @@
 #include <cstdint>
 
 #include <reset/detail/rounding.hpp>
+#include <reset/sampler/detail/instruction_set.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
+inline namespace RESET_INSTRUCTION_SET {
 
 inline constexpr double kLn2High = 0x1.62e42fefa38p-1;  // Short enough that its product with an exponent is exact.
 inline constexpr double kLn2Low = 0x1.ef35793c7673p-45;
 inline constexpr double kLog2E = 0x1.71547652b82fep+0;
+
+// An integer whose order is that of floats, subnormals included whatever the processor makes of them; zeros of both
+// signs are equal.
+RESET_HOST_DEVICE constexpr std::uint32_t order_of(float x) noexcept {
+  const std::uint32_t bits = bits_of(x) == 0x80000000u ? 0u : bits_of(x);
+  return bits ^ (bits >> 31 != 0 ? 0xffffffffu : 0x80000000u);
+}
 
 // 2^exponent for a normal result.
 RESET_HOST_DEVICE constexpr double power_of_two(int exponent) noexcept {
@@ -79,5 +88,6 @@ RESET_HOST_DEVICE inline double exact_minus_log1m(double v) noexcept {
   return log_ratio(div_rn(v, add_rn(2.0, -v)));
 }
 
+}  // namespace RESET_INSTRUCTION_SET
 }  // namespace detail
 RESET_NAMESPACE_END

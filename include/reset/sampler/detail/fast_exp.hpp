@@ -5,14 +5,16 @@
 #include <cstdint>
 
 #include <reset/detail/rounding.hpp>
+#include <reset/sampler/detail/instruction_set.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
+inline namespace RESET_INSTRUCTION_SET {
 
 /// Scaled exponents are in units of 2^-23 of a power of two: their integer part is an exponent and their fraction a
 /// significand of a float, in place.
 inline constexpr float kExponentScale = 0x1.715476p+23f;  // 2^23 log2(e), for e^-y; over T for e^(-y/T).
-inline constexpr float kExponentLimit = 0x1.fcp+29f;      // 127 * 2^23: where e^-y leaves the normal floats.
+inline constexpr float kExponentLimit = 0x1.fcp+29f;      // 127 * 2^23: where e^-y counts as 0.
 
 /// min(|z|, kExponentLimit), infinity and NaN included: the order of non-negative floats is that of their bits.
 RESET_HOST_DEVICE inline float limit_exponent(float z) noexcept {
@@ -23,7 +25,8 @@ RESET_HOST_DEVICE inline float limit_exponent(float z) noexcept {
   return float_from_bits(kLimit + (beyond & below));
 }
 
-/// 2^(-z / 2^23) for 0 <= z <= kExponentLimit, within 2.5e-7 relative; exactly 1 at 0 and exactly 0 at the limit.
+/// 2^(-z / 2^23) for 0 <= z <= 126 * 2^23, within 2.5e-7 relative; exactly 1 at 0. Beyond, where it leaves the normal
+/// floats, only a value in [0, 2^-126]; exactly 0 at kExponentLimit.
 RESET_HOST_DEVICE inline float exp_scaled(float z) noexcept {
   // Truncated, not rounded by adding a magic number, which fast-math would fold away.
   const std::int32_t fixed = static_cast<std::int32_t>(z);
@@ -39,10 +42,12 @@ RESET_HOST_DEVICE inline float exp_scaled(float z) noexcept {
   return float_from_bits(bits_of(p) - static_cast<std::uint32_t>(whole));
 }
 
-/// e^x for x <= 0, within 2.5e-7 + |x| 8e-8 relative; 0 below -88, and exactly 1 at 0.
+/// e^x for x <= 0, within 2.5e-7 + |x| 8e-8 relative down to -87.33, where it leaves the normal floats, in [0, 2^-126]
+/// beyond and 0 below -88.03; exactly 1 at 0.
 RESET_HOST_DEVICE inline float exp_nonpositive(float x) noexcept {
   return exp_scaled(limit_exponent(-x * kExponentScale));
 }
 
+}  // namespace RESET_INSTRUCTION_SET
 }  // namespace detail
 RESET_NAMESPACE_END

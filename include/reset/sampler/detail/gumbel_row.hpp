@@ -2,6 +2,7 @@
 /// The exact Gumbel sample of a row or of candidates: cheap bounds for all, the defined score for those that can win.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,14 +11,12 @@
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
+inline namespace RESET_INSTRUCTION_SET {
 
 /// A logit and its id as one integer whose order is the order of preference: higher logits first, then lower ids.
 /// Zeros of both signs are equal.
 inline std::uint64_t candidate_key(float x, std::int32_t id) noexcept {
-  std::uint32_t bits = bits_of(x);
-  if (bits == 0x80000000u) bits = 0;
-  bits ^= bits >> 31 != 0 ? 0xffffffffu : 0x80000000u;
-  return (static_cast<std::uint64_t>(bits) << 32) | (0xffffffffu - static_cast<std::uint32_t>(id));
+  return (static_cast<std::uint64_t>(order_of(x)) << 32) | (0xffffffffu - static_cast<std::uint32_t>(id));
 }
 
 inline std::int32_t candidate_id(std::uint64_t key) noexcept {
@@ -43,7 +42,7 @@ class GumbelRace {
       : key_(key),
         row_max_(row.max),
         temperature_(row.temperature),
-        inverse_(1.0f / row.temperature),
+        inverse_(hide(1.0f / row.temperature)),
         offset_(div_rn(static_cast<double>(row.max), static_cast<double>(row.temperature))) {}
 
   /// The best score so far in the units of `bound`, lowered by what float arithmetic may err there.
@@ -61,8 +60,10 @@ class GumbelRace {
     if (best_id_ >= 0 && (score < best_ || (score == best_ && id > best_id_))) return;
     best_ = score;
     best_id_ = id;
-    // The bound errs by 1e-4 where it matters: no token 50 below the maximum can win at all.
-    threshold_ = static_cast<float>(add_rn(score, -offset_)) - 1e-3f;
+    // The bound errs by 1e-4 where it matters: no token 50 below the maximum can win at all. The scores themselves are
+    // rounded to multiples of up to 2^-52 of a large offset, by which lower ones may tie with the best.
+    const double rounding = 1e-3 + std::abs(offset_) * 0x1p-51;
+    threshold_ = static_cast<float>(add_rn(add_rn(score, -offset_), -rounding));
   }
 
   std::int32_t winner() const noexcept { return best_id_; }
@@ -72,7 +73,7 @@ class GumbelRace {
   RandomKey key_;
   float row_max_;
   float temperature_;
-  float inverse_;
+  float inverse_;  // Hidden: where fast-math knew it to be 1, it would add noise to x before it subtracts the maximum.
   double offset_;
   double best_ = 0.0;
   float threshold_ = -1e30f;
@@ -153,5 +154,6 @@ std::int32_t race_row(GumbelRace& race, RowChunks<T>& chunks, const RowSummary& 
   return race.winner();
 }
 
+}  // namespace RESET_INSTRUCTION_SET
 }  // namespace detail
 RESET_NAMESPACE_END

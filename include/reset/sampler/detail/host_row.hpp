@@ -11,6 +11,7 @@
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
+inline namespace RESET_INSTRUCTION_SET {
 
 /// Scratch memory for rows of one width, allocated once, and what is done in it.
 class HostRow {
@@ -51,11 +52,16 @@ class HostRow {
   // The lowest id of the highest logit of a good row.
   template <class T>
   std::int32_t argmax(RowChunks<T>& chunks) const noexcept {
+    // By bits: a processor that reads subnormals as zero would stop at the first of those. Zeros of both signs are
+    // equal.
+    const std::uint32_t bits = bits_of(statistics_.partial.max);
+    const std::uint32_t mask = (bits & kFloatMagnitude) == 0 ? kFloatMagnitude : 0xffffffffu;
+    const std::uint32_t highest = bits & mask;
     std::size_t c = 0;
-    while (!(extents_[c].max == statistics_.partial.max)) ++c;
+    while ((bits_of(extents_[c].max) & mask) != highest) ++c;
     const float* values = chunks.load(c);
     std::size_t i = 0;
-    while (!(values[i] == statistics_.partial.max)) ++i;
+    while ((bits_of(values[i]) & mask) != highest) ++i;
     return static_cast<std::int32_t>(c * kEntropyChunk + i);
   }
 
@@ -80,5 +86,6 @@ class HostRow {
   std::vector<std::uint64_t> keys_;
 };
 
+}  // namespace RESET_INSTRUCTION_SET
 }  // namespace detail
 RESET_NAMESPACE_END

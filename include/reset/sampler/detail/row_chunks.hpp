@@ -19,6 +19,7 @@
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
+inline namespace RESET_INSTRUCTION_SET {
 
 inline constexpr float kMinusInfinity = float_from_bits(0xff800000u);
 
@@ -143,7 +144,8 @@ inline LaneSums sums_of_four(const float* values, float reference, float scale) 
           (a.exponent * a.weight + b.exponent * b.weight) + (c.exponent * c.weight + d.exponent * d.weight)};
 }
 
-// Not inlined, so that one compiled body gives every caller the same bits whatever the optimiser may reassociate.
+// Not inlined, so that one compiled body gives every caller in a program the same bits, whatever the optimiser may
+// contract or reassociate; another compiler, its flags or the instruction set may change the last of them.
 template <bool kLimited>
 RESET_WIDE_VECTORS [[gnu::noinline]] ChunkSums chunk_sums(const float* values, float reference, float scale) noexcept {
   alignas(64) float sum[kLanes];
@@ -173,6 +175,7 @@ inline ChunkSums chunk_sums(const float* values, ChunkExtent extent, float refer
   return limited ? chunk_sums<true>(values, reference, scale) : chunk_sums<false>(values, reference, scale);
 }
 
+}  // namespace RESET_INSTRUCTION_SET
 }  // namespace detail
 RESET_NAMESPACE_END
 

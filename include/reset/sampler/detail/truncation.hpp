@@ -6,12 +6,12 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 
 #include <reset/sampler/detail/gumbel_row.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
+inline namespace RESET_INSTRUCTION_SET {
 
 /// The candidate keys of a row that are at least `threshold` (finite ones only), into `keys`; returns their number.
 template <class T>
@@ -46,9 +46,14 @@ inline double total_weight(const std::uint64_t* keys, std::size_t count, const R
   return sum;
 }
 
+/// The order of preference of candidate keys; a type of its own, for the sake of the algorithms that take it.
+struct Better {
+  bool operator()(std::uint64_t a, std::uint64_t b) const noexcept { return a > b; }
+};
+
 /// Moves the `wanted` best of `count` keys to the front.
 inline void select_best(std::uint64_t* keys, std::size_t count, std::size_t wanted) {
-  if (wanted > 0 && wanted < count) std::nth_element(keys, keys + wanted - 1, keys + count, std::greater<>{});
+  if (wanted > 0 && wanted < count) std::nth_element(keys, keys + wanted - 1, keys + count, Better{});
 }
 
 /// Moves the shortest run of best keys whose weights reach `need` to the front and returns its length, at least 1: the
@@ -59,7 +64,7 @@ inline std::size_t select_mass(std::uint64_t* keys, std::size_t count, double ne
   double mass = 0.0;
   while (high - low > 1) {
     const std::size_t middle = low + (high - low) / 2;
-    std::nth_element(keys + low, keys + middle - 1, keys + high, std::greater<>{});
+    std::nth_element(keys + low, keys + middle - 1, keys + high, Better{});
     const double upper = total_weight(keys + low, middle - low, row);
     if (mass + upper >= need) {
       high = middle;
@@ -92,7 +97,7 @@ std::size_t gather_count(RowChunks<T>& chunks, const RowSummary& row, std::size_
   if (wanted <= count) {
     // The keys' memory holds the maxima for a moment.
     for (std::size_t c = 0; c < count; ++c) keys[c] = candidate_key(row.extents[c].max, 0);
-    std::nth_element(keys, keys + wanted - 1, keys + count, std::greater<>{});
+    std::nth_element(keys, keys + wanted - 1, keys + count, Better{});
     const float threshold = candidate_logit(keys[wanted - 1]);
     if (is_finite(threshold)) return gather(chunks, row, threshold, keys);
   }
@@ -131,6 +136,10 @@ inline float below_max(const RowSummary& row, float distance) noexcept {
 
 /// Moves the tokens that top-k, top-p and min-p leave, in this order, to the front of `keys` (room for `columns`) and
 /// returns their number, at least 1. At least one of the three must be on; `weight_at_1` is the row's sum at T = 1.
+///
+/// Top-k and min-p are exact. Top-p keeps the shortest run of best tokens whose mass reaches p within 1e-6: weights are
+/// floats, so where the mass at the cut comes closer than that, a few tokens of next to no weight more or less are
+/// kept.
 template <class T>
 std::size_t truncate_row(RowChunks<T>& chunks, const RowSummary& row, std::size_t columns, const Truncation& rule,
                          double weight_at_1, std::uint64_t* keys) {
@@ -156,12 +165,13 @@ std::size_t truncate_row(RowChunks<T>& chunks, const RowSummary& row, std::size_
   if (rule.min_p > 0.0f) {
     const double distance = min_p_distance(rule.min_p, row.temperature);
     const auto kept = std::partition(keys, keys + count, [&](std::uint64_t key) {
-      return add_rn(static_cast<double>(candidate_logit(key)), -static_cast<double>(row.max)) >= distance;
+      return add_rn(widen(candidate_logit(key)), -widen(row.max)) >= distance;
     });
     count = static_cast<std::size_t>(kept - keys);
   }
   return count;
 }
 
+}  // namespace RESET_INSTRUCTION_SET
 }  // namespace detail
 RESET_NAMESPACE_END
