@@ -89,6 +89,14 @@ TEST_CASE("the model solves problems of three numbers") {
   for (const auto& solution : solutions) CHECK(solution.verdict.correct);  // 99.9 % of many are
 }
 
+TEST_CASE("a model whose logits are not numbers is an error, not a trace") {
+  Fixture f;
+  f.weights.final_norm[0] = std::numeric_limits<float>::quiet_NaN();
+  reasoner::Solver solver(f.weights, f.vocabulary, f.policy, 1, 1);
+  CHECK_THROWS_WITH(solver.solve(f.problems[0], 1, {}),
+                    Contains(f.problems[0].text()) && Contains("token 0 hold a NaN, expected finite numbers"));
+}
+
 TEST_CASE("text becomes the longest tokens that fit, and unknown text is refused") {
   reset::Vocabulary vocabulary;
   const char* const texts[] = {"<s>", "1", "12", "\n", "\n\n", ","};
