@@ -72,7 +72,7 @@ class ReSETSampler<Detector, HostBackend> {
   /// Begins a request in `slot`; what was in it is forgotten. Refuses a slot or parameters outside their domain, and
   /// then leaves the slot as it was.
   Status add(std::int32_t slot, const RequestParams& request) noexcept {
-    if (!in_range(slot)) return bad_slot(slot);
+    if (!in_range(slot)) return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
     const Status status = request.validate(config_.vocabulary);
     if (!status.ok()) return status;
     Slot fresh;
@@ -319,5 +319,8 @@ class ReSETSampler<Detector, HostBackend> {
 /// A sampler without backend named is one of the host.
 template <class Detector>
 ReSETSampler(const SamplerConfig&, Detector) -> ReSETSampler<Detector, HostBackend>;
+
+/// A sampler without detector takes the whole request for one step.
+ReSETSampler(const SamplerConfig&) -> ReSETSampler<NoDetector, HostBackend>;
 
 RESET_NAMESPACE_END
