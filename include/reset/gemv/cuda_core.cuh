@@ -1,0 +1,277 @@
+/// @file
+/// The CUDA-core mat-vec kernel for NVFP4 activations: a ring of bulk copies and exact integer dot products (sm_90 and
+/// later).
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/detail/launch.cuh>
+#include <reset/gemv/decode.cuh>
+#include <reset/gemv/detail/epilogue.cuh>
+#include <reset/gemv/detail/ring.cuh>
+#include <reset/gemv/detail/tile_rows.hpp>
+#include <reset/gemv/policy.hpp>
+#include <reset/gemv/problem.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// What the ring kernel is told besides the problem.
+struct RingShape {
+  int warps_per_group;  ///< Warps that share a stage, each with its own part of K.
+  int groups;           ///< Groups take turns at the stages.
+  int stages;           ///< A multiple of `groups`.
+  bool contiguous;      ///< Whether the rows of a tile and their scales follow each other without gaps.
+};
+
+#if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
+
+/// The shared memory of a CTA: barriers, stages, and the warps' sums of each stage.
+struct RingMemory {
+  std::uint64_t* full;        // the copies of a stage have landed
+  std::uint64_t* empty;       // its group has read them
+  std::uint64_t* sums_full;   // its group has written its sums
+  std::uint64_t* sums_empty;  // the reducing warp has read them
+  std::uint8_t* stages;
+  float* sums;
+
+  __device__ __forceinline__ RingMemory(std::uint8_t* memory, int stage_bytes, int count)
+      : full(reinterpret_cast<std::uint64_t*>(memory)),
+        empty(full + kMaxRingStages),
+        sums_full(empty + kMaxRingStages),
+        sums_empty(sums_full + kMaxRingStages),
+        stages(memory + kRingBarrierBytes),
+        sums(reinterpret_cast<float*>(stages + stage_bytes * count)) {}
+};
+
+/// The range of tiles that belongs to this CTA, and the extent of a row in shared memory.
+template <int kRows>
+struct RingWork {
+  TileRows<kRows> rows;
+  int weight_bytes;  // K / 2
+  int scale_bytes;   // K / 16
+  int first;
+  int count;
+
+  __device__ __forceinline__ explicit RingWork(const GemvProblem& problem)
+      : rows{problem.weights.rows, problem.gate != GemvGate::kNone},
+        weight_bytes(static_cast<int>(problem.weights.cols / 2)),
+        scale_bytes(static_cast<int>(problem.weights.cols / 16)) {
+    const std::int64_t tiles = rows.tiles();
+    first = static_cast<int>(tiles * blockIdx.x / gridDim.x);
+    count = static_cast<int>(tiles * (blockIdx.x + 1) / gridDim.x) - first;
+  }
+
+  __device__ __forceinline__ int stage_bytes() const { return kRows * (weight_bytes + scale_bytes); }
+};
+
+/// The producing warp: keeps every stage of the ring requested. It asks for the first stages before the wait of a
+/// dependent launch: no kernel writes weights. Slots beyond the last row repeat it.
+template <int kRows>
+__device__ __forceinline__ void produce(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
+                                        const RingMemory& memory, int lane) {
+  const std::int64_t weight_stride = problem.weights.row_stride;
+  const std::int64_t scale_stride = problem.weights.block_scale.stride;
+  const std::uint8_t* weights = problem.weights.packed;
+  const std::uint8_t* scales = problem.weights.block_scale.data + problem.weights.block_scale.offset(0, 0);
+  const bool contiguous = shape.contiguous && !work.rows.gated;
+  const int stage_bytes = work.stage_bytes();
+  RingCursor cursor{0, 1};
+  for (int i = 0; i < work.count; ++i) {
+    const int tile = work.first + i;
+    // Either one lane copies the rows of a tile at once, or a lane each copies one.
+    const bool whole = contiguous && work.rows.holds(tile, kRows - 1);
+    const auto rows = static_cast<std::uint32_t>(whole ? kRows : 1);
+    if (lane < (whole ? 1 : kRows)) {
+      const std::int64_t row = work.rows.readable_row(tile, lane);
+      std::uint8_t* stage = memory.stages + cursor.stage * stage_bytes;
+      std::uint64_t* full = memory.full + cursor.stage;
+      if (i >= shape.stages) barrier_wait(memory.empty + cursor.stage, cursor.parity);
+      // Bytes may land before they are expected: this phase cannot end without the one arrival.
+      if (lane == 0) barrier_arrive_expecting(full, static_cast<std::uint32_t>(stage_bytes));
+      bulk_copy(stage + lane * work.weight_bytes, weights + row * weight_stride,
+                rows * static_cast<std::uint32_t>(work.weight_bytes), full);
+      bulk_copy(stage + (kRows * work.weight_bytes + lane * work.scale_bytes), scales + row * scale_stride,
+                rows * static_cast<std::uint32_t>(work.scale_bytes), full);
+    }
+    __syncwarp();
+    cursor.advance(1, shape.stages);
+  }
+  wait_for_dependencies();
+}
+
+/// The sum of the sums of a group's warps, in the order of the warps.
+template <int kCount>
+__device__ __forceinline__ float group_sum(const float* sums, int warps) {
+  float parts[kMaxRingGroup];
+#pragma unroll
+  for (int w = 0; w < kMaxRingGroup; ++w) parts[w] = w < warps ? sums[w * kCount] : 0.0f;
+  float total = 0;
+#pragma unroll
+  for (int w = 0; w < kMaxRingGroup; ++w) total += parts[w];
+  return total;
+}
+
+/// The reducing warp: adds the sums of a group's warps and stores the results, while the others go on. As many tiles as
+/// fill a warp share one pass of the epilogue, so that its latency does not hold up the ring.
+template <int kTokens, int kRows>
+__device__ __forceinline__ void reduce(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
+                                       const RingMemory& memory, int lane) {
+  constexpr int kCount = kTokens * kRows;
+  constexpr int kBatch = 32 / kCount;
+  wait_for_dependencies();
+  const Epilogue epilogue(problem, 0.25f);  // both factors of a product are doubled
+  const int index = lane % kCount;
+  const int turn = lane / kCount;
+  RingCursor cursor{0, 0};
+  float total = 0;
+  for (int i = 0; i < work.count; ++i) {
+    barrier_wait(memory.sums_full + cursor.stage, cursor.parity);
+    const float* sums = memory.sums + cursor.stage * kCount * shape.warps_per_group;
+    if (i % kBatch == turn) total = group_sum<kCount>(sums + index, shape.warps_per_group);
+    __syncwarp();
+    if (lane == 0) barrier_arrive(memory.sums_empty + cursor.stage);
+    if (i % kBatch == kBatch - 1 || i + 1 == work.count) {
+      const int mine = i / kBatch * kBatch + turn;
+      epilogue.store(work.rows, work.first + mine, index / kRows, index % kRows, total, mine <= i);
+    }
+    cursor.advance(1, shape.stages);
+  }
+}
+
+/// A thread's activations: kChunks chunks of 32 along K, `stride` chunks apart, doubled in int8. A chunk beyond K is 0
+/// with a scale of 0, and stands at chunk 0 of the weights: it adds 0 there, and a NaN scale only where the row has
+/// one.
+template <int kTokens, int kChunks>
+struct RingActivations {
+  std::uint32_t values[kTokens][kChunks][8];
+  float2 scales[kTokens][kChunks];
+
+  __device__ __forceinline__ RingActivations(const Nvfp4MatrixView& x, int first, int stride) {
+#pragma unroll
+    for (int m = 0; m < kTokens; ++m) {
+#pragma unroll
+      for (int c = 0; c < kChunks; ++c) load(x, m, c, first + c * stride);
+    }
+  }
+
+  __device__ __forceinline__ void load(const Nvfp4MatrixView& x, int m, int c, int chunk) {
+    const bool inside = chunk < x.cols / 32;
+    uint4 codes = {0, 0, 0, 0};
+    scales[m][c] = {0.0f, 0.0f};
+    if (inside) {
+      // The row stride holds for the last token too, whatever it is when there is only one.
+      codes = *reinterpret_cast<const uint4*>(x.packed + (m * x.row_stride + chunk * 16));
+      const std::uint32_t low = x.block_scale.data[x.block_scale.offset(m, chunk * 2)];
+      const std::uint32_t high = x.block_scale.data[x.block_scale.offset(m, chunk * 2 + 1)];
+      scales[m][c] = decode_scales(low | high << 8);
+    }
+    const std::uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) values[m][c][i] = doubled_int8x4(words[i / 2] >> (16 * (i % 2)));
+  }
+
+  /// Adds the products of a chunk of weights and their two block scales.
+  __device__ __forceinline__ void add(int m, int c, const uint4& codes, float2 weight_scales, float& sum) const {
+    const std::uint32_t(&x)[8] = values[m][c];
+    int positive[2] = {0, 0};
+    int negative[2] = {0, 0};
+    add_doubled_products(codes.x, x[0], x[1], positive[0], negative[0]);
+    add_doubled_products(codes.y, x[2], x[3], positive[0], negative[0]);
+    add_doubled_products(codes.z, x[4], x[5], positive[1], negative[1]);
+    add_doubled_products(codes.w, x[6], x[7], positive[1], negative[1]);
+    sum = fmaf(weight_scales.x, scales[m][c].x * static_cast<float>(positive[0] - negative[0]), sum);
+    sum = fmaf(weight_scales.y, scales[m][c].y * static_cast<float>(positive[1] - negative[1]), sum);
+  }
+};
+
+/// The warps that compute: group `group` takes every `groups`-th stage, and a thread of it keeps its part of K.
+template <int kTokens, int kChunks, int kRows>
+__device__ __forceinline__ void consume(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
+                                        const RingMemory& memory, int warp, int lane) {
+  constexpr int kCount = kTokens * kRows;
+  const int group = warp / shape.warps_per_group;
+  const int part = warp % shape.warps_per_group;
+  const int thread = part * 32 + lane;
+  const int stride = shape.warps_per_group * 32;
+  wait_for_dependencies();
+  const RingActivations<kTokens, kChunks> x(problem.activations.nvfp4, thread, stride);
+  int chunk[kChunks];
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    const int wanted = thread + c * stride;
+    chunk[c] = wanted < work.weight_bytes / 16 ? wanted : 0;
+  }
+
+  RingCursor cursor{group, 0};
+  for (int i = group; i < work.count; i += shape.groups) {
+    barrier_wait(memory.full + cursor.stage, cursor.parity);
+    const std::uint8_t* weights = memory.stages + cursor.stage * work.stage_bytes();
+    const std::uint8_t* scales = weights + kRows * work.weight_bytes;
+    float sums[kCount] = {};
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+      for (int c = 0; c < kChunks; ++c) {
+        const uint4 codes = *reinterpret_cast<const uint4*>(weights + (r * work.weight_bytes + chunk[c] * 16));
+        const float2 scale =
+            decode_scales(*reinterpret_cast<const std::uint16_t*>(scales + (r * work.scale_bytes + chunk[c] * 2)));
+#pragma unroll
+        for (int m = 0; m < kTokens; ++m) x.add(m, c, codes, scale, sums[m * kRows + r]);
+      }
+    }
+    __syncwarp();
+    if (lane == 0) barrier_arrive(memory.empty + cursor.stage);
+    const float sum = warp_sums<kCount>(sums, lane);
+    if (i >= shape.stages) barrier_wait(memory.sums_empty + cursor.stage, cursor.parity ^ 1);
+    float* out = memory.sums + (cursor.stage * shape.warps_per_group + part) * kCount;
+    if (lane % (32 / kCount) == 0) out[warp_sum_index<kCount>(lane)] = sum;
+    __syncwarp();
+    if (lane == 0) barrier_arrive(memory.sums_full + cursor.stage);
+    cursor.advance(shape.groups, shape.stages);
+  }
+}
+
+#endif
+
+inline namespace RESET_ARCH_NAMESPACE {
+
+/// A CTA owns a range of tiles of kRows rows. One warp requests them as bulk copies into a ring of stages; groups of
+/// warps take turns at the stages, each thread with its activations in registers; one warp adds up and stores. No
+/// barrier of the whole CTA stands in the loop.
+///
+/// Needs K a multiple of 256, rows of weights and linear block scales aligned to 16 bytes, and exactly kTokens tokens,
+/// their packed rows aligned to 16 bytes.
+template <int kTokens, int kChunks, int kRows>
+static __global__ void __launch_bounds__(ring_max_threads(kChunks), ring_min_ctas(kTokens))
+    gemv_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ RingShape shape) {
+#if __CUDA_ARCH__ >= 900
+  extern __shared__ __align__(128) std::uint8_t ring_memory[];
+  const RingWork<kRows> work(problem);
+  const RingMemory memory(ring_memory, work.stage_bytes(), shape.stages);
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  if (static_cast<int>(threadIdx.x) < shape.stages) {
+    barrier_init(memory.full + threadIdx.x, 1);
+    barrier_init(memory.empty + threadIdx.x, shape.warps_per_group);
+    barrier_init(memory.sums_full + threadIdx.x, shape.warps_per_group);
+    barrier_init(memory.sums_empty + threadIdx.x, 1);
+    barrier_init_fence();
+  }
+  release_dependents();
+  __syncthreads();
+  const int consumers = shape.warps_per_group * shape.groups;
+  if (warp < consumers) {
+    consume<kTokens, kChunks, kRows>(problem, shape, work, memory, warp, lane);
+  } else if (warp == consumers) {
+    produce<kRows>(problem, shape, work, memory, lane);
+  } else {
+    reduce<kTokens, kRows>(problem, shape, work, memory, lane);
+  }
+#endif
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+}  // namespace detail
+RESET_NAMESPACE_END
