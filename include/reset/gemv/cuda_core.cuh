@@ -27,23 +27,46 @@ struct RingShape {
 
 #if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
 
-/// The shared memory of a CTA: barriers, stages, and the warps' sums of each stage.
+/// The shared memory of a CTA: barriers, stages, and the sums of a group's warps for the latest tiles.
 struct RingMemory {
-  std::uint64_t* full;        // the copies of a stage have landed
+  std::uint64_t* full;        // of a stage: the copies have landed
   std::uint64_t* empty;       // its group has read them
-  std::uint64_t* sums_full;   // its group has written its sums
+  std::uint64_t* sums_full;   // of a slot of sums: the group has written them
   std::uint64_t* sums_empty;  // the reducing warp has read them
+  float* sums;                // [kRingSumSlots][warps of a group][sums of a tile]
   std::uint8_t* stages;
-  float* sums;
 
-  __device__ __forceinline__ RingMemory(std::uint8_t* memory, int stage_bytes, int count)
+  __device__ __forceinline__ RingMemory(std::uint8_t* memory, int sums_of_group)
       : full(reinterpret_cast<std::uint64_t*>(memory)),
         empty(full + kMaxRingStages),
         sums_full(empty + kMaxRingStages),
-        sums_empty(sums_full + kMaxRingStages),
-        stages(memory + kRingBarrierBytes),
-        sums(reinterpret_cast<float*>(stages + stage_bytes * count)) {}
+        sums_empty(sums_full + kRingSumSlots),
+        sums(reinterpret_cast<float*>(memory + kRingBarrierBytes)),
+        stages(memory + (kRingBarrierBytes + kRingSumSlots * sums_of_group * 4)) {}
+
+  /// By all threads, before a barrier of the CTA. Every thread that touches sums arrives for itself.
+  __device__ __forceinline__ void init_barriers(const RingShape& shape, int sums_of_tile) const {
+    if (threadIdx.x == 0) {
+      for (int i = 0; i < shape.stages; ++i) {
+        barrier_init(full + i, 1);
+        barrier_init(empty + i, shape.warps_per_group);
+      }
+      barrier_init_fence();
+    } else if (threadIdx.x == 32) {
+#pragma unroll
+      for (int i = 0; i < kRingSumSlots; ++i) {
+        barrier_init(sums_full + i, shape.warps_per_group * sums_of_tile);
+        barrier_init(sums_empty + i, sums_of_tile);
+      }
+    }
+  }
 };
+
+/// Slot and parity of the sums of a CTA's i-th tile.
+__device__ __forceinline__ int sum_slot(int i) { return i % kRingSumSlots; }
+__device__ __forceinline__ std::uint32_t sum_parity(int i) {
+  return static_cast<std::uint32_t>(i / kRingSumSlots) & 1u;
+}
 
 /// The range of tiles that belongs to this CTA, and the extent of a row in shared memory.
 template <int kRows>
@@ -113,30 +136,29 @@ __device__ __forceinline__ float group_sum(const float* sums, int warps) {
   return total;
 }
 
-/// The reducing warp: adds the sums of a group's warps and stores the results, while the others go on. As many tiles as
-/// fill a warp share one pass of the epilogue, so that its latency does not hold up the ring.
+/// The reducing warp: adds the sums of a group's warps and stores the results, while the others go on. The lanes share
+/// several tiles, so that the latencies of one pass hide behind each other; half of the slots are then free meanwhile.
 template <int kTokens, int kRows>
 __device__ __forceinline__ void reduce(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
                                        const RingMemory& memory, int lane) {
   constexpr int kCount = kTokens * kRows;
-  constexpr int kBatch = 32 / kCount;
+  constexpr int kBatch = 32 / kCount < kRingSumSlots / 2 ? 32 / kCount : kRingSumSlots / 2;
   wait_for_dependencies();
   const Epilogue epilogue(problem, 0.25f);  // both factors of a product are doubled
   const int index = lane % kCount;
   const int turn = lane / kCount;
-  RingCursor cursor{0, 0};
-  float total = 0;
-  for (int i = 0; i < work.count; ++i) {
-    barrier_wait(memory.sums_full + cursor.stage, cursor.parity);
-    const float* sums = memory.sums + cursor.stage * kCount * shape.warps_per_group;
-    if (i % kBatch == turn) total = group_sum<kCount>(sums + index, shape.warps_per_group);
-    __syncwarp();
-    if (lane == 0) barrier_arrive(memory.sums_empty + cursor.stage);
-    if (i % kBatch == kBatch - 1 || i + 1 == work.count) {
-      const int mine = i / kBatch * kBatch + turn;
-      epilogue.store(work.rows, work.first + mine, index / kRows, index % kRows, total, mine <= i);
+  for (int first = 0; first < work.count; first += kBatch) {
+    const int i = first + turn;
+    const bool active = turn < kBatch && i < work.count;
+    float total = 0;
+    if (active) {
+      barrier_wait(memory.sums_full + sum_slot(i), sum_parity(i));
+      total = group_sum<kCount>(memory.sums + (sum_slot(i) * kCount * shape.warps_per_group + index),
+                                shape.warps_per_group);
+      barrier_arrive(memory.sums_empty + sum_slot(i));
     }
-    cursor.advance(1, shape.stages);
+    __syncwarp();
+    epilogue.store(work.rows, work.first + i, index / kRows, index % kRows, total, active);
   }
 }
 
@@ -224,11 +246,12 @@ __device__ __forceinline__ void consume(const GemvProblem& problem, const RingSh
     __syncwarp();
     if (lane == 0) barrier_arrive(memory.empty + cursor.stage);
     const float sum = warp_sums<kCount>(sums, lane);
-    if (i >= shape.stages) barrier_wait(memory.sums_empty + cursor.stage, cursor.parity ^ 1);
-    float* out = memory.sums + (cursor.stage * shape.warps_per_group + part) * kCount;
-    if (lane % (32 / kCount) == 0) out[warp_sum_index<kCount>(lane)] = sum;
+    if (lane % (32 / kCount) == 0) {
+      if (i >= kRingSumSlots) barrier_wait(memory.sums_empty + sum_slot(i), sum_parity(i) ^ 1);
+      memory.sums[(sum_slot(i) * shape.warps_per_group + part) * kCount + warp_sum_index<kCount>(lane)] = sum;
+      barrier_arrive(memory.sums_full + sum_slot(i));
+    }
     __syncwarp();
-    if (lane == 0) barrier_arrive(memory.sums_full + cursor.stage);
     cursor.advance(shape.groups, shape.stages);
   }
 }
@@ -249,16 +272,11 @@ static __global__ void __launch_bounds__(ring_max_threads(kChunks), ring_min_cta
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) std::uint8_t ring_memory[];
   const RingWork<kRows> work(problem);
-  const RingMemory memory(ring_memory, work.stage_bytes(), shape.stages);
+  constexpr int kCount = kTokens * kRows;
+  const RingMemory memory(ring_memory, kCount * shape.warps_per_group);
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  if (static_cast<int>(threadIdx.x) < shape.stages) {
-    barrier_init(memory.full + threadIdx.x, 1);
-    barrier_init(memory.empty + threadIdx.x, shape.warps_per_group);
-    barrier_init(memory.sums_full + threadIdx.x, shape.warps_per_group);
-    barrier_init(memory.sums_empty + threadIdx.x, 1);
-    barrier_init_fence();
-  }
+  memory.init_barriers(shape, kCount);
   release_dependents();
   __syncthreads();
   const int consumers = shape.warps_per_group * shape.groups;

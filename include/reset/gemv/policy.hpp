@@ -42,7 +42,8 @@ namespace detail {
 inline constexpr int kGeneralThreads = 128;
 inline constexpr int kMaxRingStages = 16;
 inline constexpr int kMaxRingGroup = 8;
-inline constexpr int kRingBarrierBytes = 4 * 8 * kMaxRingStages;
+inline constexpr int kRingSumSlots = 16;
+inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);
 inline constexpr int kRingMaxTokens = 2;
 inline constexpr int kRingChunkK = 32;
 
@@ -59,8 +60,13 @@ constexpr int ring_rows(int chunks) noexcept { return chunks == 1 ? 4 : chunks =
 constexpr int ring_max_threads(int chunks) noexcept { return chunks <= 2 ? 576 : 384; }
 constexpr int ring_min_ctas(int tokens) noexcept { return tokens == 1 ? 2 : 1; }
 
-constexpr std::int64_t ring_stage_bytes(int tokens, int chunks, int warps_per_group, std::int64_t k) noexcept {
-  return ring_rows(chunks) * (k / 2 + k / 16 + std::int64_t{4} * tokens * warps_per_group);
+constexpr std::int64_t ring_stage_bytes(int chunks, std::int64_t k) noexcept {
+  return ring_rows(chunks) * (k / 2 + k / 16);
+}
+
+/// Bytes of a ring's shared memory beside its stages: barriers, and the sums of the warps of a group for some tiles.
+constexpr std::int64_t ring_fixed_bytes(int tokens, int chunks, int warps_per_group) noexcept {
+  return kRingBarrierBytes + 4 * kRingSumSlots * tokens * ring_rows(chunks) * warps_per_group;
 }
 
 constexpr int round_up_to_power_of_two(std::int64_t value) noexcept {
@@ -73,8 +79,8 @@ constexpr int round_up_to_power_of_two(std::int64_t value) noexcept {
 
 /// Shared memory that a ring takes, in bytes.
 constexpr std::int64_t ring_shared_bytes(const GemvPolicy& policy, std::int64_t k) noexcept {
-  return detail::kRingBarrierBytes +
-         policy.stages * detail::ring_stage_bytes(policy.tokens, policy.chunks, policy.warps_per_group, k);
+  return detail::ring_fixed_bytes(policy.tokens, policy.chunks, policy.warps_per_group) +
+         policy.stages * detail::ring_stage_bytes(policy.chunks, k);
 }
 
 /// Threads of a CTA.
@@ -112,8 +118,8 @@ constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64
   const std::int64_t shared = (arch >= 120 ? 49 : 110) * std::int64_t{1024};
   const int most_warps = detail::ring_max_threads(policy.chunks) / 32 - 2;
   policy.groups = most_warps / policy.warps_per_group;
-  const std::int64_t stage = detail::ring_stage_bytes(policy.tokens, policy.chunks, policy.warps_per_group, k);
-  std::int64_t stages = (shared - detail::kRingBarrierBytes) / stage;
+  std::int64_t stages = (shared - detail::ring_fixed_bytes(policy.tokens, policy.chunks, policy.warps_per_group)) /
+                        detail::ring_stage_bytes(policy.chunks, k);
   if (stages > detail::kMaxRingStages) stages = detail::kMaxRingStages;
   if (policy.groups > stages / 2 && stages >= 2) policy.groups = static_cast<int>(stages / 2);
   policy.stages = static_cast<int>(stages) / policy.groups * policy.groups;
