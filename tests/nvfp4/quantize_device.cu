@@ -94,6 +94,31 @@ TEMPLATE_TEST_CASE("device quantisation gives the bits of the host rule at the e
   }
 }
 
+TEST_CASE("device quantisation gives the bits of the host rule around every tie", "[gpu]") {
+  need_gpu();
+  const float ties[] = {0.25f, 0.75f, 1.25f, 1.75f, 2.5f, 3.5f, 5.0f};
+  const Shape shape{126, 7 * 16, 7 * 16, 0};
+  const Image image(shape.rows, shape.cols, ScaleLayout::kLinear, 0, 0);
+  std::vector<float> x(elements(shape));
+  for (const float global :
+       {1.0f, 0x1.fffffep-9f, 0x1.555556p-4f, 0x1.2p-88f, 0x1.8p-95f, 0x1.abcdeep-120f, 0x1.1p+85f, 0x1.3p+100f}) {
+    CAPTURE(global);
+    // Row r has the block scale with code r + 1: the first value of each block is 6 steps.
+    for (std::size_t row = 0; row < 126; ++row) {
+      const float step = reset::detail::mul_rn(reset::e4m3_to_float(static_cast<std::uint8_t>(row + 1)), global);
+      for (std::size_t k = 0; k < 112; ++k) {
+        const float tie = reset::detail::mul_rn(ties[k / 16], step);
+        const std::uint32_t near_tie = reset::detail::bits_of(tie) + static_cast<std::uint32_t>(k % 16 / 2) - 4;
+        const std::uint32_t sign = static_cast<std::uint32_t>(k % 2) << 31;
+        x[row * 112 + k] = k % 16 == 0 ? 6.0f * step : reset::detail::float_from_bits(near_tie | sign);
+      }
+    }
+    CHECK(same_bits(x, shape, image, global, false));
+    const Image expected = expected_image(x, shape, image, global, false);
+    for (std::size_t row = 0; row < 126; ++row) REQUIRE(expected.scales[row * 7] == row + 1);
+  }
+}
+
 TEMPLATE_TEST_CASE("infinities saturate and NaN marks its block", "[gpu]", float, __half, __nv_bfloat16) {
   need_gpu();
   const Shape shape{1, 64, 64, 0};

@@ -33,7 +33,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 ///
 /// One kernel, which never allocates nor synchronises and can be captured in a graph. Returns kInvalidArgument, and
 /// launches nothing, for a view that `validate` refuses, a null or misaligned `out`, ld < K, or an `out` that overlaps
-/// the weights or their scales; kUnsupported for a matrix of more than 2^44 elements or a device this code is not
+/// the weights or their scales; kUnsupported for more rows than a grid can have or a device this code is not
 /// compiled for; kCudaError with the runtime's code if the launch itself fails.
 template <class T>
 [[nodiscard]] static Status dequantize_matrix(const Nvfp4MatrixView& weights, T* out, std::int64_t ld,

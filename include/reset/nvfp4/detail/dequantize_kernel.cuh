@@ -15,9 +15,9 @@ RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
-inline constexpr int kDequantizeThreads = 256;
-/// Octets a thread has in flight.
-inline constexpr int kDequantizeDepth = 4;
+inline constexpr int kDequantizeThreads = 128;
+/// Rows of a CTA; a thread has one octet of each in flight.
+inline constexpr int kDequantizeRows = 8;
 
 /// Eight codes, lowest nibble first, as floats times 2^-14: shifted into the exponent and significand of half
 /// precision, codes read as their values times 2^-14, subnormals included.
@@ -26,8 +26,10 @@ static __device__ __forceinline__ void decode_octet(std::uint32_t codes, float (
   const std::uint32_t odd = ((codes >> 3) & 0x0e0e0e0eu) | (codes & 0x80808080u);
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    values[2 * i] = __half2float(__ushort_as_half(static_cast<unsigned short>((even >> (8 * i)) << 8)));
-    values[2 * i + 1] = __half2float(__ushort_as_half(static_cast<unsigned short>((odd >> (8 * i)) << 8)));
+    // Byte i of each becomes the upper byte of a half, above a byte of zeros.
+    const std::uint32_t pair = __byte_perm(__byte_perm(even, odd, 0x0040 + 0x0011 * i), 0, 0x1404);
+    values[2 * i] = __half2float(__ushort_as_half(static_cast<unsigned short>(pair)));
+    values[2 * i + 1] = __half2float(__ushort_as_half(static_cast<unsigned short>(pair >> 16)));
   }
 }
 
@@ -36,54 +38,52 @@ static __device__ __forceinline__ std::uint32_t load_codes(const std::uint8_t* f
   return from[0] | std::uint32_t{from[1]} << 8 | std::uint32_t{from[2]} << 16 | std::uint32_t{from[3]} << 24;
 }
 
-/// An octet of the matrix on its way.
-struct PackedOctet {
-  std::int64_t row;
-  std::uint32_t octet;
-  std::uint32_t codes;
-  std::uint8_t scale;
-};
-
 /// value = T((e2m1 * e4m3) * global), the first product exact.
 template <class T>
-static __device__ __forceinline__ Octet<T> dequantize_octet(const PackedOctet& packed, GlobalScale global) {
-  const float scale = e4m3_to_float(packed.scale) * 0x1p14f;
+static __device__ __forceinline__ Octet<T> dequantize_octet(std::uint32_t codes, std::uint8_t scale_code,
+                                                            GlobalScale global) {
+  const float scale = e4m3_to_float(scale_code) * 0x1p14f;
   float values[8];
-  decode_octet(packed.codes, values);
-  Octet<T> octet;
+  decode_octet(codes, values);
 #pragma unroll
-  for (int i = 0; i < 8; ++i) octet.element[i] = round_element<T>(mul_rn(values[i] * scale, global.value));
-  return octet;
+  for (int i = 0; i < 8; ++i) values[i] = mul_rn(values[i] * scale, global.value);
+  return round_octet<T>(values);
 }
 
-/// The matrix as one sequence of octets, of which a CTA takes kDequantizeDepth * kDequantizeThreads.
+/// `chunks` CTAs in a row share kDequantizeRows rows.
 template <class T>
 static __global__ __launch_bounds__(kDequantizeThreads) void dequantize_kernel(Nvfp4MatrixView weights,
-                                                                               bool packed_aligned,
-                                                                               ElementRows<T> out) {
+                                                                               bool packed_aligned, ElementRows<T> out,
+                                                                               unsigned chunks) {
   release_dependents();
-  const std::uint32_t octets = static_cast<std::uint32_t>(weights.cols / 8);
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * (kDequantizeThreads * kDequantizeDepth);
-  const std::int64_t first_row = first / octets;
-  const std::uint32_t first_octet = static_cast<std::uint32_t>(first - first_row * octets) + threadIdx.x;
-  PackedOctet packed[kDequantizeDepth];
+  const std::int64_t first_row = static_cast<std::int64_t>(blockIdx.x / chunks) * kDequantizeRows;
+  const std::int64_t octet = static_cast<std::int64_t>(blockIdx.x % chunks) * kDequantizeThreads + threadIdx.x;
+  const int rows = static_cast<int>(min(weights.rows - first_row, std::int64_t{kDequantizeRows}));
+  const bool present = octet < weights.cols / 8;
+  std::uint32_t codes[kDequantizeRows];
+  std::uint8_t scales[kDequantizeRows];
+  const BlockScaleView& scale = weights.block_scale;
+  // In both layouts the offset is one of the row plus one of the block.
+  const std::int64_t block_offset = scale_offset(scale.layout, scale.stride, 0, scale.block_origin + octet / 2);
 #pragma unroll
-  for (int i = 0; i < kDequantizeDepth; ++i) {
-    const std::uint32_t offset = first_octet + i * kDequantizeThreads;
-    packed[i].row = first_row + offset / octets;
-    packed[i].octet = offset % octets;
-    if (packed[i].row >= weights.rows) continue;
-    packed[i].codes =
-        load_codes(weights.packed + packed[i].row * weights.row_stride + packed[i].octet * 4ll, packed_aligned);
-    packed[i].scale = weights.block_scale.data[weights.block_scale.offset(packed[i].row, packed[i].octet / 2)];
+  for (int i = 0; i < kDequantizeRows; ++i) {
+    if (i >= rows || !present) continue;
+    const std::int64_t row = first_row + i;
+    codes[i] = load_codes(weights.packed + row * weights.row_stride + octet * 4, packed_aligned);
+    scales[i] = scale.data[scale_offset(scale.layout, scale.stride, scale.row_origin + row, 0) + block_offset];
   }
   wait_for_dependencies();
 #pragma unroll
-  for (int i = 0; i < kDequantizeDepth; ++i) {
-    if (packed[i].row >= weights.rows) continue;
-    const Octet<T> octet = dequantize_octet<T>(packed[i], weights.global.at(packed[i].row));
-    octet.store(out.data + packed[i].row * out.stride + packed[i].octet * 8ll, out.aligned);
+  for (int i = 0; i < kDequantizeRows; ++i) {
+    if (i >= rows || !present) continue;
+    const std::int64_t row = first_row + i;
+    const Octet<T> values = dequantize_octet<T>(codes[i], scales[i], weights.global.at(row));
+    values.store(out.data + row * out.stride + octet * 8, out.aligned);
   }
+}
+
+static inline std::int64_t dequantize_chunks(std::int64_t cols) noexcept {
+  return (cols / 8 + kDequantizeThreads - 1) / kDequantizeThreads;
 }
 
 template <class T>
@@ -97,9 +97,8 @@ static Status validate_dequantize(const Nvfp4MatrixView& weights, const T* out, 
     return invalid("out", static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out)),
                    "memory that does not overlap the weights");
   }
-  constexpr std::int64_t kMaxElements = std::int64_t{1} << 44;
-  if (weights.rows > kMaxElements / weights.cols) {
-    return Status(StatusCode::kUnsupported, "rows", weights.rows, "at most 2^44 / cols");
+  if ((weights.rows + kDequantizeRows - 1) / kDequantizeRows > kMaxCtas / dequantize_chunks(weights.cols)) {
+    return Status(StatusCode::kUnsupported, "rows", weights.rows, "ceil(rows / 8) * ceil(cols / 1024) below 2^31");
   }
   return status;
 }
@@ -107,11 +106,12 @@ static Status validate_dequantize(const Nvfp4MatrixView& weights, const T* out, 
 template <class T>
 static Status launch_dequantize(const Nvfp4MatrixView& weights, T* out, std::int64_t ld, bool dependent,
                                 cudaStream_t stream) noexcept {
-  constexpr std::int64_t kElementsOfCta = kDequantizeThreads * kDequantizeDepth * 8;
-  const std::int64_t ctas = (weights.rows * weights.cols + kElementsOfCta - 1) / kElementsOfCta;
+  const std::int64_t chunks = dequantize_chunks(weights.cols);
+  const std::int64_t ctas = (weights.rows + kDequantizeRows - 1) / kDequantizeRows * chunks;
   const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kDequantizeThreads), 0, dependent};
   return launch(dequantize_kernel<T>, shape, stream, weights,
-                rows_aligned(weights.packed, weights.rows, weights.row_stride, 4), element_rows(out, weights.rows, ld));
+                rows_aligned(weights.packed, weights.rows, weights.row_stride, 4), element_rows(out, weights.rows, ld),
+                static_cast<unsigned>(chunks));
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -27,18 +27,6 @@ static __device__ __forceinline__ float widen_element(__nv_bfloat16 x) {
   return float_from_bits(static_cast<std::uint32_t>(__bfloat16_as_ushort(x)) << 16);
 }
 
-/// The nearest element, ties to even; overflow gives infinity.
-template <class T>
-static __device__ __forceinline__ T round_element(float x) {
-  if constexpr (std::is_same_v<T, __half>) {
-    return __float2half_rn(x);
-  } else if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-    return __float2bfloat16_rn(x);
-  } else {
-    return x;
-  }
-}
-
 /// Eight elements in registers, which one or two 16-byte accesses move where the address allows it.
 template <class T>
 struct alignas(16) Octet {
@@ -70,6 +58,34 @@ struct alignas(16) Octet {
     }
   }
 };
+
+template <class T>
+static __device__ __forceinline__ void widen_octet(const Octet<T>& octet, float (&values)[8]) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i) values[i] = widen_element(octet.element[i]);
+}
+
+/// Eight floats rounded to T, nearest, ties to even; overflow gives infinity.
+template <class T>
+static __device__ __forceinline__ Octet<T> round_octet(const float (&x)[8]) {
+  Octet<T> octet;
+#pragma unroll
+  for (int i = 0; i < 8; i += 2) {
+    if constexpr (std::is_same_v<T, __half>) {
+      const __half2 pair = __floats2half2_rn(x[i], x[i + 1]);
+      octet.element[i] = pair.x;
+      octet.element[i + 1] = pair.y;
+    } else if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+      const __nv_bfloat162 pair = __floats2bfloat162_rn(x[i], x[i + 1]);
+      octet.element[i] = pair.x;
+      octet.element[i + 1] = pair.y;
+    } else {
+      octet.element[i] = x[i];
+      octet.element[i + 1] = x[i + 1];
+    }
+  }
+  return octet;
+}
 
 /// Rows of T in device memory, and whether each of their octets begins at a multiple of 16 bytes.
 template <class T>

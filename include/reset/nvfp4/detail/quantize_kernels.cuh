@@ -23,9 +23,7 @@ struct PlainSource {
   ElementRows<const T> x;
 
   __device__ __forceinline__ void load(std::int64_t row, std::int64_t octet, float (&values)[8]) const {
-    const Octet<T> loaded = x.load(row, octet);
-#pragma unroll
-    for (int i = 0; i < 8; ++i) values[i] = widen_element(loaded.element[i]);
+    widen_octet(x.load(row, octet), values);
   }
 };
 
@@ -44,22 +42,28 @@ struct SiluMulSource {
   }
 };
 
-/// A thread an octet; `chunks` CTAs in a row share a row of the result, rows of padding included.
+/// A thread an octet; `chunks` CTAs in a row share a row of the result, those after the last row clear the padding.
 template <class Source>
 static __global__ __launch_bounds__(kQuantizeThreads) void quantize_kernel(Source source, QuantizeTarget target,
                                                                            unsigned chunks) {
   release_dependents();
   wait_for_dependencies();
   const std::int64_t row = blockIdx.x / chunks;
-  const std::int64_t first_octet = static_cast<std::int64_t>(blockIdx.x % chunks) * kQuantizeThreads;
-  zero_scale_padding(row, first_octet / 2, kQuantizeThreads / 2, target);
-  if (row >= target.out.rows) return;
-  const std::int64_t octet = first_octet + threadIdx.x;
+  const unsigned chunk = blockIdx.x % chunks;
+  if (row >= target.out.rows) {
+    zero_row_padding(blockIdx.x - static_cast<unsigned>(target.out.rows) * chunks, target);
+    return;
+  }
+  if (chunk == 0) zero_block_padding(row, target);
+  const std::int64_t octet = static_cast<std::int64_t>(chunk) * kQuantizeThreads + threadIdx.x;
   const bool present = octet < target.octets();
   float values[8] = {};
   if (present) source.load(row, octet, values);
   quantize_octet(values, row, octet, present, target.global_of(row), target);
 }
+
+/// Octets of a row that a thread of the norm keeps in registers; it reads further ones a second time.
+inline constexpr int kHeldOctets = 2;
 
 /// What RMSNorm reads; `residual.data` may be null.
 template <class T>
@@ -69,24 +73,21 @@ struct RmsSource {
   ElementRows<const T> weight;
   float epsilon;
 
-  /// Draws the weights into the second-level cache: no kernel ahead in the stream writes them.
-  __device__ __forceinline__ void prefetch_weight(std::int64_t octets) const {
-    for (std::int64_t octet = threadIdx.x; octet < octets; octet += kSumLanes) {
-      asm volatile("prefetch.global.L2 [%0];" ::"l"(weight.data + octet * 8));
-    }
-  }
-
-  /// x, or x + residual rounded to T, which becomes the residual.
-  __device__ __forceinline__ Octet<T> load_sum(std::int64_t row, std::int64_t octet) const {
-    Octet<T> sum = x.load(row, octet);
-    if (residual.data == nullptr) return sum;
-    const Octet<T> old = residual.load(row, octet);
+  /// x + residual rounded to T, which becomes the residual.
+  __device__ __forceinline__ Octet<T> add(const Octet<T>& octet_of_x, const Octet<T>& old, std::int64_t row,
+                                          std::int64_t octet) const {
+    float sums[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      sum.element[i] = round_element<T>(add_rn(widen_element(sum.element[i]), widen_element(old.element[i])));
-    }
+    for (int i = 0; i < 8; ++i) sums[i] = add_rn(widen_element(octet_of_x.element[i]), widen_element(old.element[i]));
+    const Octet<T> sum = round_octet<T>(sums);
     sum.store(residual.data + row * residual.stride + octet * 8, residual.aligned);
     return sum;
+  }
+
+  /// s of an octet.
+  __device__ __forceinline__ Octet<T> load_sum(std::int64_t row, std::int64_t octet) const {
+    const Octet<T> octet_of_x = x.load(row, octet);
+    return residual.data == nullptr ? octet_of_x : add(octet_of_x, residual.load(row, octet), row, octet);
   }
 
   /// The same octet again, by the thread that has called load_sum for it.
@@ -95,47 +96,101 @@ struct RmsSource {
   }
 };
 
+/// One CTA's row on its way through RMSNorm.
 template <class T>
-static __device__ __forceinline__ float sum_of_row_squares(const RmsSource<T>& source, std::int64_t row,
-                                                           std::int64_t octets) {
-  float partial = 0.0f;
-  for (std::int64_t octet = threadIdx.x; octet < octets; octet += kSumLanes) {
-    const Octet<T> sum = source.load_sum(row, octet);
+struct RmsRow {
+  const RmsSource<T>& source;
+  std::int64_t row;
+  std::int64_t octets;
+  Octet<T> weight[kHeldOctets];
+  Octet<T> sum[kHeldOctets];
+
+  __device__ __forceinline__ static std::int64_t octet_of(int held) { return threadIdx.x + held * kSumLanes; }
+
+  /// No kernel ahead in the stream writes the weights: they may be read before it ends.
+  __device__ __forceinline__ void load_weights() {
+#pragma unroll
+    for (int i = 0; i < kHeldOctets; ++i) {
+      if (octet_of(i) < octets) weight[i] = source.weight.load(0, octet_of(i));
+    }
+  }
+
+  /// Reads all held octets before it writes any sum, so that their loads overlap.
+  __device__ __forceinline__ void load_sums() {
+    Octet<T> old[kHeldOctets];
+#pragma unroll
+    for (int i = 0; i < kHeldOctets; ++i) {
+      if (octet_of(i) >= octets) continue;
+      sum[i] = source.x.load(row, octet_of(i));
+      if (source.residual.data != nullptr) old[i] = source.residual.load(row, octet_of(i));
+    }
+#pragma unroll
+    for (int i = 0; i < kHeldOctets; ++i) {
+      if (octet_of(i) >= octets || source.residual.data == nullptr) continue;
+      sum[i] = source.add(sum[i], old[i], row, octet_of(i));
+    }
+  }
+
+  __device__ __forceinline__ float sum_of_squares() const {
+    float partial = 0.0f;
     float values[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) values[i] = widen_element(sum.element[i]);
-    partial = add_rn(partial, sum_of_eight_squares(values));
+    for (int i = 0; i < kHeldOctets; ++i) {
+      if (octet_of(i) >= octets) continue;
+      widen_octet(sum[i], values);
+      partial = add_rn(partial, sum_of_eight_squares(values));
+    }
+    for (std::int64_t octet = octet_of(kHeldOctets); octet < octets; octet += kSumLanes) {
+      widen_octet(source.load_sum(row, octet), values);
+      partial = add_rn(partial, sum_of_eight_squares(values));
+    }
+    return sum_over_lanes(partial);
   }
-  return sum_over_lanes(partial);
-}
 
-/// A CTA a row, rows of padding included: one pass adds and sums up, the other normalises and quantises.
+  __device__ __forceinline__ static void normalize(const Octet<T>& sum, const Octet<T>& weight, float factor,
+                                                   float (&values)[8]) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      values[i] = mul_rn(mul_rn(widen_element(sum.element[i]), factor), widen_element(weight.element[i]));
+    }
+  }
+
+  __device__ __forceinline__ void quantize(float factor, const QuantizeTarget& target) const {
+    const GlobalScale global = target.global_of(row);
+#pragma unroll
+    for (int i = 0; i < kHeldOctets; ++i) {
+      if (i * kSumLanes >= octets) return;
+      const bool present = octet_of(i) < octets;
+      float values[8] = {};
+      if (present) normalize(sum[i], weight[i], factor, values);
+      quantize_octet(values, row, octet_of(i), present, global, target);
+    }
+    for (std::int64_t first = kHeldOctets * kSumLanes; first < octets; first += kSumLanes) {
+      const std::int64_t octet = first + threadIdx.x;
+      const bool present = octet < octets;
+      float values[8] = {};
+      if (present) normalize(source.reload_sum(row, octet), source.weight.load(0, octet), factor, values);
+      quantize_octet(values, row, octet, present, global, target);
+    }
+  }
+};
+
+/// A CTA a row; those after the last row clear the padding.
 template <class T>
 static __global__ __launch_bounds__(kSumLanes) void rms_norm_quantize_kernel(RmsSource<T> source,
                                                                              QuantizeTarget target) {
-  source.prefetch_weight(target.octets());
+  RmsRow<T> row{source, blockIdx.x, target.octets(), {}, {}};
+  row.load_weights();
   release_dependents();
   wait_for_dependencies();
-  const std::int64_t row = blockIdx.x;
-  zero_scale_padding(row, 0, target.out.block_scale.stride, target);
-  if (row >= target.out.rows) return;
-  const std::int64_t octets = target.octets();
-  const float factor = rms_reciprocal(sum_of_row_squares(source, row, octets), target.out.cols, source.epsilon);
-  const GlobalScale global = target.global_of(row);
-  for (std::int64_t first = 0; first < octets; first += kSumLanes) {
-    const std::int64_t octet = first + threadIdx.x;
-    const bool present = octet < octets;
-    float values[8] = {};
-    if (present) {
-      const Octet<T> sum = source.reload_sum(row, octet);
-      const Octet<T> weight = source.weight.load(0, octet);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        values[i] = mul_rn(mul_rn(widen_element(sum.element[i]), factor), widen_element(weight.element[i]));
-      }
-    }
-    quantize_octet(values, row, octet, present, global, target);
+  if (row.row >= target.out.rows) {
+    zero_row_padding(blockIdx.x - static_cast<unsigned>(target.out.rows), target);
+    return;
   }
+  zero_block_padding(row.row, target);
+  row.load_sums();
+  const float factor = rms_reciprocal(row.sum_of_squares(), target.out.cols, source.epsilon);
+  row.quantize(factor, target);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

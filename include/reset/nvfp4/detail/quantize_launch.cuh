@@ -116,12 +116,15 @@ static inline Status validate_order(GateOrder order) noexcept {
 template <class Options>
 static QuantizeTarget quantize_target(const Nvfp4MutableMatrixView& out, const Options& options) noexcept {
   return {out, options.global, rows_aligned(out.packed, out.rows, out.row_stride, 4),
+          rows_aligned(out.block_scale.data, 1, 0, 4),
           options.zero_scale_padding && out.block_scale.layout == ScaleLayout::kSwizzled128x4};
 }
 
-/// Rows a grid covers: those of the padding too if they are to be cleared.
-static inline std::int64_t rows_to_write(const QuantizeTarget& target) noexcept {
-  return target.zero_padding ? round_up(target.out.rows, kScaleTileRows) : target.out.rows;
+/// CTAs of `threads` that clear the rows of the padding.
+static inline std::int64_t padding_ctas(const QuantizeTarget& target, int threads) noexcept {
+  if (!target.zero_padding) return 0;
+  const std::int64_t rows = round_up(target.out.rows, kScaleTileRows) - target.out.rows;
+  return (rows * (target.out.block_scale.stride / kScaleTileBlocks) + threads - 1) / threads;
 }
 
 inline constexpr std::int64_t kMaxCtas = 0x7fffffff;
@@ -136,10 +139,9 @@ static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView
                               cudaStream_t stream) noexcept {
   const QuantizeTarget target = quantize_target(out, options);
   const std::int64_t chunks = (out.cols / 8 + kQuantizeThreads - 1) / kQuantizeThreads;
-  const std::int64_t rows = rows_to_write(target);
-  if (rows > kMaxCtas / chunks) return too_many_rows(out.rows);
-  const LaunchShape shape{dim3(static_cast<unsigned>(rows * chunks)), dim3(kQuantizeThreads), 0,
-                          options.dependent_launch};
+  const std::int64_t ctas = out.rows * chunks + padding_ctas(target, kQuantizeThreads);
+  if (ctas > kMaxCtas) return too_many_rows(out.rows);
+  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kQuantizeThreads), 0, options.dependent_launch};
   return launch(quantize_kernel<Source>, shape, stream, source, target, static_cast<unsigned>(chunks));
 }
 
@@ -147,9 +149,9 @@ template <class T, class Options>
 static Status launch_rms_norm_quantize(const RmsSource<T>& source, const Nvfp4MutableMatrixView& out,
                                        const Options& options, cudaStream_t stream) noexcept {
   const QuantizeTarget target = quantize_target(out, options);
-  if (rows_to_write(target) > kMaxCtas) return too_many_rows(out.rows);
-  const LaunchShape shape{dim3(static_cast<unsigned>(rows_to_write(target))), dim3(kSumLanes), 0,
-                          options.dependent_launch};
+  const std::int64_t ctas = out.rows + padding_ctas(target, kSumLanes);
+  if (ctas > kMaxCtas) return too_many_rows(out.rows);
+  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kSumLanes), 0, options.dependent_launch};
   return launch(rms_norm_quantize_kernel<T>, shape, stream, source, target);
 }
 
