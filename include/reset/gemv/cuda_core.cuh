@@ -89,38 +89,81 @@ struct RingWork {
   __device__ __forceinline__ int stage_bytes() const { return kRows * (weight_bytes + scale_bytes); }
 };
 
+/// Where the rows of a call and their block scales begin, and the bytes from one to the next.
+struct RingSource {
+  const std::uint8_t* weights;
+  const std::uint8_t* scales;
+  std::int64_t weight_stride;
+  std::int64_t scale_stride;
+
+  __device__ __forceinline__ explicit RingSource(const Nvfp4MatrixView& view)
+      : weights(view.packed),
+        scales(view.block_scale.data + view.block_scale.offset(0, 0)),
+        weight_stride(view.row_stride),
+        scale_stride(view.block_scale.stride) {}
+};
+
+/// Requests the CTA's tiles where rows follow each other without gaps: two copies each, by one thread. It has a
+/// scheduler's share among warps that compute, so the loop is short.
+template <int kRows>
+__device__ __forceinline__ void produce_whole(const RingSource& source, int stages, const RingWork<kRows>& work,
+                                              const RingMemory& memory) {
+  const std::int64_t first_row = static_cast<std::int64_t>(work.first) * kRows;
+  const std::uint8_t* weights = source.weights + first_row * work.weight_bytes;
+  const std::uint8_t* scales = source.scales + first_row * work.scale_bytes;
+  auto rows_left = static_cast<int>(work.rows.rows - first_row);
+  RingCursor cursor{0, 1};
+  for (int i = 0; i < work.count; ++i) {
+    // What the last tile lacks stays as it is in the stage: its sums are not stored.
+    const int rows = rows_left < kRows ? rows_left : kRows;
+    std::uint64_t* full = memory.full + cursor.stage;
+    std::uint8_t* stage = memory.stages + cursor.stage * work.stage_bytes();
+    if (i >= stages) barrier_wait(memory.empty + cursor.stage, cursor.parity);
+    barrier_arrive_expecting(full, static_cast<std::uint32_t>(rows * (work.weight_bytes + work.scale_bytes)));
+    bulk_copy(stage, weights, static_cast<std::uint32_t>(rows * work.weight_bytes), full);
+    bulk_copy(stage + kRows * work.weight_bytes, scales, static_cast<std::uint32_t>(rows * work.scale_bytes), full);
+    weights += kRows * work.weight_bytes;
+    scales += kRows * work.scale_bytes;
+    rows_left -= kRows;
+    cursor.advance(1, stages);
+  }
+}
+
+/// Requests the CTA's tiles row by row, a lane each. Slots beyond the last row repeat it.
+template <int kRows>
+__device__ __forceinline__ void produce_rows(const RingSource& source, int stages, const RingWork<kRows>& work,
+                                             const RingMemory& memory, int lane) {
+  RingCursor cursor{0, 1};
+  for (int i = 0; i < work.count; ++i) {
+    if (lane < kRows) {
+      const std::int64_t row = work.rows.readable_row(work.first + i, lane);
+      std::uint64_t* full = memory.full + cursor.stage;
+      std::uint8_t* stage = memory.stages + cursor.stage * work.stage_bytes();
+      if (i >= stages) barrier_wait(memory.empty + cursor.stage, cursor.parity);
+      // Bytes may land before they are expected: this phase cannot end without the one arrival.
+      if (lane == 0) barrier_arrive_expecting(full, static_cast<std::uint32_t>(work.stage_bytes()));
+      bulk_copy(stage + lane * work.weight_bytes, source.weights + row * source.weight_stride,
+                static_cast<std::uint32_t>(work.weight_bytes), full);
+      bulk_copy(stage + (kRows * work.weight_bytes + lane * work.scale_bytes),
+                source.scales + row * source.scale_stride, static_cast<std::uint32_t>(work.scale_bytes), full);
+    }
+    __syncwarp();
+    cursor.advance(1, stages);
+  }
+}
+
 /// The producing warp: keeps every stage of the ring requested. It asks for the first stages before the wait of a
-/// dependent launch: no kernel writes weights. Slots beyond the last row repeat it.
+/// dependent launch: no kernel writes weights.
 template <int kRows>
 __device__ __forceinline__ void produce(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
                                         const RingMemory& memory, int lane) {
-  const std::int64_t weight_stride = problem.weights.row_stride;
-  const std::int64_t scale_stride = problem.weights.block_scale.stride;
-  const std::uint8_t* weights = problem.weights.packed;
-  const std::uint8_t* scales = problem.weights.block_scale.data + problem.weights.block_scale.offset(0, 0);
-  const bool contiguous = shape.contiguous && !work.rows.gated;
-  const int stage_bytes = work.stage_bytes();
-  RingCursor cursor{0, 1};
-  for (int i = 0; i < work.count; ++i) {
-    const int tile = work.first + i;
-    // Either one lane copies the rows of a tile at once, or a lane each copies one.
-    const bool whole = contiguous && work.rows.holds(tile, kRows - 1);
-    const auto rows = static_cast<std::uint32_t>(whole ? kRows : 1);
-    if (lane < (whole ? 1 : kRows)) {
-      const std::int64_t row = work.rows.readable_row(tile, lane);
-      std::uint8_t* stage = memory.stages + cursor.stage * stage_bytes;
-      std::uint64_t* full = memory.full + cursor.stage;
-      if (i >= shape.stages) barrier_wait(memory.empty + cursor.stage, cursor.parity);
-      // Bytes may land before they are expected: this phase cannot end without the one arrival.
-      if (lane == 0) barrier_arrive_expecting(full, static_cast<std::uint32_t>(stage_bytes));
-      bulk_copy(stage + lane * work.weight_bytes, weights + row * weight_stride,
-                rows * static_cast<std::uint32_t>(work.weight_bytes), full);
-      bulk_copy(stage + (kRows * work.weight_bytes + lane * work.scale_bytes), scales + row * scale_stride,
-                rows * static_cast<std::uint32_t>(work.scale_bytes), full);
-    }
-    __syncwarp();
-    cursor.advance(1, shape.stages);
+  const RingSource source(problem.weights);
+  if (!shape.contiguous || work.rows.gated) {
+    produce_rows(source, shape.stages, work, memory, lane);
+  } else if (lane == 0) {
+    produce_whole(source, shape.stages, work, memory);
   }
+  __syncwarp();
   wait_for_dependencies();
 }
 

@@ -126,8 +126,13 @@ static inline Status launch_ring(const GemvProblem& problem, const GemvPolicy& p
 static inline Status allow_shared_memory(int bytes) noexcept {
   for (const int chunks : {1, 2, 3, 5}) {
     for (const RingKernel kernel : {ring_kernel<1>(chunks), ring_kernel<2>(chunks)}) {
-      const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                                     cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+      const auto* function = reinterpret_cast<const void*>(kernel);
+      cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+      // The next kernel's CTA, its ring already on its way, should fit beside this one's.
+      if (error == cudaSuccess) {
+        error = cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                     cudaSharedmemCarveoutMaxShared);
+      }
       if (error != cudaSuccess) return cuda_status("cudaFuncSetAttribute", error);
     }
   }

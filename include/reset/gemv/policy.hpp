@@ -113,16 +113,20 @@ constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64
   policy.tokens = static_cast<int>(tokens);
   policy.chunks = units <= 8 ? 1 : units <= 16 ? 2 : units <= 24 ? 3 : 5;
   policy.warps_per_group = (units + policy.chunks - 1) / policy.chunks;
-  // Consumer GPUs have 100 KB of shared memory a multiprocessor, the others 228; half of it leaves room for the first
-  // ring of the next kernel.
-  const std::int64_t shared = (arch >= 120 ? 49 : 110) * std::int64_t{1024};
-  const int most_warps = detail::ring_max_threads(policy.chunks) / 32 - 2;
-  policy.groups = most_warps / policy.warps_per_group;
-  std::int64_t stages = (shared - detail::ring_fixed_bytes(policy.tokens, policy.chunks, policy.warps_per_group)) /
-                        detail::ring_stage_bytes(policy.chunks, k);
-  if (stages > detail::kMaxRingStages) stages = detail::kMaxRingStages;
-  if (policy.groups > stages / 2 && stages >= 2) policy.groups = static_cast<int>(stages / 2);
-  policy.stages = static_cast<int>(stages) / policy.groups * policy.groups;
+  // Where a thread keeps much of K in registers, two CTAs of fewer warps hide latency better than one; else one CTA and
+  // the first ring of the next kernel share the multiprocessor. Consumer GPUs have 100 KB of shared memory there, the
+  // others 228.
+  policy.ctas_per_sm = policy.chunks > 2 && tokens == 1 ? 2 : 1;
+  const std::int64_t shared = (arch >= 120 ? 49 : policy.ctas_per_sm == 2 ? 86 : 110) * std::int64_t{1024};
+  const int most_groups = (detail::ring_max_threads(policy.chunks) / 32 - 2) / policy.warps_per_group;
+  const std::int64_t fixed = detail::ring_fixed_bytes(policy.tokens, policy.chunks, policy.warps_per_group);
+  const auto most_stages = static_cast<int>((shared - fixed) / detail::ring_stage_bytes(policy.chunks, k));
+  policy.groups = tokens == 2 && most_groups > 3 ? 3 : most_groups;
+  if (policy.groups > most_stages / 2 && most_stages >= 2) policy.groups = most_stages / 2;
+  // Two tokens are bound by arithmetic: a deeper ring only keeps the next kernel out.
+  policy.stages = most_stages < detail::kMaxRingStages ? most_stages : detail::kMaxRingStages;
+  if (tokens == 2 && policy.stages > 2 * policy.groups) policy.stages = 2 * policy.groups;
+  policy.stages = policy.stages / policy.groups * policy.groups;
   return policy;
 }
 
