@@ -1,0 +1,81 @@
+/// @file
+/// What every kernel of this library and its launcher share: their namespace, the launch, and both ends of a
+/// programmatic dependent launch.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+
+#include <reset/config.hpp>
+#include <reset/status.hpp>
+
+/// @cond
+#define RESET_ARCH_JOIN_(a, b, c, d, e, f, g, h, ...) arch_##a##_##b##_##c##_##d##_##e##_##f##_##g##_##h
+#define RESET_ARCH_EXPAND_(...) RESET_ARCH_JOIN_(__VA_ARGS__)
+/// @endcond
+
+/// Name of the inline namespace that kernels and launchers live in, public ones in `reset`, others in `reset::detail`.
+/// It tells the architectures this translation unit is compiled for, so that two libraries of one process which were
+/// built for different ones keep their own. All of them are `static` besides: the list cannot tell 90 from 90a.
+#if defined(__CUDA_ARCH_LIST__)
+#define RESET_ARCH_NAMESPACE RESET_ARCH_EXPAND_(__CUDA_ARCH_LIST__, 0, 0, 0, 0, 0, 0, 0, 0)
+#else
+#define RESET_ARCH_NAMESPACE arch_any
+#endif
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+inline namespace RESET_ARCH_NAMESPACE {
+
+/// Waits until the kernels before this one in the stream are complete and their writes visible. Every kernel calls it
+/// before its first read of what another may write, its first write and its exit. Nothing without a dependent launch.
+static __device__ __forceinline__ void wait_for_dependencies() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/// Lets the next kernel of the stream start, if it was launched as a dependent; it still waits for this one to end.
+static __device__ __forceinline__ void release_dependents() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+/// The shape of one launch.
+struct LaunchShape {
+  dim3 grid = dim3(1);           ///< CTAs.
+  dim3 block = dim3(1);          ///< Threads of a CTA.
+  std::size_t shared_bytes = 0;  ///< Dynamic shared memory of a CTA.
+  bool dependent = false;        ///< May start before the kernel ahead of it in the stream has ended.
+};
+
+/// A launch's own error, not one that an earlier call left behind.
+static inline Status launch_status(cudaError_t error) noexcept {
+  if (error == cudaSuccess) return Status();
+  const bool unsupported = error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction;
+  return Status(unsupported ? StatusCode::kUnsupported : StatusCode::kCudaError, "cudaLaunchKernelEx",
+                static_cast<int>(error), "cudaSuccess, 0");
+}
+
+/// Launches `kernel` on `stream` with the arguments converted to its parameters.
+template <class... Parameters, class... Arguments>
+static Status launch(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t stream,
+                     Arguments&&... arguments) noexcept {
+  cudaLaunchAttribute dependent = {};
+  dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  dependent.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = shape.grid;
+  config.blockDim = shape.block;
+  config.dynamicSmemBytes = shape.shared_bytes;
+  config.stream = stream;
+  config.attrs = &dependent;
+  config.numAttrs = shape.dependent ? 1 : 0;
+  return launch_status(cudaLaunchKernelEx(&config, kernel, static_cast<Arguments&&>(arguments)...));
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+}  // namespace detail
+RESET_NAMESPACE_END

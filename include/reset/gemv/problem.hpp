@@ -1,0 +1,189 @@
+/// @file
+/// What one mat-vec call is: the weights, the activations, where the result goes and what is done to it on the way.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/gemv/detail/memory_region.hpp>
+#include <reset/gemv/detail/view_argument.hpp>
+#include <reset/nvfp4/matrix.hpp>
+#include <reset/status.hpp>
+
+RESET_NAMESPACE_BEGIN
+
+/// The most tokens one call takes; for more, dequantise and use a matrix product.
+inline constexpr std::int64_t kMaxGemvTokens = 16;
+
+/// How the activations are stored.
+enum class ActivationType : std::uint8_t {
+  kNvfp4,  ///< E2M1 with a block scale each 16 and a global scale, like the weights.
+  kFp16,   ///< IEEE half precision.
+  kBf16,   ///< bfloat16.
+};
+
+/// How the result, the bias and the residual are stored.
+enum class OutputType : std::uint8_t {
+  kFp16,  ///< IEEE half precision.
+  kBf16,  ///< bfloat16.
+  kFp32,  ///< IEEE single precision.
+};
+
+/// What becomes of the rows of the weights.
+enum class GemvGate : std::uint8_t {
+  kNone,    ///< Every row of the weights is a column of the result.
+  kGateUp,  ///< SwiGLU: the first N/2 rows are the gate, the others up; result = silu(gate) * up, N/2 columns.
+  kUpGate,  ///< SwiGLU with the first N/2 rows up and the others the gate.
+};
+
+/// A factor that the caller knows (`device` is null), or that an earlier kernel leaves in device memory.
+struct Alpha {
+  float host = 1.0f;              ///< The factor.
+  const float* device = nullptr;  ///< If not null, a further factor, read after the wait of a dependent launch.
+};
+
+/// The activations of a call: M rows of K.
+struct ActivationView {
+  ActivationType type = ActivationType::kBf16;  ///< Which of the two members below is read.
+  const void* dense = nullptr;                  ///< kFp16, kBf16: the first element; 2-byte alignment is enough.
+  std::int64_t row_stride = 0;  ///< kFp16, kBf16: elements from one token to the next; matters for M > 1.
+  /// kNvfp4: M x K with one global scale, `global`. Activations that share a factor in device memory put it in
+  /// `GemvProblem::alpha` and leave 1 here.
+  Nvfp4MatrixView nvfp4;
+};
+
+/// Where the result goes: M rows of N (or N/2 with a gate).
+struct OutputView {
+  void* data = nullptr;                 ///< The first element, aligned for its type.
+  OutputType type = OutputType::kBf16;  ///< How it is stored.
+  std::int64_t row_stride = 0;          ///< Elements from one token to the next; matters for M > 1.
+};
+
+/// result[m, n] = gate(alpha * sum over k of activation[m, k] * weight[n, k] + bias[n]) + residual[m, n], all in float
+/// before the one rounding of the store.
+struct GemvProblem {
+  Nvfp4MatrixView weights;     ///< N x K in device memory, read in place.
+  ActivationView activations;  ///< M x K in device memory.
+  std::int64_t tokens = 1;     ///< M, 1..16.
+  OutputView output;           ///< Must not overlap anything the call reads, the residual excepted if it is the same.
+  Alpha alpha;                 ///< A factor beside the global scales.
+  const void* bias = nullptr;  ///< N elements of the output's type, added before the gate, or null.
+  const void* residual = nullptr;   ///< Shaped, strided and stored like the output, or null; may be the output itself.
+  GemvGate gate = GemvGate::kNone;  ///< Whether the rows of the weights are paired.
+};
+
+/// The columns of the result: N, or N / 2 with a gate.
+RESET_HOST_DEVICE constexpr std::int64_t result_columns(const GemvProblem& problem) noexcept {
+  return problem.gate == GemvGate::kNone ? problem.weights.rows : problem.weights.rows / 2;
+}
+
+/// Bytes of one element of the output, the bias and the residual.
+RESET_HOST_DEVICE constexpr std::int64_t element_bytes(OutputType type) noexcept {
+  return type == OutputType::kFp32 ? 4 : 2;
+}
+
+namespace detail {
+
+inline constexpr std::int64_t kMaxRowStride = 0x7fffffff;
+
+inline Status check_row_stride(const char* argument, std::int64_t stride, std::int64_t least,
+                               std::int64_t tokens) noexcept {
+  if (tokens == 1) return Status();
+  if (stride < least) return invalid(argument, stride, "at least the elements of a row");
+  if (stride > kMaxRowStride) return invalid(argument, stride, "at most 2^31-1");
+  return Status();
+}
+
+inline Status check_dense(const ActivationView& x, std::int64_t tokens, std::int64_t cols) noexcept {
+  if (x.dense == nullptr) return invalid("activations.dense", 0, "not null");
+  if (address(x.dense) % 2 != 0) return invalid("activations.dense", misalignment(x.dense, 2), "2-byte alignment");
+  return check_row_stride("activations.row_stride", x.row_stride, cols, tokens);
+}
+
+inline Status check_nvfp4(const Nvfp4MatrixView& x, std::int64_t tokens, std::int64_t cols) noexcept {
+  const Status status = validate(x);
+  if (!status.ok()) return view_status(status, ViewRole::kActivations);
+  if (x.rows != tokens) return invalid("activations.nvfp4.rows", x.rows, "the number of tokens");
+  if (x.cols != cols) return invalid("activations.nvfp4.cols", x.cols, "the columns of the weights");
+  if (x.global.count != 1) return invalid("activations.nvfp4.global.count", x.global.count, "1");
+  return Status();
+}
+
+inline Status check_activations(const GemvProblem& p) noexcept {
+  switch (p.activations.type) {
+    case ActivationType::kNvfp4:
+      return check_nvfp4(p.activations.nvfp4, p.tokens, p.weights.cols);
+    case ActivationType::kFp16:
+    case ActivationType::kBf16:
+      return check_dense(p.activations, p.tokens, p.weights.cols);
+  }
+  return invalid("activations.type", static_cast<int>(p.activations.type), "an ActivationType");
+}
+
+inline Status check_aligned(const char* argument, const void* data, std::int64_t bytes) noexcept {
+  if (address(data) % static_cast<std::uintptr_t>(bytes) == 0) return Status();
+  return invalid(argument, misalignment(data, bytes), "the alignment of its elements (the value is what is over)");
+}
+
+inline Status check_output(const GemvProblem& p) noexcept {
+  if (p.output.data == nullptr) return invalid("output.data", 0, "not null");
+  if (p.output.type != OutputType::kFp16 && p.output.type != OutputType::kBf16 && p.output.type != OutputType::kFp32) {
+    return invalid("output.type", static_cast<int>(p.output.type), "an OutputType");
+  }
+  const std::int64_t bytes = element_bytes(p.output.type);
+  Status status = check_aligned("output.data", p.output.data, bytes);
+  if (status.ok()) status = check_row_stride("output.row_stride", p.output.row_stride, result_columns(p), p.tokens);
+  if (status.ok()) status = check_aligned("bias", p.bias, bytes);
+  if (status.ok()) status = check_aligned("residual", p.residual, bytes);
+  if (status.ok()) status = check_aligned("alpha.device", p.alpha.device, 4);
+  return status;
+}
+
+inline MemoryRegion output_region(const GemvProblem& p, const void* data) noexcept {
+  const std::int64_t bytes = element_bytes(p.output.type);
+  return {address(data), p.tokens, result_columns(p) * bytes, p.output.row_stride * bytes};
+}
+
+inline Status check_overlap(const GemvProblem& p) noexcept {
+  const MemoryRegion output = output_region(p, p.output.data);
+  const bool nvfp4 = p.activations.type == ActivationType::kNvfp4;
+  const ActivationView& x = p.activations;
+  const MemoryRegion dense = {address(x.dense), p.tokens, p.weights.cols * 2, x.row_stride * 2};
+  const MemoryRegion bias = {address(p.bias), 1, p.weights.rows * element_bytes(p.output.type), 0};
+  const char* other = nullptr;
+  if (overlap(output, packed_region(p.weights))) other = "nothing that weights.packed holds";
+  if (overlap(output, scale_region(p.weights))) other = "nothing that weights.block_scale holds";
+  if (nvfp4 && overlap(output, packed_region(x.nvfp4))) other = "nothing that activations.nvfp4.packed holds";
+  if (nvfp4 && overlap(output, scale_region(x.nvfp4))) other = "nothing that activations.nvfp4.block_scale holds";
+  if (!nvfp4 && overlap(output, dense)) other = "nothing that activations.dense holds";
+  if (p.bias != nullptr && overlap(output, bias)) other = "nothing that bias holds";
+  if (p.alpha.device != nullptr && overlap(output, {address(p.alpha.device), 1, 4, 0})) {
+    other = "nothing that alpha.device holds";
+  }
+  const bool apart = p.residual == nullptr || p.residual == p.output.data;
+  if (!apart && overlap(output, output_region(p, p.residual))) other = "the residual itself, or nothing that it holds";
+  return other == nullptr ? Status() : invalid("output.data", static_cast<std::int64_t>(address(p.output.data)), other);
+}
+
+}  // namespace detail
+
+/// Whether a call is well formed; it reads the description alone, never the memory. The first thing found wrong is
+/// named: tokens outside 1..16; weights or NVFP4 activations that `validate` of their view refuses, or whose shapes do
+/// not fit; null or misaligned pointers; strides that do not hold a row; an odd N with a gate; an output that shares
+/// memory with what the call reads (the residual may be the output itself).
+inline Status validate(const GemvProblem& problem) noexcept {
+  if (problem.tokens < 1 || problem.tokens > kMaxGemvTokens) return detail::invalid("tokens", problem.tokens, "1..16");
+  Status status = detail::view_status(validate(problem.weights), detail::ViewRole::kWeights);
+  if (status.ok()) status = detail::check_activations(problem);
+  if (!status.ok()) return status;
+  if (problem.gate != GemvGate::kNone) {
+    if (problem.gate != GemvGate::kGateUp && problem.gate != GemvGate::kUpGate) {
+      return detail::invalid("gate", static_cast<int>(problem.gate), "a GemvGate");
+    }
+    if (problem.weights.rows % 2 != 0) return detail::invalid("weights.rows", problem.weights.rows, "even with a gate");
+  }
+  status = detail::check_output(problem);
+  return status.ok() ? detail::check_overlap(problem) : status;
+}
+
+RESET_NAMESPACE_END

@@ -1,0 +1,163 @@
+/// @file
+/// The round-to-nearest rule on the device: two neighbouring threads share a block of 16, each holds eight values.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/detail/launch.cuh>
+#include <reset/detail/rounding.hpp>
+#include <reset/nvfp4/detail/device_elements.cuh>
+#include <reset/nvfp4/detail/exact_float.hpp>
+#include <reset/nvfp4/detail/quantize_block.hpp>
+#include <reset/nvfp4/e4m3.hpp>
+#include <reset/nvfp4/matrix.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+inline namespace RESET_ARCH_NAMESPACE {
+
+inline constexpr std::uint8_t kE4M3Nan = 0x7f;
+
+/// Where quantised rows go.
+struct QuantizeTarget {
+  Nvfp4MutableMatrixView out;
+  const float* global;  ///< Null, or the global scale that rules over those of `out`.
+  bool packed_aligned;  ///< Every octet of `out.packed` begins at a multiple of four bytes.
+  bool scales_aligned;  ///< The scales do.
+  bool zero_padding;    ///< Clear the padding of the scales.
+
+  __device__ __forceinline__ std::int64_t octets() const { return out.cols / 8; }
+  __device__ __forceinline__ GlobalScale global_of(std::int64_t row) const {
+    return global != nullptr ? GlobalScale{*global} : out.global.at(row);
+  }
+};
+
+static __device__ __forceinline__ float fma_rn(float x, float y, float z) {
+  float sum;
+  asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(sum) : "f"(x), "f"(y), "f"(z));
+  return sum;
+}
+
+/// Code of the E2M1 magnitude nearest to a quotient >= 0, ties to even, infinity and NaN saturating. Adding 2^22, 2^23
+/// or 2^24 rounds to the spacing of the codes below 2, below 4 and above, and leaves their number in the low bits.
+static __device__ __forceinline__ std::uint32_t code_of_magnitude(float quotient) {
+  const float spacing = quotient < 2.0f ? 0x1p22f : quotient < 4.0f ? 0x1p23f : 0x1p24f;
+  const std::uint32_t below = quotient < 2.0f ? 0 : quotient < 4.0f ? 2 : 4;
+  return min(bits_of(add_rn(quotient, spacing)) - (bits_of(spacing) - below), 7u);
+}
+
+/// x / step rounded to nearest even, by the division itself.
+struct Quotient {
+  float step;
+  __device__ __forceinline__ float operator()(float x) const { return div_rn(x, step); }
+};
+
+/// The same from the rounded reciprocal and two exact remainders (Markstein). Right for quotients of 2^-8 and more
+/// where nothing underflows, which `usable` tells; smaller ones are wrong only in bits that no code depends on, and
+/// those that overflow on the way come out as infinity or NaN.
+struct QuotientByReciprocal {
+  float step;
+  float reciprocal;
+
+  __device__ __forceinline__ static bool usable(float step) {
+    return bits_of(step) - bits_of(0x1p-90f) < bits_of(0x1p90f) - bits_of(0x1p-90f);
+  }
+  __device__ __forceinline__ float operator()(float x) const {
+    const float estimate = mul_rn(x, reciprocal);
+    const float better = fma_rn(fma_rn(-estimate, step, x), reciprocal, estimate);
+    return fma_rn(fma_rn(-better, step, x), reciprocal, better);
+  }
+};
+
+/// E2M1 codes of eight values, lowest nibble first.
+template <class Divide>
+static __device__ __forceinline__ std::uint32_t encode_octet(const float (&x)[8], const Divide& divide) {
+  std::uint32_t codes = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    const float quotient = divide(float_from_bits(bits_of(x[i]) & kFloatMagnitude));
+    const std::uint32_t code = code_of_magnitude(float_from_bits(bits_of(quotient) & kFloatMagnitude));
+    codes |= (code | (bits_of(x[i]) >> 31 << 3)) << (4 * i);
+  }
+  return codes;
+}
+
+/// The same at the block scale with code `scale`; zeros if that is zero or NaN.
+static __device__ __forceinline__ std::uint32_t encode_octet(const float (&x)[8], std::uint8_t scale,
+                                                             GlobalScale global) {
+  if (scale == 0 || scale == kE4M3Nan) return 0;
+  const float step = mul_rn(e4m3_to_float(scale), global.value);
+  if (!QuotientByReciprocal::usable(step)) return encode_octet(x, Quotient{step});
+  return encode_octet(x, QuotientByReciprocal{step, div_rn(1.0f, step)});
+}
+
+/// Code of the scale of a block whose largest magnitude is `block_amax`.
+static __device__ __forceinline__ std::uint8_t block_scale_code(float block_amax, GlobalScale global) {
+  return is_valid(global) ? float_to_e4m3(unrounded_scale(block_amax, global)) : kE4M3Nan;
+}
+
+/// Quantises this thread's half of a block and stores it. All threads of a warp call it, with neighbouring octets of
+/// one row, the first of the warp even; those past the end of the row have `present` false.
+static __device__ __forceinline__ void quantize_octet(const float (&x)[8], std::int64_t row, std::int64_t octet,
+                                                      bool present, GlobalScale global, const QuantizeTarget& target) {
+  std::uint32_t amax = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) amax = max(amax, bits_of(x[i]) & kFloatMagnitude);
+  amax = max(amax, __shfl_xor_sync(0xffffffffu, amax, 1));
+  if (!present) return;
+  const std::uint8_t scale = block_scale_code(float_from_bits(amax), global);
+  const std::uint32_t codes = encode_octet(x, scale, global);
+
+  std::uint8_t* packed = target.out.packed + row * target.out.row_stride + octet * 4;
+  if (target.packed_aligned) {
+    *reinterpret_cast<std::uint32_t*>(packed) = codes;
+  } else {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) packed[i] = static_cast<std::uint8_t>(codes >> (8 * i));
+  }
+  if (octet % 2 == 0) target.out.block_scale.data[target.out.block_scale.offset(row, octet / 2)] = scale;
+}
+
+/// Clears the scales beyond the last block of a row of the result: up to three.
+static __device__ __forceinline__ void zero_block_padding(std::int64_t row, const QuantizeTarget& target) {
+  const std::int64_t block = target.out.blocks() + threadIdx.x;
+  if (!target.zero_padding || block >= target.out.block_scale.stride) return;
+  target.out.block_scale.data[target.out.block_scale.offset(row, block)] = 0;
+}
+
+/// Clears the scales of the rows beyond the last of the result. Four blocks of a row lie together, a thread clears
+/// them; `cta` counts the CTAs that do it.
+static __device__ __forceinline__ void zero_row_padding(unsigned cta, const QuantizeTarget& target) {
+  const MutableBlockScaleView& scale = target.out.block_scale;
+  const std::int64_t words = scale.stride / kScaleTileBlocks;
+  const std::int64_t index = static_cast<std::int64_t>(cta) * blockDim.x + threadIdx.x;
+  const std::int64_t row = target.out.rows + index / words;
+  if (row >= round_up(target.out.rows, kScaleTileRows)) return;
+  std::uint8_t* word = scale.data + scale.offset(row, index % words * kScaleTileBlocks);
+  if (target.scales_aligned) {
+    *reinterpret_cast<std::uint32_t*>(word) = 0;
+  } else {
+    for (int i = 0; i < kScaleTileBlocks; ++i) word[i] = 0;
+  }
+}
+
+/// The sum of `partial` over the kSumLanes threads of the CTA, in a tree of neighbours; the same bits in every thread.
+static __device__ __forceinline__ float sum_over_lanes(float partial) {
+  constexpr int kWarps = kSumLanes / 32;
+  __shared__ float of_warp[kWarps];
+  for (int distance = 1; distance < 32; distance *= 2) {
+    partial = add_rn(partial, __shfl_xor_sync(0xffffffffu, partial, distance));
+  }
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = partial;
+  __syncthreads();
+  partial = of_warp[threadIdx.x % kWarps];
+  for (int distance = 1; distance < kWarps; distance *= 2) {
+    partial = add_rn(partial, __shfl_xor_sync(0xffffffffu, partial, distance));
+  }
+  return partial;
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+}  // namespace detail
+RESET_NAMESPACE_END

@@ -1,0 +1,160 @@
+/// @file
+/// What the launchers of quantize.cuh check, and the grids they choose.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/detail/launch.cuh>
+#include <reset/nvfp4/activations.hpp>
+#include <reset/nvfp4/detail/device_elements.cuh>
+#include <reset/nvfp4/detail/quantize_kernels.cuh>
+#include <reset/nvfp4/matrix.hpp>
+
+RESET_NAMESPACE_BEGIN
+
+struct QuantizeOptions;
+template <class T>
+struct RmsNorm;
+
+namespace detail {
+inline namespace RESET_ARCH_NAMESPACE {
+
+/// Memory from the first to past the last byte that a call touches.
+struct Extent {
+  const void* data;
+  std::int64_t bytes;
+};
+
+static inline bool overlap(Extent a, Extent b) noexcept {
+  const auto begin_a = reinterpret_cast<std::uintptr_t>(a.data);
+  const auto begin_b = reinterpret_cast<std::uintptr_t>(b.data);
+  return begin_a < begin_b + static_cast<std::uintptr_t>(b.bytes) &&
+         begin_b < begin_a + static_cast<std::uintptr_t>(a.bytes);
+}
+
+template <class T>
+static Extent extent_of_rows(const T* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) noexcept {
+  return {data, ((rows - 1) * stride + cols) * static_cast<std::int64_t>(sizeof(T))};
+}
+
+template <class Byte>
+static Extent extent_of_scales(const BasicNvfp4MatrixView<Byte>& view) noexcept {
+  const BasicBlockScaleView<Byte>& scale = view.block_scale;
+  const bool linear = scale.layout == ScaleLayout::kLinear;
+  const std::int64_t first = linear ? scale.row_origin : scale.row_origin / kScaleTileRows * kScaleTileRows;
+  const std::int64_t end = scale.row_origin + view.rows;
+  const std::int64_t rows = (linear ? end : round_up(end, kScaleTileRows)) - first;
+  return {scale.data + first * scale.stride, rows * scale.stride};
+}
+
+template <class T>
+static Status validate_rows(const char* name, const T* data, const char* stride_name, std::int64_t stride,
+                            std::int64_t cols) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  if (data == nullptr) return invalid(name, 0, "not null");
+  if (address % alignof(T) != 0) return invalid(name, static_cast<std::int64_t>(address), "aligned for its type");
+  if (stride < cols) return invalid(stride_name, stride, "at least the columns of a row");
+  return Status();
+}
+
+/// Whether an input of `rows` x `cols` overlaps what a quantiser writes.
+static inline Status validate_disjoint(const char* name, Extent input, const Nvfp4MutableMatrixView& out) noexcept {
+  const bool overlaps = overlap(input, extent_of_rows(out.packed, out.rows, out.cols / 2, out.row_stride)) ||
+                        overlap(input, extent_of_scales(out));
+  return overlaps ? invalid(name, static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(input.data)),
+                            "memory that does not overlap the result")
+                  : Status();
+}
+
+static inline Status validate_padding(const Nvfp4MutableMatrixView& out) noexcept {
+  const MutableBlockScaleView& scale = out.block_scale;
+  if (scale.row_origin != 0) return invalid("block_scale.row_origin", scale.row_origin, "0 with zero_scale_padding");
+  if (scale.block_origin != 0) {
+    return invalid("block_scale.block_origin", scale.block_origin, "0 with zero_scale_padding");
+  }
+  if (scale.stride != scale_stride(scale.layout, out.blocks())) {
+    return invalid("block_scale.stride", scale.stride, "cols / 16 rounded up to 4 with zero_scale_padding");
+  }
+  return Status();
+}
+
+template <class T>
+static Status validate_quantize(const T* x, std::int64_t ld, std::int64_t cols, const Nvfp4MutableMatrixView& out,
+                                bool zero_scale_padding) noexcept {
+  Status status = validate(out);
+  if (status.ok()) status = validate_rows("x", x, "ld", ld, cols);
+  if (status.ok()) status = validate_disjoint("x", extent_of_rows(x, out.rows, cols, ld), out);
+  const bool padded = out.block_scale.layout == ScaleLayout::kSwizzled128x4;
+  return status.ok() && zero_scale_padding && padded ? validate_padding(out) : status;
+}
+
+template <class T>
+static Status validate_norm(const T* x, std::int64_t ld, const RmsNorm<T>& norm,
+                            const Nvfp4MutableMatrixView& out) noexcept {
+  if (!(bits_of(norm.epsilon) < kFloatInfinity)) {
+    return Status(StatusCode::kInvalidArgument, "epsilon", static_cast<double>(norm.epsilon), "finite, 0 or more");
+  }
+  Status status = validate_rows("weight", norm.weight, "cols", out.cols, out.cols);
+  if (!status.ok() || norm.residual == nullptr) return status;
+  status = validate_rows("residual", norm.residual, "residual_stride", norm.residual_stride, out.cols);
+  if (!status.ok()) return status;
+  const Extent sum = extent_of_rows(norm.residual, out.rows, out.cols, norm.residual_stride);
+  if (overlap(sum, extent_of_rows(x, out.rows, out.cols, ld)) ||
+      overlap(sum, extent_of_rows(norm.weight, 1, out.cols, out.cols))) {
+    return invalid("residual", static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(norm.residual)),
+                   "memory that does not overlap x or weight");
+  }
+  return validate_disjoint("residual", sum, out);
+}
+
+static inline Status validate_order(GateOrder order) noexcept {
+  const bool known = order == GateOrder::kGateUp || order == GateOrder::kUpGate;
+  return known ? Status() : invalid("order", static_cast<int>(order), "a GateOrder");
+}
+
+template <class Options>
+static QuantizeTarget quantize_target(const Nvfp4MutableMatrixView& out, const Options& options) noexcept {
+  return {out, options.global, rows_aligned(out.packed, out.rows, out.row_stride, 4),
+          rows_aligned(out.block_scale.data, 1, 0, 4),
+          options.zero_scale_padding && out.block_scale.layout == ScaleLayout::kSwizzled128x4};
+}
+
+/// CTAs of `threads` that clear the rows of the padding.
+static inline std::int64_t padding_ctas(const QuantizeTarget& target, int threads) noexcept {
+  if (!target.zero_padding) return 0;
+  const std::int64_t rows = round_up(target.out.rows, kScaleTileRows) - target.out.rows;
+  return (rows * (target.out.block_scale.stride / kScaleTileBlocks) + threads - 1) / threads;
+}
+
+inline constexpr std::int64_t kMaxCtas = 0x7fffffff;
+
+static inline Status too_many_rows(std::int64_t rows) noexcept {
+  return Status(StatusCode::kUnsupported, "rows", rows, "rows * ceil(cols / 2048) below 2^31");
+}
+
+/// `Options` is QuantizeOptions, which is complete where this is instantiated.
+template <class Source, class Options>
+static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView& out, const Options& options,
+                              cudaStream_t stream) noexcept {
+  const QuantizeTarget target = quantize_target(out, options);
+  const std::int64_t chunks = (out.cols / 8 + kQuantizeThreads - 1) / kQuantizeThreads;
+  const std::int64_t ctas = out.rows * chunks + padding_ctas(target, kQuantizeThreads);
+  if (ctas > kMaxCtas) return too_many_rows(out.rows);
+  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kQuantizeThreads), 0, options.dependent_launch};
+  return launch(quantize_kernel<Source>, shape, stream, source, target, static_cast<unsigned>(chunks));
+}
+
+template <class T, class Options>
+static Status launch_rms_norm_quantize(const RmsSource<T>& source, const Nvfp4MutableMatrixView& out,
+                                       const Options& options, cudaStream_t stream) noexcept {
+  const QuantizeTarget target = quantize_target(out, options);
+  const std::int64_t ctas = out.rows + padding_ctas(target, kSumLanes);
+  if (ctas > kMaxCtas) return too_many_rows(out.rows);
+  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kSumLanes), 0, options.dependent_launch};
+  return launch(rms_norm_quantize_kernel<T>, shape, stream, source, target);
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+}  // namespace detail
+RESET_NAMESPACE_END

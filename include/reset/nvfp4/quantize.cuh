@@ -1,0 +1,108 @@
+/// @file
+/// Quantisation of activations to NVFP4 on the device: as they lie, after RMSNorm, or as SiLU times up. One kernel
+/// each, which never allocates nor synchronises and can be captured in a graph.
+///
+/// The result is that of `RoundToNearest` on the host, bit for bit, for the same values and global scale. What the rule
+/// leaves open is defined here: an infinity counts as a magnitude beyond all others (scale 448, element 6); a NaN makes
+/// the scale of its block NaN (0x7f) and its elements zero; so does, for every block, a global scale in device memory
+/// that `is_valid` refuses.
+///
+/// Rows: `x` holds M = out.rows rows, `ld` elements apart, of `__half`, `__nv_bfloat16` or `float`, which is T. All
+/// pointers need the alignment of their type only; rows that begin at multiples of 16 bytes are faster. The global
+/// scales are those that `out` carries (one, or one for each part of the rows), or one in device memory.
+///
+/// A dependent launch starts while the kernel ahead of it in the stream still runs and waits for it before it reads or
+/// writes anything but the norm's weights, which that kernel must not write.
+///
+/// Each function returns kInvalidArgument, and launches nothing, for a view that `validate` refuses, a null or
+/// misaligned pointer, a leading dimension below the columns it holds, inputs that overlap outputs, or
+/// zero_scale_padding on a view of a part; kUnsupported for more rows than a grid can have or a device this code is not
+/// compiled for; kCudaError with the runtime's code if the launch itself fails.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/detail/launch.cuh>
+#include <reset/nvfp4/activations.hpp>
+#include <reset/nvfp4/detail/quantize_kernels.cuh>
+#include <reset/nvfp4/detail/quantize_launch.cuh>
+#include <reset/nvfp4/matrix.hpp>
+#include <reset/status.hpp>
+
+RESET_NAMESPACE_BEGIN
+
+/// How a device quantiser runs.
+struct QuantizeOptions {
+  /// One global scale in device memory, read by the kernel, in place of those that the view carries; or null. It
+  /// multiplies, as GlobalScale does.
+  const float* global = nullptr;
+  /// Write zeros to the padding of swizzled scales: rows M .. round_up(M, 128) and blocks up to the stride. The view
+  /// must be the whole tensor then: origins 0, stride as `scale_stride` gives it. Linear scales have no padding.
+  bool zero_scale_padding = false;
+  /// Launch as a dependent of the kernel ahead in the stream; needs compute capability 9.0.
+  bool dependent_launch = false;
+};
+
+/// What RMSNorm needs beside the activations.
+template <class T>
+struct RmsNorm {
+  const T* weight = nullptr;         ///< K factors, one a channel.
+  float epsilon = 1e-6f;             ///< Added to the mean square; finite, 0 or more.
+  T* residual = nullptr;             ///< M x K, or null: added to x first, and replaced by the sum.
+  std::int64_t residual_stride = 0;  ///< Elements from one row of `residual` to the next, at least K.
+};
+
+inline namespace RESET_ARCH_NAMESPACE {
+
+/// Quantises the M x K values of x.
+template <class T>
+[[nodiscard]] static Status quantize_activations(const T* x, std::int64_t ld, const Nvfp4MutableMatrixView& out,
+                                                 const QuantizeOptions& options, cudaStream_t stream) noexcept {
+  static_assert(detail::is_element_v<T>, "x is of __half, __nv_bfloat16 or float");
+  const Status status = detail::validate_quantize(x, ld, out.cols, out, options.zero_scale_padding);
+  if (!status.ok()) return status;
+  const detail::PlainSource<T> source{detail::element_rows(x, out.rows, ld)};
+  return detail::launch_quantize(source, out, options, stream);
+}
+
+/// RMSNorm of the M x K values of x, quantised. In float, each operation rounded once:
+/// s = x, or x + residual rounded to T, which is written to `residual`;
+/// y = (s * rms_reciprocal(sum_of_squares(s), K, epsilon)) * weight, which is `rms_norm_row`; y is quantised.
+template <class T>
+[[nodiscard]] static Status rms_norm_quantize(const T* x, std::int64_t ld, const RmsNorm<T>& norm,
+                                              const Nvfp4MutableMatrixView& out, const QuantizeOptions& options,
+                                              cudaStream_t stream) noexcept {
+  static_assert(detail::is_element_v<T>, "x is of __half, __nv_bfloat16 or float");
+  Status status = detail::validate_quantize(x, ld, out.cols, out, options.zero_scale_padding);
+  if (status.ok()) status = detail::validate_norm(x, ld, norm, out);
+  if (!status.ok()) return status;
+  const detail::RmsSource<T> source{detail::element_rows(x, out.rows, ld),
+                                    detail::element_rows(norm.residual, out.rows, norm.residual_stride),
+                                    detail::element_rows(norm.weight, 1, out.cols), norm.epsilon};
+  return detail::launch_rms_norm_quantize(source, out, options, stream);
+}
+
+/// SiLU times up, quantised: x holds M rows of 2 K values, gate and up in the order named; the K values
+/// silu(gate) * up, in float, which is `silu_mul_row`, are quantised.
+template <class T>
+[[nodiscard]] static Status silu_mul_quantize(const T* x, std::int64_t ld, GateOrder order,
+                                              const Nvfp4MutableMatrixView& out, const QuantizeOptions& options,
+                                              cudaStream_t stream) noexcept {
+  static_assert(detail::is_element_v<T>, "x is of __half, __nv_bfloat16 or float");
+  Status status = detail::validate_quantize(x, ld, 2 * out.cols, out, options.zero_scale_padding);
+  if (status.ok()) status = detail::validate_order(order);
+  if (!status.ok()) return status;
+  const auto first = detail::element_rows(x, out.rows, ld);
+  const auto second = detail::element_rows(x + out.cols, out.rows, ld);
+  const bool gate_first = order == GateOrder::kGateUp;
+  const detail::SiluMulSource<T> source{gate_first ? first : second, gate_first ? second : first};
+  return detail::launch_quantize(source, out, options, stream);
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+RESET_NAMESPACE_END

@@ -1,0 +1,191 @@
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "gemv/device/case.hpp"
+#include "gemv/device/launcher.hpp"
+#include "gemv/device/tests.hpp"
+
+namespace {
+
+using reset::ActivationType;
+
+struct Stream {
+  cudaStream_t stream = nullptr;
+  Stream() { CHECK_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking)); }
+  ~Stream() { cudaStreamDestroy(stream); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+};
+
+int fail(const CaseOptions& options, const char* what) {
+  std::printf("FAILED: %s: %s\n", options.text().c_str(), what);
+  return 1;
+}
+
+int launched(const reset::Status& status) {
+  if (status.ok()) return 0;
+  std::printf("FAILED: %s\n", status.message().c_str());
+  return 1;
+}
+
+// One for each kernel family and number of tokens that is compiled.
+std::vector<CaseOptions> samples() {
+  std::vector<CaseOptions> list;
+  for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
+    for (const std::int64_t m : {1, 2, 4, 7, 16}) {
+      CaseOptions options;
+      options.activation = activation;
+      options.m = m;
+      options.n = 1500;
+      options.k = m == 2 ? 2560 : 1024;
+      options.residual = Residual::kApart;
+      options.output = reset::OutputType::kBf16;
+      options.bias = true;
+      options.device_alpha = true;
+      list.push_back(options);
+    }
+  }
+  return list;
+}
+
+}  // namespace
+
+int test_rows_are_independent(const reset::DeviceInfo& device) {
+  int failures = 0;
+  for (CaseOptions options : samples()) {
+    options.residual = Residual::kNone;
+    Case call(options);
+    const reset::GemvPolicy policy = reset::general_policy(16, options.k);
+    failures += launched(run(call.problem(), policy, device, false, nullptr));
+    CHECK_CUDA(cudaDeviceSynchronize());
+    const std::vector<std::uint8_t> together = call.output();
+    reset::GemvProblem alone = call.problem();
+    alone.tokens = 1;
+    alone.activations.nvfp4.rows = 1;
+    call.poison();
+    failures += launched(run(alone, policy, device, false, nullptr));
+    CHECK_CUDA(cudaDeviceSynchronize());
+    const auto bytes = static_cast<std::size_t>(options.n * reset::element_bytes(options.output));
+    if (std::memcmp(together.data(), call.output().data(), bytes) != 0)
+      failures += fail(options, "token 0 alone differs");
+  }
+  std::printf("rows are independent: %d failures\n", failures);
+  return failures;
+}
+
+int test_determinism(const reset::DeviceInfo& device, bool reduced) {
+  int failures = 0;
+  const Stream one;
+  const Stream two;
+  for (const CaseOptions& options : samples()) {
+    Case first(options);
+    Case second(options);
+    failures += launched(run(first.problem(), device, false, one.stream));
+    CHECK_CUDA(cudaDeviceSynchronize());
+    const std::vector<std::uint8_t> expected = first.output();
+    if (const std::string wrong = first.compare(expected); !wrong.empty()) failures += fail(options, wrong.c_str());
+    for (int i = 0; i < (reduced ? 3 : 100); ++i) {
+      first.poison();
+      second.poison();
+      CHECK_CUDA(cudaDeviceSynchronize());
+      const bool dependent = i % 2 == 1;
+      failures += launched(run(first.problem(), device, dependent, one.stream));
+      failures += launched(run(second.problem(), device, dependent, two.stream));
+      CHECK_CUDA(cudaDeviceSynchronize());
+      if (first.output() != expected || second.output() != expected) {
+        failures += fail(options, dependent ? "other bits with dependent launch" : "other bits");
+        break;
+      }
+    }
+  }
+  std::printf("determinism: %d failures\n", failures);
+  return failures;
+}
+
+// A chain of dependent launches: each call reads the result of the one before it, so a missing wait shows.
+static int test_chain(const reset::DeviceInfo& device) {
+  CaseOptions options;
+  options.activation = ActivationType::kBf16;
+  options.output = reset::OutputType::kBf16;
+  options.n = options.k = 2048;
+  options.residual = Residual::kNone;
+  Case a(options);
+  Case b(options);
+  const Stream stream;
+  std::vector<std::uint8_t> expected;
+  int failures = 0;
+  for (int round = 0; round < 40; ++round) {
+    const bool dependent = round > 0;
+    a.poison();
+    b.poison();
+    CHECK_CUDA(cudaDeviceSynchronize());
+    reset::GemvProblem second = b.problem();
+    second.activations.dense = a.problem().output.data;
+    reset::GemvProblem third = a.problem();
+    third.activations.dense = b.problem().output.data;
+    failures += launched(run(a.problem(), device, dependent, stream.stream));
+    failures += launched(run(second, device, dependent, stream.stream));
+    failures += launched(run(third, device, dependent, stream.stream));
+    CHECK_CUDA(cudaDeviceSynchronize());
+    if (round == 0) expected = a.output();
+    if (a.output() != expected) return failures + fail(options, "a chain of dependent launches gives other bits");
+  }
+  return failures;
+}
+
+int test_graph(const reset::DeviceInfo& device) {
+  int failures = test_chain(device);
+  const Stream stream;
+  for (const CaseOptions& options : samples()) {
+    Case call(options);
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t executable = nullptr;
+    CHECK_CUDA(cudaStreamBeginCapture(stream.stream, cudaStreamCaptureModeThreadLocal));
+    failures += launched(run(call.problem(), device, false, stream.stream));
+    failures += launched(run(call.problem(), device, true, stream.stream));
+    CHECK_CUDA(cudaStreamEndCapture(stream.stream, &graph));
+    CHECK_CUDA(cudaGraphInstantiate(&executable, graph, 0));
+    for (unsigned seed = 1; seed <= 3; ++seed) {
+      call.refresh(seed);
+      call.poison();
+      CHECK_CUDA(cudaDeviceSynchronize());
+      CHECK_CUDA(cudaGraphLaunch(executable, stream.stream));
+      CHECK_CUDA(cudaDeviceSynchronize());
+      if (const std::string wrong = call.compare(); !wrong.empty()) failures += fail(options, wrong.c_str());
+    }
+    cudaGraphExecDestroy(executable);
+    cudaGraphDestroy(graph);
+  }
+  std::printf("graph and chain: %d failures\n", failures);
+  return failures;
+}
+
+int test_refusals(const reset::DeviceInfo& device) {
+  CaseOptions options;
+  Case call(options);
+  int failures = 0;
+  const auto refused = [&](const reset::GemvProblem& problem, const char* argument) {
+    const reset::Status status = run(problem, device, false, nullptr);
+    if (status.code() != reset::StatusCode::kInvalidArgument || std::strcmp(status.argument(), argument) != 0) {
+      failures += fail(options, argument);
+    }
+  };
+  reset::GemvProblem problem = call.problem();
+  problem.tokens = 17;
+  refused(problem, "tokens");
+  problem = call.problem();
+  problem.output.data = const_cast<std::uint8_t*>(problem.weights.packed);
+  refused(problem, "output.data");
+  reset::GemvPolicy policy = reset::ring_policy(device.arch, options.activation, 1, options.k);
+  policy.stages = 5;
+  if (device.arch >= 90 && run(call.problem(), policy, device, false, nullptr).ok())
+    failures += fail(options, "stages");
+  CHECK_CUDA(cudaDeviceSynchronize());
+  const std::vector<std::uint8_t> output = call.output();
+  for (const std::uint8_t byte : output) {
+    if (byte != 0xff) return failures + fail(options, "a refused call wrote");
+  }
+  std::printf("refusals: %d failures\n", failures);
+  return failures;
+}

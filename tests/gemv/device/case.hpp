@@ -1,0 +1,78 @@
+// One mat-vec call with random inputs over the whole range of both codecs, on the host and on the device, and what the
+// float64 oracle says of its result.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gemv/device/memory.hpp"
+
+#include <reset/gemv/policy.hpp>
+#include <reset/gemv/problem.hpp>
+
+enum class Residual { kNone, kApart, kInPlace };
+
+struct CaseOptions {
+  std::int64_t n = 64;
+  std::int64_t k = 256;
+  std::int64_t m = 1;
+  reset::ActivationType activation = reset::ActivationType::kNvfp4;
+  reset::OutputType output = reset::OutputType::kFp32;
+  reset::GemvGate gate = reset::GemvGate::kNone;
+  reset::ScaleLayout layout = reset::ScaleLayout::kLinear;    // of the weights
+  reset::ScaleLayout x_layout = reset::ScaleLayout::kLinear;  // of NVFP4 activations
+  Residual residual = Residual::kNone;
+  bool bias = false;
+  bool device_alpha = false;
+  int parts = 1;           // fused projections
+  int slack = 0;           // bytes between rows of weights; elements or bytes between tokens
+  int misalignment = 0;    // bytes, of the packed weights and activations (rounded to 2 for 16-bit activations)
+  int row_origin = 0;      // in the scale tensor
+  int block_origin = 0;    // in the scale tensor
+  bool nan_scale = false;  // one row of the weights has one
+  unsigned seed = 1;
+
+  std::string text() const;
+};
+
+class Case {
+ public:
+  explicit Case(const CaseOptions& options);
+
+  // With pointers to device memory.
+  const reset::GemvProblem& problem() const { return device_; }
+  const CaseOptions& options() const { return options_; }
+
+  void poison();
+  // The output with the memory between and behind its rows.
+  std::vector<std::uint8_t> output() const { return output_->download(); }
+  // Empty if every element is within the bound and nothing else was written; says what is wrong otherwise.
+  std::string compare(const std::vector<std::uint8_t>& output) const;
+  std::string compare() const { return compare(this->output()); }
+  // New activations, in the same memory.
+  void refresh(unsigned seed);
+  double worst() const { return worst_; }  // error over bound, of the last comparison
+
+ private:
+  struct Sum {
+    double value;
+    double bound;
+  };
+  void make_weights();
+  void make_activations(unsigned seed);
+  void make_epilogue();
+  void compute_sums();
+  double activation(std::int64_t m, std::int64_t k) const;
+  Sum scaled(std::int64_t m, std::int64_t row) const;
+  Sum expected(std::int64_t m, std::int64_t column) const;
+
+  CaseOptions options_;
+  std::vector<std::uint8_t> packed_, scales_, x_, x_scales_, bias_, residual_, initial_, alpha_;
+  std::unique_ptr<DeviceBytes> d_packed_, d_scales_, d_x_, d_x_scales_, d_bias_, d_residual_, d_alpha_, output_;
+  reset::GemvProblem host_;
+  reset::GemvProblem device_;
+  std::vector<Sum> sums_;
+  mutable double worst_ = 0;
+};

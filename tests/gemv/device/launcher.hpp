@@ -1,0 +1,14 @@
+// The entries of launch.cuh, compiled once by nvcc and called from C++ files.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <reset/gemv/policy.hpp>
+#include <reset/gemv/problem.hpp>
+#include <reset/status.hpp>
+
+reset::Status prepare(int device, reset::DeviceInfo& info);
+reset::Status run(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool dependent,
+                  cudaStream_t stream);
+reset::Status run(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
+                  bool dependent, cudaStream_t stream);

@@ -1,0 +1,17 @@
+// The device tests of the mat-vec: each prints what failed and returns how many cases did.
+#pragma once
+
+#include <reset/gemv/policy.hpp>
+
+// Every M with every kind of activation; outputs, epilogues, layouts, strides and alignments in turn.
+int test_combinations(const reset::DeviceInfo& device, bool reduced);
+// Shapes that models and shards have, the ring kernel's every instantiation among them.
+int test_shapes(const reset::DeviceInfo& device, bool reduced);
+// A policy that is pinned gives a row the same bits, whatever the other tokens.
+int test_rows_are_independent(const reset::DeviceInfo& device);
+// The same bits again and again, with and without dependent launch, and from two streams at once.
+int test_determinism(const reset::DeviceInfo& device, bool reduced);
+// Captured once, replayed with other inputs in the same memory.
+int test_graph(const reset::DeviceInfo& device);
+// What cannot be served launches nothing and says why.
+int test_refusals(const reset::DeviceInfo& device);

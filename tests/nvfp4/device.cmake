@@ -1,0 +1,24 @@
+# The device side: what the launchers refuse is tested everywhere, the kernels where there is a GPU.
+function(reset_add_device_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SIDES;LIBRARIES")
+  reset_add_executable(test_${name} ${arg_UNPARSED_ARGUMENTS})
+  target_include_directories(test_${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  target_link_libraries(test_${name} PRIVATE reset::reset Catch2::Catch2WithMain ${arg_LIBRARIES})
+  # The flags of the C++ compiler, sanitizers among them, link the program.
+  set_target_properties(test_${name} PROPERTIES LINKER_LANGUAGE CXX)
+  foreach(side IN LISTS arg_SIDES)
+    add_test(NAME ${name}.${side} COMMAND test_${name} "[${side}]")
+    set_tests_properties(${name}.${side} PROPERTIES TIMEOUT 300 LABELS "nvfp4;${side}" SKIP_RETURN_CODE 77)
+  endforeach()
+endfunction()
+
+if(RESET_HAS_CUDA)
+  reset_add_device_test(nvfp4_kernels device_arguments.cu quantize_device.cu quantize_device_fused.cu
+                        quantize_device_graph.cu dequantize_device.cu SIDES host gpu)
+  # The bits must not depend on the flags of the engine.
+  reset_add_device_test(nvfp4_kernels_fast_math quantize_device.cu quantize_device_fused.cu dequantize_device.cu SIDES gpu)
+  target_compile_options(test_nvfp4_kernels_fast_math PRIVATE --use_fast_math)
+  if(TARGET CUDA::cublas)
+    reset_add_device_test(nvfp4_cublas dequantize_cublas.cu SIDES gpu LIBRARIES CUDA::cublas)
+  endif()
+endif()

@@ -1,0 +1,179 @@
+// Device quantisation of activations as they lie, bit for bit the host rule.
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include <reset/nvfp4/quantize.cuh>
+
+#include "nvfp4/device_support.cuh"
+
+using namespace device_test;
+using reset::ScaleLayout;
+
+namespace {
+
+constexpr float kGlobal = 0x1.2p-8f;
+
+template <class T>
+Image expected_image(const std::vector<T>& x, const Shape& shape, Image image, float global, bool zero_padding) {
+  const reset::Nvfp4MutableMatrixView view = image.view(image.packed.data(), image.scales.data(), global);
+  for (std::int64_t row = 0; row < shape.rows; ++row) write_row(view, row, row_of(x, shape, row).data(), {global});
+  if (zero_padding) clear_padding(image);
+  return image;
+}
+
+// Whether the device leaves the bits of the host rule, and nothing else.
+template <class T>
+bool same_bits(const std::vector<T>& x, const Shape& shape, const Image& image, float global, bool zero_padding) {
+  const DeviceArray<T> device(x);
+  reset::QuantizeOptions options;
+  options.zero_scale_padding = zero_padding;
+  const Image found = run(image, global, [&](const reset::Nvfp4MutableMatrixView& out) {
+    return reset::quantize_activations<T>(device.data() + shape.offset, shape.ld, out, options, nullptr);
+  });
+  return found == expected_image(x, shape, image, global, zero_padding);
+}
+
+template <class T>
+bool same_bits(const Shape& shape, ScaleLayout layout, std::int64_t slack, std::int64_t offset) {
+  const Image image(shape.rows, shape.cols, layout, slack, offset);
+  return same_bits(random_rows<T>(shape, 1), shape, image, kGlobal, false) &&
+         same_bits(random_rows<T>(shape, 2), shape, image, kGlobal, true);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("device quantisation gives the bits of the host rule at every M", "[gpu]", float, __half,
+                   __nv_bfloat16) {
+  need_gpu();
+  for (const ScaleLayout layout : {ScaleLayout::kLinear, ScaleLayout::kSwizzled128x4}) {
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 300}) {
+      for (const std::int64_t cols : {16, 48, 4112}) {
+        CAPTURE(rows, cols);
+        CHECK(same_bits<TestType>({rows, cols, cols, 0}, layout, 0, 0));
+      }
+    }
+    CHECK(same_bits<TestType>({3, 4096, 4096, 0}, layout, 0, 0));
+    CHECK(same_bits<TestType>({129, 2064, 2080, 0}, layout, 8, 0));
+  }
+}
+
+TEMPLATE_TEST_CASE("device quantisation takes any stride and alignment", "[gpu]", float, __half, __nv_bfloat16) {
+  need_gpu();
+  for (const ScaleLayout layout : {ScaleLayout::kLinear, ScaleLayout::kSwizzled128x4}) {
+    for (const std::int64_t offset : {0, 1, 3}) {
+      CAPTURE(offset);
+      CHECK(same_bits<TestType>({5, 4112, 4119, offset}, layout, 0, 0));
+      CHECK(same_bits<TestType>({5, 144, 160, offset}, layout, 1, 0));
+      CHECK(same_bits<TestType>({5, 144, 144, offset}, layout, 4, offset));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("device quantisation gives the bits of the host rule at the ends of the range", "[gpu]", float,
+                   __half, __nv_bfloat16) {
+  need_gpu();
+  const bool half = std::is_same_v<TestType, __half>;
+  const float largest = half ? 65504.0f : to_float(from_float<TestType>(0x1.fep127f));
+  const float smallest = half ? 0x1p-24f : std::is_same_v<TestType, float> ? 0x1p-149f : 0x1p-133f;
+  const Shape shape{2, 256, 256, 0};
+  std::vector<TestType> x = random_rows<TestType>(shape, 5);
+  const float values[] = {0.0f,     -0.0f,     smallest, -smallest, 3 * smallest, largest, -largest, largest / 2,
+                          0x1p-14f, -0x1p-13f, 1.0f,     -1.0f,     6.0f,         5.0f,    2.5f,     -0.25f};
+  std::mt19937 random(9);
+  for (std::size_t block = 0; block < 16; ++block) {
+    for (std::size_t i = 0; i < 16; ++i) {
+      // Block b knows the first b + 1 values only: zeros alone, subnormals alone, then all of them.
+      x[block * 16 + i] = from_float<TestType>(values[random() % (block + 1)]);
+    }
+  }
+  const Image image(2, 256, ScaleLayout::kLinear, 0, 0);
+  for (const float global : {1.0f, 0x1p-126f, 0x1p-100f, 0x1p-20f, 24.37f, largest / 2688, 1e30f}) {
+    CAPTURE(global);
+    CHECK(same_bits(x, shape, image, global, false));
+  }
+}
+
+TEST_CASE("device quantisation gives the bits of the host rule around every tie", "[gpu]") {
+  need_gpu();
+  const float ties[] = {0.25f, 0.75f, 1.25f, 1.75f, 2.5f, 3.5f, 5.0f};
+  const Shape shape{126, 7 * 16, 7 * 16, 0};
+  const Image image(shape.rows, shape.cols, ScaleLayout::kLinear, 0, 0);
+  std::vector<float> x(elements(shape));
+  for (const float global :
+       {1.0f, 0x1.fffffep-9f, 0x1.555556p-4f, 0x1.2p-88f, 0x1.8p-95f, 0x1.abcdeep-120f, 0x1.1p+85f, 0x1.3p+100f}) {
+    CAPTURE(global);
+    // Row r has the block scale with code r + 1: the first value of each block is 6 steps.
+    for (std::size_t row = 0; row < 126; ++row) {
+      const float step = reset::detail::mul_rn(reset::e4m3_to_float(static_cast<std::uint8_t>(row + 1)), global);
+      for (std::size_t k = 0; k < 112; ++k) {
+        const float tie = reset::detail::mul_rn(ties[k / 16], step);
+        const std::uint32_t near_tie = reset::detail::bits_of(tie) + static_cast<std::uint32_t>(k % 16 / 2) - 4;
+        const std::uint32_t sign = static_cast<std::uint32_t>(k % 2) << 31;
+        x[row * 112 + k] = k % 16 == 0 ? 6.0f * step : reset::detail::float_from_bits(near_tie | sign);
+      }
+    }
+    CHECK(same_bits(x, shape, image, global, false));
+    const Image expected = expected_image(x, shape, image, global, false);
+    for (std::size_t row = 0; row < 126; ++row) REQUIRE(expected.scales[row * 7] == row + 1);
+  }
+}
+
+TEMPLATE_TEST_CASE("infinities saturate and NaN marks its block", "[gpu]", float, __half, __nv_bfloat16) {
+  need_gpu();
+  const Shape shape{1, 64, 64, 0};
+  std::vector<TestType> x(64, from_float<TestType>(1.0f));
+  x[3] = from_float<TestType>(std::numeric_limits<float>::infinity());
+  x[20] = from_float<TestType>(-std::numeric_limits<float>::infinity());
+  x[40] = from_float<TestType>(std::numeric_limits<float>::quiet_NaN());
+  const Image image(1, 64, ScaleLayout::kLinear, 0, 0);
+  CHECK(same_bits(x, shape, image, kGlobal, false));
+  const Image expected = expected_image(x, shape, image, kGlobal, false);
+  CHECK(expected.scales == std::vector<std::uint8_t>{0x7e, 0x7e, 0x7f, expected.scales[3]});
+  CHECK(expected.packed[1] >> 4 == 7);
+  CHECK((expected.packed[10] & 15) == 15);
+}
+
+TEST_CASE("the global scale may lie in device memory, one that is not valid marks every block", "[gpu]") {
+  need_gpu();
+  const Shape shape{3, 144, 144, 0};
+  const std::vector<__half> x = random_rows<__half>(shape, 7);
+  const DeviceArray<__half> device(x);
+  const Image image(3, 144, ScaleLayout::kSwizzled128x4, 0, 0);
+  for (const float global :
+       {0x1.9p-7f, 0.0f, -1.0f, 0x1p-140f, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    CAPTURE(global);
+    const DeviceArray<float> in_memory(std::vector<float>{global});
+    reset::QuantizeOptions options;
+    options.global = in_memory.data();
+    const Image found = run(image, 1.0f, [&](const reset::Nvfp4MutableMatrixView& out) {
+      return reset::quantize_activations<__half>(device.data(), shape.ld, out, options, nullptr);
+    });
+    CHECK(found == expected_image(x, shape, image, global, false));
+  }
+}
+
+TEST_CASE("a part of a swizzled scale tensor is written and its neighbours are not", "[gpu]") {
+  need_gpu();
+  const Shape shape{140, 80, 80, 0};
+  const std::vector<__half> x = random_rows<__half>(shape, 8);
+  const DeviceArray<__half> device(x);
+  // Rows 100.. and blocks 3.. of a tensor of 300 x 12 blocks; rows of two parts with a global scale each.
+  Image image(300, 192, ScaleLayout::kSwizzled128x4, 0, 0);
+  const DeviceArray<std::uint8_t> packed(image.packed);
+  const DeviceArray<std::uint8_t> scales(image.scales);
+  const auto part = [&](std::uint8_t* packed_data, std::uint8_t* scale_data) {
+    auto view = col_slice(row_slice(image.view(packed_data, scale_data, kGlobal), 100, 140), 48, 80);
+    view.global.count = 2;
+    view.global.parts[1] = {33, {0x1.4p-6f}};
+    return view;
+  };
+  REQUIRE(reset::quantize_activations<__half>(device.data(), shape.ld, part(packed.data(), scales.data()), {}, nullptr)
+              .ok());
+  const auto expected = part(image.packed.data(), image.scales.data());
+  for (std::int64_t row = 0; row < 140; ++row) {
+    write_row(expected, row, row_of(x, shape, row).data(), expected.global.at(row));
+  }
+  CHECK(packed.download() == image.packed);
+  CHECK(scales.download() == image.scales);
+}
