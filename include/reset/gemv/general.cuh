@@ -146,12 +146,20 @@ struct RawBlock {
   }
 };
 
+/// CTAs that must fit a multiprocessor beside each other; 0 leaves the registers to the compiler, which from sm_100 on
+/// would rather spill than pass 128.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+inline constexpr int kGeneralMinCtas = 2;
+#else
+inline constexpr int kGeneralMinCtas = 0;
+#endif
+
 inline namespace RESET_ARCH_NAMESPACE {
 
 /// A warp, or `slices` warps that split K, own the rows of a tile; a lane owns blocks of 16. Each weight is loaded and
 /// decoded once for all tokens.
 template <ActivationType kType, int kTokens, int kRows>
-static __global__ void __launch_bounds__(kGeneralThreads)
+static __global__ void __launch_bounds__(kGeneralThreads, kGeneralMinCtas)
     gemv_general(const __grid_constant__ GemvProblem problem, GeneralShape shape) {
   constexpr int kCount = kTokens * kRows;
   __shared__ float partial[kGeneralThreads / 32][kCount];
