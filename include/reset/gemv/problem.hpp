@@ -48,7 +48,7 @@ struct ActivationView {
   const void* dense = nullptr;                  ///< kFp16, kBf16: the first element; 2-byte alignment is enough.
   std::int64_t row_stride = 0;  ///< kFp16, kBf16: elements from one token to the next; matters for M > 1.
   /// kNvfp4: M x K with one global scale, `global`. Activations that share a factor in device memory put it in
-  /// `GemvProblem::alpha` and leave 1 here.
+  /// `GemvProblem::alpha` and set it to 1 here.
   Nvfp4MatrixView nvfp4;
 };
 
