@@ -10,6 +10,7 @@
 
 #include "math.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 #include "worker_pool.hpp"
 
 TEST_CASE("the gated activation is a number for every gate") {
@@ -26,7 +27,7 @@ TEST_CASE("the gated activation is a number for every gate") {
   }
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // which needs more address space than the limit leaves
+#if !defined(RESET_TEST_ADDRESS_SANITIZER)  // which needs more address space than the limit leaves
 
 TEST_CASE("threads that cannot all be started are an exception, and those that were are joined") {
   const pid_t child = fork();

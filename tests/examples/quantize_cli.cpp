@@ -7,6 +7,7 @@
 #include "process.hpp"
 #include "small_checkpoint.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 using Catch::Matchers::Contains;
 
@@ -191,7 +192,7 @@ TEST_CASE("a signal ends the tool and leaves nothing behind") {
   }
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // which keeps freed memory
+#if !defined(RESET_TEST_ADDRESS_SANITIZER)  // which keeps freed memory
 TEST_CASE("peak memory does not grow with the checkpoint") {
   const testing::Scratch scratch;
   const auto peak = [&](int matrices, std::int64_t rows) {

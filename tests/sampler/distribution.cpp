@@ -7,13 +7,14 @@
 #include "sampler_oracle.hpp"
 #include "sampler_support.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 using reset::SampledToken;
 using reset::SamplingParams;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(RESET_TEST_ADDRESS_SANITIZER)
 constexpr int kDraws = 100000;  // sanitizers look for other errors, slowly
 #else
 constexpr int kDraws = 1000000;
