@@ -49,6 +49,7 @@ struct LaunchShape {
   dim3 block = dim3(1);          ///< Threads of a CTA.
   std::size_t shared_bytes = 0;  ///< Dynamic shared memory of a CTA.
   bool dependent = false;        ///< May start before the kernel ahead of it in the stream has ended.
+  int cluster = 1;               ///< CTAs of a cluster, which the grid is a multiple of; 1 below sm_90.
 };
 
 /// A launch's own error, not one that an earlier call left behind.
@@ -63,16 +64,23 @@ static inline Status launch_status(cudaError_t error) noexcept {
 template <class... Parameters, class... Arguments>
 static Status launch(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t stream,
                      Arguments&&... arguments) noexcept {
-  cudaLaunchAttribute dependent = {};
-  dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  dependent.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute attributes[2] = {};
+  unsigned count = 0;
+  if (shape.dependent) {
+    attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[count++].val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (shape.cluster > 1) {
+    attributes[count].id = cudaLaunchAttributeClusterDimension;
+    attributes[count++].val.clusterDim = {static_cast<unsigned>(shape.cluster), 1, 1};
+  }
   cudaLaunchConfig_t config = {};
   config.gridDim = shape.grid;
   config.blockDim = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = stream;
-  config.attrs = &dependent;
-  config.numAttrs = shape.dependent ? 1 : 0;
+  config.attrs = attributes;
+  config.numAttrs = count;
   return launch_status(cudaLaunchKernelEx(&config, kernel, static_cast<Arguments&&>(arguments)...));
 }
 

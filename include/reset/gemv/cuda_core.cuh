@@ -29,34 +29,34 @@ struct RingShape {
 
 /// The shared memory of a CTA: barriers, stages, and the sums of a group's warps for the latest tiles.
 struct RingMemory {
-  std::uint64_t* full;        // of a stage: the copies have landed
-  std::uint64_t* empty;       // its group has read them
-  std::uint64_t* sums_full;   // of a slot of sums: the group has written them
-  std::uint64_t* sums_empty;  // the reducing warp has read them
+  std::uint32_t full;         // of a stage: the copies have landed
+  std::uint32_t empty;        // its group has read them
+  std::uint32_t sums_full;    // of a slot of sums: the group has written them
+  std::uint32_t sums_empty;   // the reducing warp has read them
   float* sums;                // [kRingSumSlots][warps of a group][sums of a tile]
   std::uint8_t* stages;
 
   __device__ __forceinline__ RingMemory(std::uint8_t* memory, int sums_of_group)
-      : full(reinterpret_cast<std::uint64_t*>(memory)),
-        empty(full + kMaxRingStages),
-        sums_full(empty + kMaxRingStages),
-        sums_empty(sums_full + kRingSumSlots),
+      : full(shared_address(memory)),
+        empty(full + kMaxRingStages * kBarrierBytes),
+        sums_full(empty + kMaxRingStages * kBarrierBytes),
+        sums_empty(sums_full + kRingSumSlots * kBarrierBytes),
         sums(reinterpret_cast<float*>(memory + kRingBarrierBytes)),
         stages(memory + (kRingBarrierBytes + kRingSumSlots * sums_of_group * 4)) {}
 
   /// By all threads, before a barrier of the CTA. Every thread that touches sums arrives for itself.
   __device__ __forceinline__ void init_barriers(const RingShape& shape, int sums_of_tile) const {
     if (threadIdx.x == 0) {
-      for (int i = 0; i < shape.stages; ++i) {
-        barrier_init(full + i, 1);
-        barrier_init(empty + i, shape.warps_per_group);
+      for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(shape.stages); ++i) {
+        barrier_init(full + i * kBarrierBytes, 1);
+        barrier_init(empty + i * kBarrierBytes, shape.warps_per_group);
       }
       barrier_init_fence();
     } else if (threadIdx.x == 32) {
 #pragma unroll
-      for (int i = 0; i < kRingSumSlots; ++i) {
-        barrier_init(sums_full + i, shape.warps_per_group * sums_of_tile);
-        barrier_init(sums_empty + i, sums_of_tile);
+      for (std::uint32_t i = 0; i < kRingSumSlots; ++i) {
+        barrier_init(sums_full + i * kBarrierBytes, shape.warps_per_group * sums_of_tile);
+        barrier_init(sums_empty + i * kBarrierBytes, sums_of_tile);
       }
     }
   }
@@ -64,6 +64,9 @@ struct RingMemory {
 
 /// Slot and parity of the sums of a CTA's i-th tile.
 __device__ __forceinline__ int sum_slot(int i) { return i % kRingSumSlots; }
+__device__ __forceinline__ std::uint32_t sum_barrier(int i) {
+  return static_cast<std::uint32_t>(sum_slot(i)) * kBarrierBytes;
+}
 __device__ __forceinline__ std::uint32_t sum_parity(int i) {
   return static_cast<std::uint32_t>(i / kRingSumSlots) & 1u;
 }
@@ -116,12 +119,12 @@ __device__ __forceinline__ void produce_whole(const RingSource& source, int stag
   for (int i = 0; i < work.count; ++i) {
     // What the last tile lacks stays as it is in the stage: its sums are not stored.
     const int rows = rows_left < kRows ? rows_left : kRows;
-    std::uint64_t* full = memory.full + cursor.stage;
+    const std::uint32_t full = memory.full + cursor.barrier();
     std::uint8_t* stage = memory.stages + cursor.stage * work.stage_bytes();
-    if (i >= stages) barrier_wait(memory.empty + cursor.stage, cursor.parity);
+    if (i >= stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
     barrier_arrive_expecting(full, static_cast<std::uint32_t>(rows * (work.weight_bytes + work.scale_bytes)));
-    bulk_copy(stage, weights, static_cast<std::uint32_t>(rows * work.weight_bytes), full);
-    bulk_copy(stage + kRows * work.weight_bytes, scales, static_cast<std::uint32_t>(rows * work.scale_bytes), full);
+    bulk_copy(shared_address(stage), weights, static_cast<std::uint32_t>(rows * work.weight_bytes), full);
+    bulk_copy(shared_address(stage + kRows * work.weight_bytes), scales, static_cast<std::uint32_t>(rows * work.scale_bytes), full);
     weights += kRows * work.weight_bytes;
     scales += kRows * work.scale_bytes;
     rows_left -= kRows;
@@ -137,14 +140,14 @@ __device__ __forceinline__ void produce_rows(const RingSource& source, int stage
   for (int i = 0; i < work.count; ++i) {
     if (lane < kRows) {
       const std::int64_t row = work.rows.readable_row(work.first + i, lane);
-      std::uint64_t* full = memory.full + cursor.stage;
+      const std::uint32_t full = memory.full + cursor.barrier();
       std::uint8_t* stage = memory.stages + cursor.stage * work.stage_bytes();
-      if (i >= stages) barrier_wait(memory.empty + cursor.stage, cursor.parity);
+      if (i >= stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
       // Bytes may land before they are expected: this phase cannot end without the one arrival.
       if (lane == 0) barrier_arrive_expecting(full, static_cast<std::uint32_t>(work.stage_bytes()));
-      bulk_copy(stage + lane * work.weight_bytes, source.weights + row * source.weight_stride,
+      bulk_copy(shared_address(stage + lane * work.weight_bytes), source.weights + row * source.weight_stride,
                 static_cast<std::uint32_t>(work.weight_bytes), full);
-      bulk_copy(stage + (kRows * work.weight_bytes + lane * work.scale_bytes),
+      bulk_copy(shared_address(stage + (kRows * work.weight_bytes + lane * work.scale_bytes)),
                 source.scales + row * source.scale_stride, static_cast<std::uint32_t>(work.scale_bytes), full);
     }
     __syncwarp();
@@ -168,11 +171,11 @@ __device__ __forceinline__ void produce(const GemvProblem& problem, const RingSh
 }
 
 /// The sum of the sums of a group's warps, in the order of the warps.
-template <int kCount>
+template <int kRows>
 __device__ __forceinline__ float group_sum(const float* sums, int warps) {
   float parts[kMaxRingGroup];
 #pragma unroll
-  for (int w = 0; w < kMaxRingGroup; ++w) parts[w] = w < warps ? sums[w * kCount] : 0.0f;
+  for (int w = 0; w < kMaxRingGroup; ++w) parts[w] = w < warps ? sums[w * kRows] : 0.0f;
   float total = 0;
 #pragma unroll
   for (int w = 0; w < kMaxRingGroup; ++w) total += parts[w];
@@ -181,87 +184,81 @@ __device__ __forceinline__ float group_sum(const float* sums, int warps) {
 
 /// The reducing warp: adds the sums of a group's warps and stores the results, while the others go on. The lanes share
 /// several tiles, so that the latencies of one pass hide behind each other; half of the slots are then free meanwhile.
-template <int kTokens, int kRows>
+template <int kRows>
 __device__ __forceinline__ void reduce(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
                                        const RingMemory& memory, int lane) {
-  constexpr int kCount = kTokens * kRows;
-  constexpr int kBatch = 32 / kCount < kRingSumSlots / 2 ? 32 / kCount : kRingSumSlots / 2;
+  constexpr int kBatch = 32 / kRows < kRingSumSlots / 2 ? 32 / kRows : kRingSumSlots / 2;
   wait_for_dependencies();
   const Epilogue epilogue(problem, 0.25f);  // both factors of a product are doubled
-  const int index = lane % kCount;
-  const int turn = lane / kCount;
+  const int slot = lane % kRows;
+  const int turn = lane / kRows;
   for (int first = 0; first < work.count; first += kBatch) {
     const int i = first + turn;
     const bool active = turn < kBatch && i < work.count;
     float total = 0;
     if (active) {
-      barrier_wait(memory.sums_full + sum_slot(i), sum_parity(i));
-      total = group_sum<kCount>(memory.sums + (sum_slot(i) * kCount * shape.warps_per_group + index),
+      barrier_wait(memory.sums_full + sum_barrier(i), sum_parity(i));
+      total = group_sum<kRows>(memory.sums + (sum_slot(i) * kRows * shape.warps_per_group + slot),
                                 shape.warps_per_group);
-      barrier_arrive(memory.sums_empty + sum_slot(i));
+      barrier_arrive(memory.sums_empty + sum_barrier(i));
     }
     __syncwarp();
-    epilogue.store(work.rows, work.first + i, index / kRows, index % kRows, total, active);
+    epilogue.store(work.rows, work.first + i, 0, slot, total, active);
   }
 }
 
 /// A thread's activations: kChunks chunks of 32 along K, `stride` chunks apart, doubled in int8. A chunk beyond K is 0
 /// with a scale of 0, and stands at chunk 0 of the weights: it adds 0 there, and a NaN scale only where the row has
 /// one.
-template <int kTokens, int kChunks>
+template <int kChunks>
 struct RingActivations {
-  std::uint32_t values[kTokens][kChunks][8];
-  float2 scales[kTokens][kChunks];
+  std::uint32_t values[kChunks][8];
+  float2 scales[kChunks];
 
   __device__ __forceinline__ RingActivations(const Nvfp4MatrixView& x, int first, int stride) {
 #pragma unroll
-    for (int m = 0; m < kTokens; ++m) {
-#pragma unroll
-      for (int c = 0; c < kChunks; ++c) load(x, m, c, first + c * stride);
-    }
+    for (int c = 0; c < kChunks; ++c) load(x, c, first + c * stride);
   }
 
-  __device__ __forceinline__ void load(const Nvfp4MatrixView& x, int m, int c, int chunk) {
+  __device__ __forceinline__ void load(const Nvfp4MatrixView& x, int c, int chunk) {
     const bool inside = chunk < x.cols / 32;
     uint4 codes = {0, 0, 0, 0};
-    scales[m][c] = {0.0f, 0.0f};
+    scales[c] = {0.0f, 0.0f};
     if (inside) {
-      // The row stride holds for the last token too, whatever it is when there is only one.
-      codes = *reinterpret_cast<const uint4*>(x.packed + (m * x.row_stride + chunk * 16));
-      const std::uint32_t low = x.block_scale.data[x.block_scale.offset(m, chunk * 2)];
-      const std::uint32_t high = x.block_scale.data[x.block_scale.offset(m, chunk * 2 + 1)];
-      scales[m][c] = decode_scales(low | high << 8);
+      codes = *reinterpret_cast<const uint4*>(x.packed + chunk * std::int64_t{16});
+      const std::uint32_t low = x.block_scale.data[x.block_scale.offset(0, chunk * 2)];
+      const std::uint32_t high = x.block_scale.data[x.block_scale.offset(0, chunk * 2 + 1)];
+      scales[c] = decode_scales(low | high << 8);
     }
     const std::uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};
 #pragma unroll
-    for (int i = 0; i < 8; ++i) values[m][c][i] = doubled_int8x4(words[i / 2] >> (16 * (i % 2)));
+    for (int i = 0; i < 8; ++i) values[c][i] = doubled_int8x4(words[i / 2] >> (16 * (i % 2)));
   }
 
   /// Adds the products of a chunk of weights and their two block scales.
-  __device__ __forceinline__ void add(int m, int c, const uint4& codes, float2 weight_scales, float& sum) const {
-    const std::uint32_t(&x)[8] = values[m][c];
+  __device__ __forceinline__ void add(int c, const uint4& codes, float2 weight_scales, float& sum) const {
+    const std::uint32_t(&x)[8] = values[c];
     int positive[2] = {0, 0};
     int negative[2] = {0, 0};
     add_doubled_products(codes.x, x[0], x[1], positive[0], negative[0]);
     add_doubled_products(codes.y, x[2], x[3], positive[0], negative[0]);
     add_doubled_products(codes.z, x[4], x[5], positive[1], negative[1]);
     add_doubled_products(codes.w, x[6], x[7], positive[1], negative[1]);
-    sum = fmaf(weight_scales.x, scales[m][c].x * static_cast<float>(positive[0] - negative[0]), sum);
-    sum = fmaf(weight_scales.y, scales[m][c].y * static_cast<float>(positive[1] - negative[1]), sum);
+    sum = fmaf(weight_scales.x, scales[c].x * static_cast<float>(positive[0] - negative[0]), sum);
+    sum = fmaf(weight_scales.y, scales[c].y * static_cast<float>(positive[1] - negative[1]), sum);
   }
 };
 
 /// The warps that compute: group `group` takes every `groups`-th stage, and a thread of it keeps its part of K.
-template <int kTokens, int kChunks, int kRows>
+template <int kChunks, int kRows>
 __device__ __forceinline__ void consume(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
                                         const RingMemory& memory, int warp, int lane) {
-  constexpr int kCount = kTokens * kRows;
   const int group = warp / shape.warps_per_group;
   const int part = warp % shape.warps_per_group;
   const int thread = part * 32 + lane;
   const int stride = shape.warps_per_group * 32;
   wait_for_dependencies();
-  const RingActivations<kTokens, kChunks> x(problem.activations.nvfp4, thread, stride);
+  const RingActivations<kChunks> x(problem.activations.nvfp4, thread, stride);
   int chunk[kChunks];
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
@@ -271,10 +268,10 @@ __device__ __forceinline__ void consume(const GemvProblem& problem, const RingSh
 
   RingCursor cursor{group, 0};
   for (int i = group; i < work.count; i += shape.groups) {
-    barrier_wait(memory.full + cursor.stage, cursor.parity);
+    barrier_wait(memory.full + cursor.barrier(), cursor.parity);
     const std::uint8_t* weights = memory.stages + cursor.stage * work.stage_bytes();
     const std::uint8_t* scales = weights + kRows * work.weight_bytes;
-    float sums[kCount] = {};
+    float sums[kRows] = {};
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
 #pragma unroll
@@ -282,17 +279,16 @@ __device__ __forceinline__ void consume(const GemvProblem& problem, const RingSh
         const uint4 codes = *reinterpret_cast<const uint4*>(weights + (r * work.weight_bytes + chunk[c] * 16));
         const float2 scale =
             decode_scales(*reinterpret_cast<const std::uint16_t*>(scales + (r * work.scale_bytes + chunk[c] * 2)));
-#pragma unroll
-        for (int m = 0; m < kTokens; ++m) x.add(m, c, codes, scale, sums[m * kRows + r]);
+        x.add(c, codes, scale, sums[r]);
       }
     }
     __syncwarp();
-    if (lane == 0) barrier_arrive(memory.empty + cursor.stage);
-    const float sum = warp_sums<kCount>(sums, lane);
-    if (lane % (32 / kCount) == 0) {
-      if (i >= kRingSumSlots) barrier_wait(memory.sums_empty + sum_slot(i), sum_parity(i) ^ 1);
-      memory.sums[(sum_slot(i) * shape.warps_per_group + part) * kCount + warp_sum_index<kCount>(lane)] = sum;
-      barrier_arrive(memory.sums_full + sum_slot(i));
+    if (lane == 0) barrier_arrive(memory.empty + cursor.barrier());
+    const float sum = warp_sums<kRows>(sums, lane);
+    if (lane % (32 / kRows) == 0) {
+      if (i >= kRingSumSlots) barrier_wait(memory.sums_empty + sum_barrier(i), sum_parity(i) ^ 1);
+      memory.sums[(sum_slot(i) * shape.warps_per_group + part) * kRows + warp_sum_index<kRows>(lane)] = sum;
+      barrier_arrive(memory.sums_full + sum_barrier(i));
     }
     __syncwarp();
     cursor.advance(shape.groups, shape.stages);
@@ -307,28 +303,27 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// warps take turns at the stages, each thread with its activations in registers; one warp adds up and stores. No
 /// barrier of the whole CTA stands in the loop.
 ///
-/// Needs K a multiple of 256, rows of weights and linear block scales aligned to 16 bytes, and exactly kTokens tokens,
-/// their packed rows aligned to 16 bytes.
-template <int kTokens, int kChunks, int kRows>
-static __global__ void __launch_bounds__(ring_max_threads(kChunks), ring_min_ctas(kTokens))
+/// Needs K a multiple of 256, rows of weights and linear block scales aligned to 16 bytes, and one token, its codes aligned
+/// to 16 bytes.
+template <int kChunks, int kRows>
+static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas)
     gemv_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ RingShape shape) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) std::uint8_t ring_memory[];
   const RingWork<kRows> work(problem);
-  constexpr int kCount = kTokens * kRows;
-  const RingMemory memory(ring_memory, kCount * shape.warps_per_group);
+  const RingMemory memory(ring_memory, kRows * shape.warps_per_group);
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  memory.init_barriers(shape, kCount);
+  memory.init_barriers(shape, kRows);
   release_dependents();
   __syncthreads();
   const int consumers = shape.warps_per_group * shape.groups;
   if (warp < consumers) {
-    consume<kTokens, kChunks, kRows>(problem, shape, work, memory, warp, lane);
+    consume<kChunks, kRows>(problem, shape, work, memory, warp, lane);
   } else if (warp == consumers) {
     produce<kRows>(problem, shape, work, memory, lane);
   } else {
-    reduce<kTokens, kRows>(problem, shape, work, memory, lane);
+    reduce<kRows>(problem, shape, work, memory, lane);
   }
 #endif
 }

@@ -9,7 +9,6 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/detail/decode_bits.hpp>
-#include <reset/nvfp4/e4m3.hpp>
 
 // The conversion from E2M1 exists on the `a` and `f` targets of these families alone.
 #if defined(__CUDA_ARCH_FEAT_SM100_ALL) || defined(__CUDA_ARCH_FEAT_SM103_ALL) ||       \
@@ -29,33 +28,40 @@ __device__ __forceinline__ __half2 half2_from_bits(std::uint32_t bits) {
   return __half2(__builtin_bit_cast(__half2_raw, bits));
 }
 
-/// The block scales in the low two bytes of `codes`, as two floats.
-__device__ __forceinline__ float2 decode_scales(std::uint32_t codes) {
+__device__ __forceinline__ std::uint32_t bits_of_half2(__half2 value) {
+  return __builtin_bit_cast(std::uint32_t, static_cast<__half2_raw>(value));
+}
+
+/// The block scales in the low two bytes of `codes` as halves, exactly; NaN for a NaN.
+__device__ __forceinline__ __half2 decode_scale_halves(std::uint32_t codes) {
 #if __CUDA_ARCH__ >= 890
   std::uint32_t halves;
   asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(halves) : "h"(static_cast<std::uint16_t>(codes)));
-  return __half22float2(half2_from_bits(halves));
+  return half2_from_bits(halves);
 #else
-  return {e4m3_to_float(static_cast<std::uint8_t>(codes)), e4m3_to_float(static_cast<std::uint8_t>(codes >> 8))};
+  return __hmul2(half2_from_bits(e4m3_pair_by_bits(codes)), __float2half2_rn(256.0f));
 #endif
+}
+
+/// The same as two floats.
+__device__ __forceinline__ float2 decode_scales(std::uint32_t codes) {
+  return __half22float2(decode_scale_halves(codes));
 }
 
 /// The block scale `code`, exactly; NaN for a NaN.
 __device__ __forceinline__ float decode_scale(std::uint32_t code) { return decode_scales(code & 255u).x; }
 
-/// What `scaled_weights` multiplies its results with.
+/// What `scaled_pairs` divides its results by.
 #if RESET_HAS_E2M1_CONVERSION
-inline constexpr float kScaledWeightUnit = 1.0f;
+inline constexpr float kScaledUnit = 1.0f;
 #else
-inline constexpr float kScaledWeightUnit = 0x1p14f;
+inline constexpr float kScaledUnit = 0x1p14f;
 #endif
 
-/// Eight elements times their block scale and divided by kScaledWeightUnit, exact in half: the smallest product is
-/// 2^-24. Elements in the order {0, 2}, {1, 3}, {4, 6}, {5, 7}.
-__device__ __forceinline__ void scaled_weights(std::uint32_t codes, __half2 scale, float (&out)[8]) {
+/// Eight elements as pairs of halves divided by kScaledUnit, in the target's order: `pair_up` brings others into it.
+__device__ __forceinline__ HalfPairs decode_pairs(std::uint32_t codes) {
 #if RESET_HAS_E2M1_CONVERSION
-  constexpr int kPosition[4][2] = {{0, 1}, {2, 3}, {4, 5}, {6, 7}};
-  std::uint32_t pairs[4];
+  HalfPairs halves;
   asm("{\n"
       ".reg .b8 byte0, byte1, byte2, byte3;\n"
       "mov.b32 {byte0, byte1, byte2, byte3}, %4;\n"
@@ -64,19 +70,32 @@ __device__ __forceinline__ void scaled_weights(std::uint32_t codes, __half2 scal
       "cvt.rn.f16x2.e2m1x2 %2, byte2;\n"
       "cvt.rn.f16x2.e2m1x2 %3, byte3;\n"
       "}"
-      : "=r"(pairs[0]), "=r"(pairs[1]), "=r"(pairs[2]), "=r"(pairs[3])
+      : "=r"(halves.pair[0]), "=r"(halves.pair[1]), "=r"(halves.pair[2]), "=r"(halves.pair[3])
       : "r"(codes));
+  return halves;
 #else
-  constexpr int kPosition[4][2] = {{0, 2}, {1, 3}, {4, 6}, {5, 7}};
-  const HalfPairs halves = half_pairs_by_bits(codes);
-  const std::uint32_t(&pairs)[4] = halves.pair;
+  return half_pairs_by_bits(codes);
 #endif
+}
+
+/// Eight elements times their block scale, twice in `scale`, divided by kScaledUnit: exact in half, for the smallest
+/// product is 2^-24.
+__device__ __forceinline__ HalfPairs scaled_pairs(std::uint32_t codes, __half2 scale) {
+  HalfPairs halves = decode_pairs(codes);
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float2 weights = __half22float2(__hmul2(half2_from_bits(pairs[i]), scale));
-    out[kPosition[i][0]] = weights.x;
-    out[kPosition[i][1]] = weights.y;
-  }
+  for (std::uint32_t& pair : halves.pair) pair = bits_of_half2(__hmul2(half2_from_bits(pair), scale));
+  return halves;
+}
+
+/// Eight 16-bit values, in memory order two a word, in the order of `decode_pairs`: {0, 2}, {1, 3}, {4, 6}, {5, 7}
+/// where bit arithmetic decodes, as they are where the target's conversion does.
+__device__ __forceinline__ HalfPairs pair_up(const std::uint32_t (&words)[4]) {
+#if RESET_HAS_E2M1_CONVERSION
+  return {{words[0], words[1], words[2], words[3]}};
+#else
+  return {{permute_bytes(words[0], words[1], 0x5410), permute_bytes(words[0], words[1], 0x7632),
+           permute_bytes(words[2], words[3], 0x5410), permute_bytes(words[2], words[3], 0x7632)}};
+#endif
 }
 
 /// Twice the products of eight weights and the doubled activations `low` (elements 0..3) and `high` (4..7), kept apart

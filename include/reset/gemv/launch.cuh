@@ -10,9 +10,10 @@
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
 #include <reset/gemv/cuda_core.cuh>
-#include <reset/gemv/general.cuh>
 #include <reset/gemv/policy.hpp>
 #include <reset/gemv/problem.hpp>
+#include <reset/gemv/tensor_core.cuh>
+#include <reset/gemv/tensor_ring.cuh>
 #include <reset/status.hpp>
 
 RESET_NAMESPACE_BEGIN
@@ -32,18 +33,16 @@ inline Status cuda_status(const char* call, cudaError_t error) noexcept {
   return Status(StatusCode::kCudaError, call, static_cast<int>(error), "cudaSuccess");
 }
 
-/// The largest power of two, at most 16, that divides every address of rows that begin at `begin`, `stride` apart.
-inline int row_alignment(const void* begin, std::int64_t stride) noexcept {
-  const std::uintptr_t bits = address(begin) | static_cast<std::uintptr_t>(stride) | 16u;
-  return static_cast<int>(bits & (~bits + 1));
-}
-
-inline GeneralShape general_shape(const GemvProblem& problem, const GemvPolicy& policy) noexcept {
+inline TensorShape tensor_shape(const GemvProblem& problem, const GemvPolicy& policy, std::int64_t clusters) noexcept {
+  const Nvfp4MatrixView& w = problem.weights;
   const ActivationView& x = problem.activations;
   const bool nvfp4 = x.type == ActivationType::kNvfp4;
   const std::int64_t stride = nvfp4 ? x.nvfp4.row_stride : x.row_stride * 2;
   const void* begin = nvfp4 ? static_cast<const void*>(x.nvfp4.packed) : x.dense;
-  return {policy.slices, row_alignment(problem.weights.packed, problem.weights.row_stride),
+  return {cut(static_cast<int>(ceil_div(w.rows, kMmaRows)), static_cast<int>(clusters)),
+          cut(static_cast<int>(ceil_div(w.cols, kUnitK)), policy.slices),
+          policy.slices, policy.k_warps,
+          weight_alignment(w),
           row_alignment(begin, problem.tokens > 1 ? stride : 0)};
 }
 
@@ -53,99 +52,145 @@ inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy
   return {policy.warps_per_group, policy.groups, policy.stages, contiguous};
 }
 
-using GeneralKernel = void (*)(GemvProblem, GeneralShape);
+inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy,
+                                         std::int64_t clusters) noexcept {
+  const TensorShape shape = tensor_shape(problem, policy, clusters);
+  const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;
+  return {shape.tiles,       shape.units,   policy.k_warps,
+          policy.row_groups, policy.stages, log_cluster,
+          shape.activation_alignment};
+}
+
+using TensorRingKernel = void (*)(GemvProblem, TensorRingShape);
+using TensorKernel = void (*)(GemvProblem, TensorShape);
 using RingKernel = void (*)(GemvProblem, RingShape);
 
 inline namespace RESET_ARCH_NAMESPACE {
 
-template <ActivationType kType, int kTokens>
-static GeneralKernel general_kernel_of() noexcept {
-  return gemv_general<kType, kTokens, general_rows(kType, kTokens)>;
+// All that names a kernel is a template, so that a file which includes this header and calls nothing compiles none.
+
+template <class = void>
+static TensorKernel tensor_kernel(int tokens, bool whole) noexcept {
+  if (tokens == 8) return whole ? gemv_tensor<1, true> : gemv_tensor<1, false>;
+  return whole ? gemv_tensor<2, true> : gemv_tensor<2, false>;
 }
 
-template <ActivationType kType>
-static GeneralKernel general_kernel(int tokens) noexcept {
-  switch (tokens) {
-    case 1:
-      return general_kernel_of<kType, 1>();
-    case 2:
-      return general_kernel_of<kType, 2>();
-    case 4:
-      return general_kernel_of<kType, 4>();
-    case 8:
-      return general_kernel_of<kType, 8>();
-    default:
-      return general_kernel_of<kType, 16>();
-  }
+template <class = void>
+static TensorRingKernel tensor_ring_kernel(int tokens) noexcept {
+  return tokens == 8 ? gemv_tensor_ring<1> : gemv_tensor_ring<2>;
 }
 
-template <int kTokens>
+template <class = void>
 static RingKernel ring_kernel(int chunks) noexcept {
   switch (chunks) {
     case 1:
-      return gemv_ring<kTokens, 1, ring_rows(1)>;
+      return gemv_ring<1, ring_rows(1)>;
     case 2:
-      return gemv_ring<kTokens, 2, ring_rows(2)>;
+      return gemv_ring<2, ring_rows(2)>;
     case 3:
-      return gemv_ring<kTokens, 3, ring_rows(3)>;
+      return gemv_ring<3, ring_rows(3)>;
     default:
-      return gemv_ring<kTokens, 5, ring_rows(5)>;
+      return gemv_ring<5, ring_rows(5)>;
   }
 }
 
-static inline LaunchShape launch_shape(std::int64_t ctas, int threads, std::int64_t shared,
-                                       const LaunchOptions& options) noexcept {
-  return {dim3(static_cast<unsigned>(ctas)), dim3(static_cast<unsigned>(threads)), static_cast<std::size_t>(shared),
-          options.dependent};
+static inline LaunchShape launch_shape(std::int64_t ctas, dim3 block, std::int64_t shared,
+                                       const LaunchOptions& options, int cluster) noexcept {
+  return {dim3(static_cast<unsigned>(ctas)), block, static_cast<std::size_t>(shared), options.dependent, cluster};
 }
 
-static inline Status launch_general(const GemvProblem& problem, const GemvPolicy& policy, const LaunchOptions& options,
-                                    cudaStream_t stream) noexcept {
-  const ActivationType type = problem.activations.type;
-  const GeneralKernel kernel = type == ActivationType::kNvfp4  ? general_kernel<ActivationType::kNvfp4>(policy.tokens)
-                               : type == ActivationType::kFp16 ? general_kernel<ActivationType::kFp16>(policy.tokens)
-                                                               : general_kernel<ActivationType::kBf16>(policy.tokens);
-  const int rows = general_rows(type, policy.tokens);
-  const std::int64_t tiles = (problem.weights.rows + rows - 1) / rows;
-  const std::int64_t tiles_per_cta = kGeneralThreads / 32 / policy.slices;
-  const LaunchShape shape = launch_shape((tiles + tiles_per_cta - 1) / tiles_per_cta, kGeneralThreads, 0, options);
-  return launch(kernel, shape, stream, problem, general_shape(problem, policy));
+template <class = void>
+static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
+                                   const LaunchOptions& options, cudaStream_t stream) noexcept {
+  const std::int64_t clusters = tensor_clusters(policy, problem, device);
+  const std::int64_t tiles = ceil_div(problem.weights.rows, kMmaRows);
+  const std::int64_t shared =
+      tensor_shared_bytes(policy, ceil_div(tiles, clusters));
+  if (policy.kernel == GemvKernel::kTensorRing) {
+    const LaunchShape shape = launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(cta_threads(policy))),
+                                           shared, options, policy.cluster);
+    return launch(tensor_ring_kernel(policy.tokens), shape, stream, problem,
+                  tensor_ring_shape(problem, policy, clusters));
+  }
+  const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
+  const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);
+  return launch(tensor_kernel(policy.tokens, copies_are_whole(problem.weights)), shape, stream, problem,
+                tensor_shape(problem, policy, clusters));
 }
 
-static inline Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
+template <class = void>
+static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                                  const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const RingKernel kernel = policy.tokens == 1 ? ring_kernel<1>(policy.chunks) : ring_kernel<2>(policy.chunks);
+  const RingKernel kernel = ring_kernel(policy.chunks);
   const int rows = ring_rows(policy.chunks);
   const std::int64_t tiles = (problem.weights.rows + rows - 1) / rows;
   const std::int64_t most = std::int64_t{device.sm_count} * policy.ctas_per_sm;
-  const LaunchShape shape = launch_shape(tiles < most ? tiles : most, cta_threads(policy),
-                                         ring_shared_bytes(policy, problem.weights.cols), options);
+  const LaunchShape shape = launch_shape(tiles < most ? tiles : most, dim3(static_cast<unsigned>(cta_threads(policy))),
+                                         ring_shared_bytes(policy, problem.weights.cols), options, 1);
   return launch(kernel, shape, stream, problem, ring_shape(problem, policy));
 }
 
-static inline Status allow_shared_memory(int bytes) noexcept {
-  for (const int chunks : {1, 2, 3, 5}) {
-    for (const RingKernel kernel : {ring_kernel<1>(chunks), ring_kernel<2>(chunks)}) {
-      const auto* function = reinterpret_cast<const void*>(kernel);
-      cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-      // The next kernel's CTA, its ring already on its way, should fit beside this one's.
-      if (error == cudaSuccess) {
-        error = cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                     cudaSharedmemCarveoutMaxShared);
-      }
-      if (error != cudaSuccess) return cuda_status("cudaFuncSetAttribute", error);
+/// Lets a kernel have as much shared memory as a CTA can, and the multiprocessor set as much aside: the next kernel's
+/// CTA, its weights already on their way, should fit beside this one's.
+template <class Kernel>
+static Status allow_shared_memory(Kernel* kernel, int bytes) noexcept {
+  const auto* function = reinterpret_cast<const void*>(kernel);
+  cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  if (error == cudaSuccess) {
+    error = cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                 cudaSharedmemCarveoutMaxShared);
+  }
+  return cuda_status("cudaFuncSetAttribute", error);
+}
+
+template <class = void>
+static Status allow_shared_memory(const DeviceInfo& info) noexcept {
+  for (const int tokens : {8, 16}) {
+    for (const bool whole : {false, true}) {
+      const Status status = allow_shared_memory(tensor_kernel(tokens, whole), info.shared_bytes);
+      if (!status.ok()) return status;
     }
+  }
+  if (info.arch < 90) return Status();
+  for (const int tokens : {8, 16}) {
+    const Status status = allow_shared_memory(tensor_ring_kernel(tokens), info.shared_bytes);
+    if (!status.ok()) return status;
+  }
+  for (const int chunks : {1, 2, 3, 5}) {
+    const Status status = allow_shared_memory(ring_kernel(chunks), info.shared_bytes);
+    if (!status.ok()) return status;
   }
   return Status();
 }
 
-static inline Status prepare_current(int device, DeviceInfo& info) noexcept {
+/// Not every multiprocessor can be part of a cluster: their number in a group need not be a multiple of it.
+template <class = void>
+static Status count_clusters(DeviceInfo& info) noexcept {
+  for (int i = 0; i < 3; ++i) {
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {2u << i, 1, 1};
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3(static_cast<unsigned>(info.sm_count) / (2u << i) * (2u << i));
+    config.blockDim = dim3(32 * tensor_max_warps(1, true));
+    // More than half of a multiprocessor's: one CTA each.
+    config.dynamicSmemBytes = static_cast<std::size_t>(info.shared_bytes);
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    const cudaError_t error = cudaOccupancyMaxActiveClusters(&info.clusters[i], tensor_kernel(8, true), &config);
+    if (error != cudaSuccess) return cuda_status("cudaOccupancyMaxActiveClusters", error);
+  }
+  return Status();
+}
+
+template <class = void>
+static Status prepare_current(int device, DeviceInfo& info) noexcept {
   DeviceInfo found;
   found.device = device;
   cudaFuncAttributes attributes{};
   // Kernels run as the newest target they were compiled for that the device takes, which need not be its own.
   Status status = cuda_status("cudaFuncGetAttributes",
-                              cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(ring_kernel<1>(1))));
+                              cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(tensor_kernel(8, true))));
   found.arch = attributes.ptxVersion;
   if (status.ok()) {
     status = cuda_status("cudaDeviceGetAttribute",
@@ -155,7 +200,8 @@ static inline Status prepare_current(int device, DeviceInfo& info) noexcept {
     status = cuda_status("cudaDeviceGetAttribute",
                          cudaDeviceGetAttribute(&found.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
   }
-  if (status.ok() && found.arch >= 90) status = allow_shared_memory(found.shared_bytes);
+  if (status.ok()) status = allow_shared_memory(found);
+  if (status.ok() && found.arch >= 90) status = count_clusters(found);
   if (status.ok()) info = found;
   return status;
 }
@@ -168,7 +214,8 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// Readies a device for `gemv` and fills `info`. Call it once a device, from the translation unit that launches: the
 /// kernels are private to it. The current device is the same afterwards. Fails with kCudaError, `info` untouched, where
 /// the runtime does.
-static inline Status gemv_prepare(int device, DeviceInfo& info) noexcept {
+template <class = void>
+static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
   int before = 0;
   Status status = detail::cuda_status("cudaGetDevice", cudaGetDevice(&before));
   if (status.ok()) status = detail::cuda_status("cudaSetDevice", cudaSetDevice(device));
@@ -187,21 +234,23 @@ static inline Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 /// Error bound of a sum before the epilogue, element by element, u = 2^-24: (K / 512 + 64) u sum_k |x_k W_nk| for NVFP4
 /// activations (the sums of 16 are exact), (K / 32 + 64) u sum_k |x_k W_nk| for 16-bit ones. The epilogue is float
 /// arithmetic with one rounding at the store. A NaN block scale makes its own row of the result NaN and no other.
-static inline Status gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
+template <class = void>
+static Status gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                           const LaunchOptions& options, cudaStream_t stream) noexcept {
   Status status = validate(problem);
   if (status.ok()) status = validate(policy, problem, device);
   if (!status.ok()) return status;
   return policy.kernel == GemvKernel::kRing ? detail::launch_ring(problem, policy, device, options, stream)
-                                            : detail::launch_general(problem, policy, options, stream);
+                                            : detail::launch_tensor(problem, policy, device, options, stream);
 }
 
 /// The mat-vec with the cut that `select_gemv_policy` chooses.
-static inline Status gemv(const GemvProblem& problem, const DeviceInfo& device, const LaunchOptions& options,
+template <class = void>
+static Status gemv(const GemvProblem& problem, const DeviceInfo& device, const LaunchOptions& options,
                           cudaStream_t stream) noexcept {
   const Status status = validate(problem);
   if (!status.ok()) return status;
-  return gemv(problem, select_gemv_policy(device.arch, problem), device, options, stream);
+  return gemv(problem, select_gemv_policy(device, problem), device, options, stream);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -12,8 +12,10 @@ RESET_NAMESPACE_BEGIN
 
 /// Which kernel serves a call.
 enum class GemvKernel : std::uint8_t {
-  kGeneral,  ///< general.cuh: every call that `validate` accepts, on every target.
-  kRing,     ///< cuda_core.cuh: NVFP4 activations, 1 or 2 tokens, K a multiple of 256, aligned rows; sm_90 and later.
+  kTensor,  ///< tensor_core.cuh: every call that `validate` accepts, on every target.
+  /// tensor_ring.cuh: K a multiple of 256, linear block scales, rows and scales aligned to 16 bytes; sm_90 and later.
+  kTensorRing,
+  kRing,    ///< cuda_core.cuh: NVFP4 activations, one token, K a multiple of 256, aligned rows; sm_90 and later.
 };
 
 /// What the engine knows of a device: `gemv_prepare` fills it, once a device, and every launch takes it.
@@ -22,110 +24,242 @@ struct DeviceInfo {
   int arch = 0;          ///< The target that the kernels run as were compiled for, ten times its version: 90 for sm_90.
   int sm_count = 0;      ///< Multiprocessors.
   int shared_bytes = 0;  ///< Shared memory that one CTA can have.
+  /// Clusters of 2, 4 and 8 CTAs that run at once, one CTA a multiprocessor; 0 below sm_90.
+  int clusters[3] = {0, 0, 0};
 };
 
-/// The cut of a call. `select_gemv_policy` gives a good one; an engine that pins one gets the same bits from every call
-/// of the same shape, whatever the other tokens.
+/// Clusters of 1, 2, 4 or 8 CTAs, one a multiprocessor, that a device runs at once; 0 for other sizes.
+constexpr int resident_clusters(const DeviceInfo& device, int size) noexcept {
+  return size == 1   ? device.sm_count
+         : size == 2 ? device.clusters[0]
+         : size == 4 ? device.clusters[1]
+         : size == 8 ? device.clusters[2]
+                     : 0;
+}
+
+/// The cut of a call. `select_gemv_policy` gives a good one; an engine that pins one gets the same bits for a token from
+/// every call of the same weights, whatever the other tokens.
 struct GemvPolicy {
-  GemvKernel kernel = GemvKernel::kGeneral;  ///< Which kernel.
-  int tokens = 1;           ///< Tokens that the kernel is compiled for: kGeneral at least M of 1, 2, 4, 8, 16; kRing M.
-  int slices = 1;           ///< kGeneral: warps that share a row, 1, 2 or 4.
+  GemvKernel kernel = GemvKernel::kTensor;  ///< Which kernel.
+  int tokens = 8;           ///< Tokens that the kernel is compiled for: kTensor... 8 or 16, at least M; kRing 1.
+  int ctas_per_sm = 1;      ///< CTAs for each multiprocessor.
+  int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time.
+  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; k_warps * row_groups is at most 16.
+  int cluster = 1;          ///< kTensorRing: CTAs that share rows, each with a slice of K: 1, 2, 4 or 8.
+  int slices = 1;           ///< kTensor...: of K, of at most 256 * k_warps each; kTensorRing as many as `cluster`.
   int warps_per_group = 1;  ///< kRing: warps that share a stage; each thread has `chunks` times 32 of K.
   int groups = 1;           ///< kRing: groups of warps that take turns at the stages.
   int chunks = 1;           ///< kRing: 1, 2, 3 or 5.
-  int stages = 1;           ///< kRing: of the ring in shared memory, a multiple of `groups`, at most 16.
-  int ctas_per_sm = 1;      ///< kRing: CTAs for each multiprocessor.
+  int stages = 1;           ///< Rings: stages in shared memory, at most 16, a multiple of the groups that take turns at them.
 };
 
 namespace detail {
 
-inline constexpr int kGeneralThreads = 128;
+/// Stages that a ring can have.
 inline constexpr int kMaxRingStages = 16;
+
+/// Rows that one mma takes, and K that a step of a warp covers: four lanes share a row, each with twice 32 values.
+inline constexpr int kMmaRows = 16;
+inline constexpr int kUnitK = 256;
+inline constexpr int kUnitBlocks = kUnitK / 16;  // block scales of a row in a unit
+inline constexpr int kUnitPieces = kUnitK / 8;   // 16 bytes of activations in halves
+/// Bytes of 16 rows in a unit.
+inline constexpr int kUnitCodeBytes = kMmaRows * kUnitK / 2;
+inline constexpr int kUnitScaleBytes = kMmaRows * kUnitBlocks;
+
+inline constexpr int kTensorStages = 4;  // of a warp's ring
+inline constexpr int kTensorStageBytes = kUnitCodeBytes + kUnitScaleBytes;
+/// Warps of a CTA: those that hold twice as many tokens, or that copy in pieces, need more registers.
+RESET_HOST_DEVICE constexpr int tensor_max_warps(int token_tiles, bool whole) noexcept {
+  return token_tiles == 1 && whole ? 12 : 8;
+}
+/// Tiles that the warps which share rows pass on at once, and how many such batches wait to be added up.
+RESET_HOST_DEVICE constexpr int tensor_batch(int token_tiles) noexcept { return token_tiles == 1 ? 2 : 1; }
+inline constexpr int kTensorBatches = 3;
+inline constexpr int kTensorBarrierBytes = 2 * 8 * kTensorBatches;  // of a row group
+/// Bytes of a tile's sums.
+RESET_HOST_DEVICE constexpr int tensor_tile_bytes(int token_tiles) noexcept { return token_tiles * 512; }
+
+/// How the weights of a call lie.
+struct WeightAlignment {
+  int codes;    ///< The largest power of two up to 16 that divides the address of every packed row.
+  bool scales;  ///< Whether runs of four block scales begin at multiples of 4, and K holds whole runs.
+};
+
+/// The largest power of two, at most 16, that divides every address of rows that begin at `begin`, `stride` apart.
+inline int row_alignment(const void* begin, std::int64_t stride) noexcept {
+  const std::uintptr_t bits = address(begin) | static_cast<std::uintptr_t>(stride) | 16u;
+  return static_cast<int>(bits & (~bits + 1));
+}
+
+/// How the weights lie for the tensor-core kernel.
+inline WeightAlignment weight_alignment(const Nvfp4MatrixView& w) noexcept {
+  const BlockScaleView& scale = w.block_scale;
+  const std::int64_t step = scale.layout == ScaleLayout::kLinear ? scale.stride : 0;
+  const auto scales = address(scale.data) | static_cast<std::uintptr_t>(scale.block_origin | step | w.blocks());
+  return {row_alignment(w.packed, w.row_stride), scales % 4 == 0};
+}
+
+/// Whether every copy of weights is asynchronous and whole.
+inline bool copies_are_whole(const Nvfp4MatrixView& w) noexcept {
+  const WeightAlignment alignment = weight_alignment(w);
+  return w.cols % kUnitK == 0 && alignment.codes == 16 && alignment.scales;
+}
+
+/// Bytes from one row to the next in a stage of kTensorRing, for `units` of K: rows that are read at once lie in other
+/// banks.
+RESET_HOST_DEVICE constexpr int tensor_code_pitch(int units) noexcept { return units * (kUnitK / 2) + 64; }
+RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept {
+  return (units * kUnitBlocks + 127) / 128 * 128 + 16;
+}
+
+/// Warps of a CTA of kTensorRing that compute, and those that request weights.
+RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int token_tiles) noexcept { return token_tiles == 1 ? 20 : 14; }
+RESET_HOST_DEVICE constexpr int tensor_producers(int token_tiles) noexcept { return token_tiles == 1 ? 4 : 2; }
+
+RESET_HOST_DEVICE constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
+
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;
 inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);
-inline constexpr int kRingMaxTokens = 2;
 inline constexpr int kRingChunkK = 32;
-
-/// Rows of a tile. The more tokens, the fewer rows fit the registers.
-constexpr int general_rows(ActivationType type, int tokens) noexcept {
-  if (type == ActivationType::kNvfp4) return tokens <= 8 ? 4 : 2;
-  return tokens <= 4 ? 4 : 2;
-}
 
 constexpr int ring_rows(int chunks) noexcept { return chunks == 1 ? 4 : chunks == 2 ? 2 : 1; }
 
 /// Bounds of the kernel's registers: as many threads as a CTA may have, and the CTAs that must fit beside each other
 /// (of one launch, or of this one and of the next, whose weights are then on their way before this one ends).
 constexpr int ring_max_threads(int chunks) noexcept { return chunks <= 2 ? 576 : 384; }
-constexpr int ring_min_ctas(int tokens) noexcept { return tokens == 1 ? 2 : 1; }
+inline constexpr int kRingMinCtas = 2;
 
 constexpr std::int64_t ring_stage_bytes(int chunks, std::int64_t k) noexcept {
   return ring_rows(chunks) * (k / 2 + k / 16);
 }
 
 /// Bytes of a ring's shared memory beside its stages: barriers, and the sums of the warps of a group for some tiles.
-constexpr std::int64_t ring_fixed_bytes(int tokens, int chunks, int warps_per_group) noexcept {
-  return kRingBarrierBytes + 4 * kRingSumSlots * tokens * ring_rows(chunks) * warps_per_group;
-}
-
-constexpr int round_up_to_power_of_two(std::int64_t value) noexcept {
-  int power = 1;
-  while (power < value) power *= 2;
-  return power;
+constexpr std::int64_t ring_fixed_bytes(int chunks, int warps_per_group) noexcept {
+  return kRingBarrierBytes + 4 * kRingSumSlots * ring_rows(chunks) * warps_per_group;
 }
 
 }  // namespace detail
 
+/// Shared memory that a CTA of the tensor-core kernel takes, in bytes, if its cluster has `tiles` tiles.
+constexpr std::int64_t tensor_shared_bytes(const GemvPolicy& policy, std::int64_t tiles) noexcept {
+  const int token_tiles = policy.tokens / 8;
+  const std::int64_t warps = std::int64_t{policy.k_warps} * policy.row_groups;
+  const std::int64_t sums = detail::ceil_div(tiles, policy.cluster) * policy.cluster + warps * detail::kTensorBatches * detail::tensor_batch(token_tiles);
+  const std::int64_t fixed =
+      policy.row_groups * detail::kTensorBarrierBytes + sums * detail::tensor_tile_bytes(token_tiles);
+  if (policy.kernel == GemvKernel::kTensor) return fixed + warps * detail::kTensorStages * detail::kTensorStageBytes;
+  const int row = detail::tensor_code_pitch(policy.k_warps) + detail::tensor_scale_pitch(policy.k_warps);
+  return fixed + 2 * 8 * (detail::kMaxRingStages + 1) + std::int64_t{policy.stages} * detail::kMmaRows * row;
+}
+
+/// Clusters of the tensor-core kernel's grid: as many as are resident at once, or, where their sums do not fit, a
+/// multiple of that; 0 if nothing fits.
+constexpr std::int64_t tensor_clusters(const GemvPolicy& policy, const GemvProblem& problem,
+                                       const DeviceInfo& device) noexcept {
+  const std::int64_t tiles = detail::ceil_div(problem.weights.rows, detail::kMmaRows);
+  const std::int64_t resident = std::int64_t{resident_clusters(device, policy.cluster)} * policy.ctas_per_sm;
+  const std::int64_t fixed = tensor_shared_bytes(policy, 0);
+  const std::int64_t most = (device.shared_bytes - fixed) / detail::tensor_tile_bytes(policy.tokens / 8);
+  if (device.shared_bytes < fixed || most < 1 || resident < 1) return 0;
+  const std::int64_t waves = detail::ceil_div(detail::ceil_div(tiles, most), resident);
+  return tiles < waves * resident ? tiles : waves * resident;
+}
+
 /// Shared memory that a ring takes, in bytes.
 constexpr std::int64_t ring_shared_bytes(const GemvPolicy& policy, std::int64_t k) noexcept {
-  return detail::ring_fixed_bytes(policy.tokens, policy.chunks, policy.warps_per_group) +
+  return detail::ring_fixed_bytes(policy.chunks, policy.warps_per_group) +
          policy.stages * detail::ring_stage_bytes(policy.chunks, k);
 }
 
 /// Threads of a CTA.
 constexpr int cta_threads(const GemvPolicy& policy) noexcept {
-  // Beside the warps that compute, one requests the weights and one adds up and stores.
-  return policy.kernel == GemvKernel::kGeneral ? detail::kGeneralThreads
-                                               : 32 * (policy.warps_per_group * policy.groups + 2);
+  // Beside the ring's warps that compute, one requests the weights and one adds up and stores.
+  if (policy.kernel == GemvKernel::kRing) return 32 * (policy.warps_per_group * policy.groups + 2);
+  return 32 * (policy.k_warps * policy.row_groups + (policy.kernel == GemvKernel::kTensorRing ? detail::tensor_producers(policy.tokens / 8) : 0));
 }
 
-/// The policy of the general kernel for a shape.
-constexpr GemvPolicy general_policy(std::int64_t tokens, std::int64_t k) noexcept {
+/// The policy of the tensor-core kernel for a shape.
+constexpr GemvPolicy tensor_policy(std::int64_t tokens, std::int64_t k, bool whole) noexcept {
   GemvPolicy policy{};
-  policy.tokens = detail::round_up_to_power_of_two(tokens);
-  // Half a warp or more should find blocks of 16 in its slice of K.
-  policy.slices = k >= 1536 ? 4 : k >= 768 ? 2 : 1;
+  policy.tokens = tokens <= 8 ? 8 : 16;
+  const auto units = static_cast<int>(detail::ceil_div(k, detail::kUnitK));
+  const int most = detail::tensor_max_warps(policy.tokens / 8, whole);
+  policy.slices = static_cast<int>(detail::ceil_div(units, most));
+  policy.k_warps = static_cast<int>(detail::ceil_div(units, policy.slices));
+  policy.row_groups = most / policy.k_warps;
+  return policy;
+}
+
+namespace detail {
+
+/// CTAs of a cluster for kTensorRing: the fewest whose slices of K are at most 2560 each, which leaves room for the next
+/// kernel's CTA beside this one's, but rather 4 than 8 as long as the warps suffice.
+constexpr int tensor_ring_cluster(int units, int most_warps) noexcept {
+  if (units <= 10) return 1;
+  if (units <= 20) return 2;
+  return units <= 4 * most_warps ? 4 : 8;
+}
+
+/// The most stages, a multiple of the groups, with which a CTA's shared memory stays within `bytes`.
+constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t bytes) noexcept {
+  policy.stages = kMaxRingStages / policy.row_groups * policy.row_groups;
+  while (policy.stages > 0 && tensor_shared_bytes(policy, tiles) > bytes) policy.stages -= policy.row_groups;
+  return policy.stages;
+}
+
+}  // namespace detail
+
+/// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules are those that
+/// bench/gemv/tune_gemv found best, or within 3 % of that, for nearly every layer.
+constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n,
+                                        std::int64_t k) noexcept {
+  GemvPolicy policy{};
+  policy.kernel = GemvKernel::kTensorRing;
+  policy.tokens = tokens <= 8 ? 8 : 16;
+  policy.stages = 0;
+  const auto units = static_cast<int>(detail::ceil_div(k, detail::kUnitK));
+  const int most_warps = detail::tensor_ring_max_warps(policy.tokens / 8);
+  policy.slices = policy.cluster = detail::tensor_ring_cluster(units, most_warps);
+  policy.k_warps = static_cast<int>(detail::ceil_div(units, policy.cluster));
+  const std::int64_t clusters = resident_clusters(device, policy.cluster);
+  if (policy.k_warps > most_warps || clusters == 0) return policy;
+  policy.row_groups = policy.k_warps < 8 ? 8 / policy.k_warps : 1;
+  const std::int64_t tiles = detail::ceil_div(detail::ceil_div(n, detail::kMmaRows), clusters);
+  // Within half of the multiprocessor's memory the next kernel's first stages fit beside these.
+  const std::int64_t half = device.shared_bytes / 2 - 1024;
+  policy.stages = detail::most_stages(policy, tiles, half);
+  const int enough = policy.tokens == 8 ? 3 : 2;
+  if (policy.stages < enough) policy.stages = detail::most_stages(policy, tiles, device.shared_bytes);
   return policy;
 }
 
 /// The policy of the ring kernel for a shape; `stages` is 0 where it serves none on that target: it wants NVFP4
-/// activations, 1 or 2 tokens, K a multiple of 256 and at most 40960, and sm_90 or later. The figures are those that
+/// activations, one token, K a multiple of 256 and at most 40960, and sm_90 or later. The figures are those that
 /// were fastest on an H200.
 constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64_t tokens, std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kRing;
   policy.stages = 0;
-  const bool served = arch >= 90 && activation == ActivationType::kNvfp4 && tokens >= 1 &&
-                      tokens <= detail::kRingMaxTokens && k > 0 && k % 256 == 0 && k <= 40 * 1024;
+  const bool served = arch >= 90 && activation == ActivationType::kNvfp4 && tokens == 1 && k > 0 && k % 256 == 0 &&
+                      k <= 40 * 1024;
   if (!served) return policy;
   const int units = static_cast<int>((k + 1023) / 1024);  // what one warp covers with one chunk a thread
-  policy.tokens = static_cast<int>(tokens);
+  policy.tokens = 1;
   policy.chunks = units <= 8 ? 1 : units <= 16 ? 2 : units <= 24 ? 3 : 5;
   policy.warps_per_group = (units + policy.chunks - 1) / policy.chunks;
   // Where a thread keeps much of K in registers, two CTAs of fewer warps hide latency better than one; else one CTA and
   // the first ring of the next kernel share the multiprocessor. Consumer GPUs have 100 KB of shared memory there, the
   // others 228.
-  policy.ctas_per_sm = policy.chunks > 2 && tokens == 1 ? 2 : 1;
+  policy.ctas_per_sm = policy.chunks > 2 ? 2 : 1;
   const std::int64_t shared = (arch >= 120 ? 49 : policy.ctas_per_sm == 2 ? 86 : 110) * std::int64_t{1024};
   const int most_groups = (detail::ring_max_threads(policy.chunks) / 32 - 2) / policy.warps_per_group;
-  const std::int64_t fixed = detail::ring_fixed_bytes(policy.tokens, policy.chunks, policy.warps_per_group);
+  const std::int64_t fixed = detail::ring_fixed_bytes(policy.chunks, policy.warps_per_group);
   const auto most_stages = static_cast<int>((shared - fixed) / detail::ring_stage_bytes(policy.chunks, k));
-  policy.groups = tokens == 2 && most_groups > 3 ? 3 : most_groups;
+  policy.groups = most_groups;
   if (policy.groups > most_stages / 2 && most_stages >= 2) policy.groups = most_stages / 2;
-  // Two tokens are bound by arithmetic: a deeper ring only keeps the next kernel out.
   policy.stages = most_stages < detail::kMaxRingStages ? most_stages : detail::kMaxRingStages;
-  if (tokens == 2 && policy.stages > 2 * policy.groups) policy.stages = 2 * policy.groups;
   policy.stages = policy.stages / policy.groups * policy.groups;
   return policy;
 }
@@ -135,31 +269,97 @@ constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64
 inline bool ring_serves(const GemvProblem& problem, const GemvPolicy& policy) noexcept {
   const Nvfp4MatrixView& w = problem.weights;
   const Nvfp4MatrixView& x = problem.activations.nvfp4;
-  if (problem.activations.type != ActivationType::kNvfp4 || policy.tokens != problem.tokens) return false;
+  if (problem.activations.type != ActivationType::kNvfp4 || problem.tokens != 1) return false;
   if (w.cols % 256 != 0 || w.block_scale.layout != ScaleLayout::kLinear) return false;
   if (problem.gate != GemvGate::kNone && detail::ring_rows(policy.chunks) < 2) return false;
   const auto scales = detail::address(w.block_scale.data + w.block_scale.offset(0, 0));
-  const auto strides = w.row_stride | w.block_scale.stride | (problem.tokens > 1 ? x.row_stride : 0);
+  const auto strides = w.row_stride | w.block_scale.stride;
   return (detail::address(w.packed) | detail::address(x.packed) | scales) % 16 == 0 && strides % 16 == 0;
 }
 
-/// The policy that `gemv` takes for a well-formed call on a target (80, 89, 90, 100, 120, ...).
-inline GemvPolicy select_gemv_policy(int arch, const GemvProblem& problem) noexcept {
-  const GemvPolicy ring = ring_policy(arch, problem.activations.type, problem.tokens, problem.weights.cols);
-  if (ring.stages > 0 && ring_serves(problem, ring)) return ring;
-  return general_policy(problem.tokens, problem.weights.cols);
+namespace detail {
+
+/// Whether the weights of a call lie as kTensorRing needs it.
+inline bool tensor_ring_serves(const Nvfp4MatrixView& w) noexcept {
+  const BlockScaleView& scale = w.block_scale;
+  const auto scales = address(scale.data + scale.offset(0, 0)) | static_cast<std::uintptr_t>(scale.stride);
+  return w.cols % kUnitK == 0 && scale.layout == ScaleLayout::kLinear && row_alignment(w.packed, w.row_stride) == 16 &&
+         scales % 16 == 0;
 }
+
+}  // namespace detail
+
+/// The policy that `gemv` takes for a well-formed call on a device.
+inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem& problem) noexcept {
+  const std::int64_t n = problem.weights.rows;
+  const std::int64_t k = problem.weights.cols;
+  const GemvPolicy ring = ring_policy(device.arch, problem.activations.type, problem.tokens, k);
+  if (ring.stages > 0 && problem.tokens == 1 && ring_serves(problem, ring)) return ring;
+  if (device.arch >= 90 && detail::tensor_ring_serves(problem.weights)) {
+    const GemvPolicy policy = tensor_ring_policy(device, problem.tokens, n, k);
+    if (policy.stages > 0) return policy;
+  }
+  return tensor_policy(problem.tokens, k, detail::copies_are_whole(problem.weights));
+}
+
+namespace detail {
+
+inline Status validate_tensor_ring(const GemvPolicy& policy, const GemvProblem& problem,
+                                   const DeviceInfo& device) noexcept {
+  if (device.arch < 90) {
+    return Status(StatusCode::kUnsupported, "device.arch", device.arch, "90 or more for kTensorRing");
+  }
+  if (!tensor_ring_serves(problem.weights)) {
+    return invalid("policy.kernel", static_cast<int>(policy.kernel), "kTensor for a call that lies like this");
+  }
+  const int cluster = policy.cluster;
+  if (cluster != 1 && cluster != 2 && cluster != 4 && cluster != 8) {
+    return invalid("policy.cluster", cluster, "1, 2, 4 or 8");
+  }
+  if (policy.slices != policy.cluster) return invalid("policy.slices", policy.slices, "cluster, for kTensorRing");
+  // A stage that groups took turns at could be a whole lap behind the group that waits for it.
+  if (policy.stages < policy.row_groups || policy.stages > kMaxRingStages || policy.stages % policy.row_groups != 0) {
+    return invalid("policy.stages", policy.stages, "a multiple of row_groups, at most 16");
+  }
+  return Status();
+}
+
+inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) noexcept {
+  if ((policy.tokens != 8 && policy.tokens != 16) || policy.tokens < problem.tokens) {
+    return invalid("policy.tokens", policy.tokens, "8 or 16, at least the tokens of the call");
+  }
+  const int most = policy.kernel == GemvKernel::kTensorRing
+                       ? tensor_ring_max_warps(policy.tokens / 8)
+                       : tensor_max_warps(policy.tokens / 8, copies_are_whole(problem.weights));
+  if (policy.k_warps < 1 || policy.k_warps > most) {
+    return invalid("policy.k_warps", policy.k_warps, "1..20 as the kernel, its tokens and its copies allow");
+  }
+  if (policy.row_groups < 1 || policy.k_warps * policy.row_groups > most) {
+    return invalid("policy.row_groups", policy.row_groups, "1 or more, and k_warps * row_groups within the bound too");
+  }
+  const std::int64_t units = ceil_div(problem.weights.cols, kUnitK);
+  if (policy.slices < 1 || policy.slices > units || ceil_div(units, policy.slices) > policy.k_warps) {
+    return invalid("policy.slices", policy.slices, "slices of 1..256 * k_warps of K");
+  }
+  if (policy.kernel == GemvKernel::kTensorRing) {
+    const Status status = validate_tensor_ring(policy, problem, device);
+    if (!status.ok()) return status;
+  } else if (policy.cluster != 1) {
+    return invalid("policy.cluster", policy.cluster, "1 for kTensor");
+  }
+  if (tensor_clusters(policy, problem, device) > 0) return Status();
+  return invalid("policy.row_groups", policy.row_groups, "warps whose rings fit the shared memory of a CTA");
+}
+
+}  // namespace detail
 
 /// Whether a policy can serve a well-formed call on a device, the offending member named where not.
 inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) noexcept {
-  if (policy.tokens < problem.tokens || policy.tokens > kMaxGemvTokens ||
-      policy.tokens != detail::round_up_to_power_of_two(policy.tokens)) {
-    return detail::invalid("policy.tokens", policy.tokens, "1, 2, 4, 8 or 16, at least the tokens of the call");
+  if (policy.ctas_per_sm < 1 || policy.ctas_per_sm > 16) {
+    return detail::invalid("policy.ctas_per_sm", policy.ctas_per_sm, "1..16");
   }
-  if (policy.kernel == GemvKernel::kGeneral) {
-    const bool slices = policy.slices == 1 || policy.slices == 2 || policy.slices == 4;
-    return slices ? Status() : detail::invalid("policy.slices", policy.slices, "1, 2 or 4");
-  }
+  if (policy.kernel == GemvKernel::kTensor || policy.kernel == GemvKernel::kTensorRing)
+    return detail::validate_tensor(policy, problem, device);
   if (policy.kernel != GemvKernel::kRing) {
     return detail::invalid("policy.kernel", static_cast<int>(policy.kernel), "a GemvKernel");
   }
@@ -167,8 +367,8 @@ inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, con
   if (policy.chunks < 1 || policy.chunks == 4 || policy.chunks > 5) {
     return detail::invalid("policy.chunks", policy.chunks, "1, 2, 3 or 5");
   }
-  if (policy.tokens > detail::kRingMaxTokens || !ring_serves(problem, policy)) {
-    return detail::invalid("policy.kernel", static_cast<int>(policy.kernel), "kGeneral for a call that lies like this");
+  if (!ring_serves(problem, policy)) {
+    return detail::invalid("policy.kernel", static_cast<int>(policy.kernel), "kTensor for a call that lies like this");
   }
   const std::int64_t covered = std::int64_t{32} * detail::kRingChunkK * policy.chunks * policy.warps_per_group;
   if (policy.warps_per_group < 1 || policy.warps_per_group > detail::kMaxRingGroup || covered < problem.weights.cols) {
@@ -179,9 +379,6 @@ inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, con
   }
   if (policy.stages < policy.groups || policy.stages > detail::kMaxRingStages || policy.stages % policy.groups != 0) {
     return detail::invalid("policy.stages", policy.stages, "a multiple of groups, at most 16");
-  }
-  if (policy.ctas_per_sm < 1 || policy.ctas_per_sm > 16) {
-    return detail::invalid("policy.ctas_per_sm", policy.ctas_per_sm, "1..16");
   }
   const std::int64_t shared = ring_shared_bytes(policy, problem.weights.cols);
   if (shared <= device.shared_bytes) return Status();

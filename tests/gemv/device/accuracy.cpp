@@ -20,14 +20,15 @@ constexpr Residual kResiduals[] = {Residual::kNone, Residual::kApart, Residual::
 
 struct Tally {
   int cases = 0;
-  int ring = 0;
+  int by[3] = {0, 0, 0};
   int failures = 0;
   double worst = 0;
 
   void add(const CaseOptions& options, const reset::DeviceInfo& device) {
     Case call(options);
     ++cases;
-    if (reset::select_gemv_policy(device.arch, call.problem()).kernel == GemvKernel::kRing) ++ring;
+    const GemvKernel kernel = reset::select_gemv_policy(device, call.problem()).kernel;
+    ++by[static_cast<std::size_t>(kernel)];
     const reset::Status status = run(call.problem(), device, false, nullptr);
     std::string wrong = status.ok() ? "" : status.message();
     const cudaError_t error = cudaDeviceSynchronize();
@@ -40,7 +41,7 @@ struct Tally {
   }
 
   int report(const char* name) const {
-    std::printf("%s: %d cases (%d by the ring kernel), %d failures, worst error %.2f of its bound\n", name, cases, ring,
+    std::printf("%s: %d cases (%d tensor, %d tensor ring, %d ring), %d failures, worst error %.2f of its bound\n", name, cases, by[0], by[1], by[2],
                 failures, worst);
     return failures;
   }

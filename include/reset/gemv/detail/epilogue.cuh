@@ -51,19 +51,18 @@ class Epilogue {
                                         bool valid) const {
     valid = valid && token < problem_.tokens && rows.holds(tile, slot);
     const std::int64_t row = rows.row(tile, slot);
-    float value = scaled(row, sum, valid);
+    float value = valid ? scaled(row, sum) : 0.0f;
     if constexpr (kRows > 1) {
       if (rows.gated) {
-        const float other = __shfl_down_sync(0xffffffffu, value, kRows / 2);
-        value = problem_.gate == GemvGate::kGateUp ? silu(value) * other : silu(other) * value;
+        value = gated(value, __shfl_down_sync(0xffffffffu, value, kRows / 2));
         valid = valid && slot < kRows / 2;
       }
     }
-    if (valid) store_column(token, row, value);
+    if (valid) store(token, row, value);
   }
 
- private:
-  __device__ __forceinline__ float scaled(std::int64_t row, float sum, bool valid) const {
+  /// The sum of a row of the weights with its global scale, alpha and bias.
+  __device__ __forceinline__ float scaled(std::int64_t row, float sum) const {
     // The parts one by one: an index known only at run time would move them to local memory.
     const FusedGlobalScales& global = problem_.weights.global;
     float scale = global.parts[0].scale.value;
@@ -72,17 +71,24 @@ class Epilogue {
       if (part < global.count && global.parts[part].first_row <= row) scale = global.parts[part].scale.value;
     }
     const float value = sum * unit_ * scale * alpha_;
-    if (problem_.bias == nullptr || !valid) return value;
+    if (problem_.bias == nullptr) return value;
     return value + load_value(problem_.bias, problem_.output.type, row);
   }
 
-  __device__ __forceinline__ void store_column(int token, std::int64_t column, float value) const {
+  /// SwiGLU of a row of the first half and its pair from the second.
+  __device__ __forceinline__ float gated(float first, float second) const {
+    return problem_.gate == GemvGate::kGateUp ? silu(first) * second : silu(second) * first;
+  }
+
+  /// Adds the residual, rounds and stores.
+  __device__ __forceinline__ void store(int token, std::int64_t column, float value) const {
     const OutputView& output = problem_.output;
     const std::int64_t index = token * output.row_stride + column;
     if (problem_.residual != nullptr) value += load_value(problem_.residual, output.type, index);
     store_value(output.data, output.type, index, value);
   }
 
+ private:
   const GemvProblem& problem_;
   float unit_;
   float alpha_;

@@ -5,54 +5,31 @@
 #include <cstdint>
 
 #include <reset/config.hpp>
+#include <reset/gemv/detail/barrier.cuh>
+#include <reset/gemv/detail/shared_memory.cuh>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
 #if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
-
-__device__ __forceinline__ void barrier_init(std::uint64_t* barrier, int arrivals) {
-  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
-}
 
 /// Makes initialised barriers known to the engine that copies in bulk.
 __device__ __forceinline__ void barrier_init_fence() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
-__device__ __forceinline__ void barrier_arrive(std::uint64_t* barrier) {
-  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
-}
-
 /// Arrives, and tells the barrier to wait for as many bytes of bulk copies besides.
-__device__ __forceinline__ void barrier_arrive_expecting(std::uint64_t* barrier, std::uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
+__device__ __forceinline__ void barrier_arrive_expecting(std::uint32_t barrier, std::uint32_t bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
                : "memory");
 }
 
-/// Returns when the phase of that parity has completed.
-__device__ __forceinline__ void barrier_wait(std::uint64_t* barrier, std::uint32_t parity) {
-  asm volatile(
-      "{\n"
-      ".reg .pred done;\n"
-      "again:\n"
-      "mbarrier.try_wait.parity.shared.b64 done, [%0], %1;\n"
-      "@!done bra again;\n"
-      "}" ::"r"(shared_address(barrier)),
-      "r"(parity)
-      : "memory");
-}
-
 /// Copies a multiple of 16 bytes, both sides aligned to 16; the barrier counts them when they have landed.
-__device__ __forceinline__ void bulk_copy(void* shared, const void* global, std::uint32_t bytes,
-                                          std::uint64_t* barrier) {
+__device__ __forceinline__ void bulk_copy(std::uint32_t shared, const void* global, std::uint32_t bytes,
+                                          std::uint32_t barrier) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-                   shared_address(shared)),
-               "l"(global), "r"(bytes), "r"(shared_address(barrier))
+                   shared),
+               "l"(global), "r"(bytes), "r"(barrier)
                : "memory");
 }
 
@@ -63,7 +40,10 @@ struct RingCursor {
   int stage;
   std::uint32_t parity;
 
-  /// `step` divides or is below `stages`.
+  /// Offset of the stage's barrier in an array of them.
+  __device__ __forceinline__ std::uint32_t barrier() const { return static_cast<std::uint32_t>(stage) * kBarrierBytes; }
+
+  /// `step` divides `stages`: a stage that others used in between could be a whole lap behind.
   __device__ __forceinline__ void advance(int step, int stages) {
     stage += step;
     if (stage >= stages) {

@@ -1,0 +1,55 @@
+/// @file
+/// Barriers in shared memory at which arriving and waiting are apart.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// Bytes of a barrier. Barriers are told by their addresses in shared memory.
+inline constexpr std::uint32_t kBarrierBytes = 8;
+
+__device__ __forceinline__ void barrier_init(std::uint32_t barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+__device__ __forceinline__ void barrier_arrive(std::uint32_t barrier) {
+  // The state that the first form returns is of no use; sm_80 has no form without it.
+  asm volatile(
+      "{\n"
+      ".reg .b64 state;\n"
+      "mbarrier.arrive.shared.b64 state, [%0];\n"
+      "}" ::"r"(barrier)
+      : "memory");
+}
+
+/// Returns when the phase of that parity has completed.
+__device__ __forceinline__ void barrier_wait(std::uint32_t barrier, std::uint32_t parity) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.shared.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+#else
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.test_wait.parity.shared.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+#endif
+}
+
+}  // namespace detail
+RESET_NAMESPACE_END

@@ -1,0 +1,174 @@
+/// @file
+/// A warp's activations in registers, as the tensor core takes them: halves, whatever they were.
+#pragma once
+
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/gemv/decode.cuh>
+#include <reset/gemv/detail/load_words.cuh>
+#include <reset/gemv/detail/scale_row.cuh>
+#include <reset/gemv/policy.hpp>
+#include <reset/gemv/problem.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// A power of two as a float, exponent within -126..127.
+__device__ __forceinline__ float power_of_two(int exponent) {
+  return __uint_as_float(static_cast<std::uint32_t>(exponent + 127) << 23);
+}
+
+/// The larger magnitude of two bfloat16 pairs and of what `most` holds, each by its bits.
+__device__ __forceinline__ std::uint32_t larger_magnitudes(std::uint32_t most, const HalfPairs& values) {
+#pragma unroll
+  for (const std::uint32_t pair : values.pair) most = __vmaxu2(most, pair & 0x7fff7fffu);
+  return most;
+}
+
+/// Bfloat16 to halves, times a power of two.
+__device__ __forceinline__ void to_halves(HalfPairs& values, float factor) {
+#pragma unroll
+  for (std::uint32_t& pair : values.pair) {
+    const float low = __uint_as_float(pair << 16) * factor;
+    const float high = __uint_as_float(pair & 0xffff0000u) * factor;
+    pair = bits_of_half2(__floats2half2_rn(low, high));
+  }
+}
+
+/// 256 of K of one token a lane: token l / 4, of each half of these the 32 neighbours that the lane owns of each row of
+/// weights. Word w, 8 of them, goes with word w of the weights. Zeros beyond K.
+struct TokenFragment {
+  HalfPairs words[8];
+
+  /// Tokens first_token .. first_token + 7, those beyond the last being the last again. `scratch`: 2 KB of shared memory
+  /// that only this warp uses.
+  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int first_token, int unit, int lane,
+                                       uint4* scratch) {
+    const int last = static_cast<int>(problem.tokens) - 1;
+    const int token = min(first_token + lane / 4, last);
+    const int chunk = unit * (kUnitK / 32) + lane % 4;
+    const bool inside = (unit + 1) * kUnitK <= problem.weights.cols;
+    if (problem.activations.type == ActivationType::kNvfp4) {
+      load_nvfp4(problem.activations.nvfp4, alignment, token, chunk, scratch + lane * 4);
+    } else if (inside && alignment == 16) {
+      load_whole(problem.activations, first_token, last, unit, lane, scratch);
+    } else {
+      load_pieces(problem, alignment, token, chunk, scratch + lane * 4);
+    }
+  }
+
+  /// Bfloat16 fits halves once a power of two has moved the largest magnitude of the warp's part of the token below
+  /// 2^16. Returns what sums are to be multiplied with for that.
+  __device__ __forceinline__ float shift() {
+    std::uint32_t most = 0;
+#pragma unroll
+    for (const HalfPairs& word : words) most = larger_magnitudes(most, word);
+    most = max(most & 0xffffu, most >> 16);
+    most = max(most, __shfl_xor_sync(0xffffffffu, most, 1));
+    most = max(most, __shfl_xor_sync(0xffffffffu, most, 2));
+    const int exponent = static_cast<int>(most >> 7) - 127;
+    const int shift = min(15 - exponent, 126);
+#pragma unroll
+    for (HalfPairs& word : words) to_halves(word, power_of_two(shift));
+    return power_of_two(-shift);
+  }
+
+ private:
+  /// Half a warp reads 256 neighbouring bytes of a token, and shared memory hands each lane its own: lane by lane the
+  /// loads would touch each sector four times.
+  __device__ __forceinline__ void load_whole(const ActivationView& x, int first_token, int last, int unit, int lane,
+                                             uint4* scratch) {
+    uint4 raw[2][4];
+    const auto* begin = static_cast<const std::uint8_t*>(x.dense) + (unit * std::int64_t{2 * kUnitK} + lane % 16 * 16);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int token = first_token + i * 2 + lane / 16;
+      if (token > last) continue;
+      const auto* row = reinterpret_cast<const uint4*>(begin + token * x.row_stride * 2);
+      raw[0][i] = row[0];
+      raw[1][i] = row[16];
+    }
+    const int token = min(first_token + lane / 4, last) - first_token;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      __syncwarp();
+#pragma unroll
+      for (int i = 0; i < 4; ++i) scratch[i * 32 + lane] = raw[half][i];
+      __syncwarp();
+#pragma unroll
+      for (int w = 0; w < 4; ++w) {
+        const uint4 piece = scratch[token * 16 + lane % 4 * 4 + w];
+        const std::uint32_t parts[4] = {piece.x, piece.y, piece.z, piece.w};
+        words[half * 4 + w] = pair_up(parts);
+      }
+    }
+    __syncwarp();
+  }
+
+  /// The slow way, one piece of 8 after the other through memory of the lane's own: a loop that is not unrolled.
+  __device__ __forceinline__ void load_pieces(const GemvProblem& problem, int alignment, int token, int chunk,
+                                              uint4* own) {
+    const ActivationView& x = problem.activations;
+    const auto* begin = static_cast<const std::uint8_t*>(x.dense) + token * x.row_stride * 2;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll 1
+      for (int w = 0; w < 4; ++w) {
+        const int k = (chunk + half * 4) * 32 + w * 8;
+        std::uint32_t parts[4] = {0, 0, 0, 0};
+        if (k < problem.weights.cols) load_words(begin + std::int64_t{k} * 2, alignment, false, parts);
+        own[w] = make_uint4(parts[0], parts[1], parts[2], parts[3]);
+      }
+#pragma unroll
+      for (int w = 0; w < 4; ++w) {
+        const std::uint32_t parts[4] = {own[w].x, own[w].y, own[w].z, own[w].w};
+        words[half * 4 + w] = pair_up(parts);
+      }
+    }
+  }
+
+  __device__ __forceinline__ void load_nvfp4(const Nvfp4MatrixView& x, int alignment, int token, int chunk, uint4* own) {
+    const ScaleRow scale_row(x.block_scale, token);
+    const std::uint8_t* begin = x.packed + token * x.row_stride;
+    const auto blocks = static_cast<int>(x.cols / 16);
+    uint4 codes[2];
+    if (alignment == 16 && (chunk + 5) * 2 <= blocks) {
+      codes[0] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16});
+      codes[1] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16} + 64);
+    } else {
+      load_blocks(begin, alignment, blocks, chunk * 2, own);
+      codes[0] = own[0];
+      codes[1] = own[1];
+    }
+    std::uint32_t scales[2][2] = {};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int block = (chunk + i / 2 * 4) * 2 + i % 2;
+      if (block < blocks) scales[i / 2][i % 2] = *scale_row.at(block);
+    }
+#pragma unroll
+    for (int w = 0; w < 8; ++w) {
+      const uint4& c = codes[w / 4];
+      const std::uint32_t word = w % 4 == 0 ? c.x : w % 4 == 1 ? c.y : w % 4 == 2 ? c.z : c.w;
+      words[w] = scaled_pairs(word, __low2half2(decode_scale_halves(scales[w / 4][w % 4 / 2])));
+    }
+  }
+
+  /// The codes of blocks first, first + 1, first + 8 and first + 9, zeros for those that there are not.
+  __device__ __forceinline__ static void load_blocks(const std::uint8_t* begin, int alignment, int blocks, int first,
+                                                     uint4* own) {
+#pragma unroll 1
+    for (int i = 0; i < 4; ++i) {
+      const int block = first + i / 2 * 8 + i % 2;
+      std::uint32_t words[2] = {0, 0};
+      if (block < blocks) load_words(begin + block * std::int64_t{8}, alignment, false, words);
+      reinterpret_cast<uint2*>(own)[i] = make_uint2(words[0], words[1]);
+    }
+  }
+};
+
+}  // namespace detail
+RESET_NAMESPACE_END

@@ -1,0 +1,381 @@
+/// @file
+/// The tensor-core mat-vec kernel: weights as the 16-row operand of `mma`, decoded in registers; any activations, any
+/// number of tokens, any layout and alignment, every target.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/detail/launch.cuh>
+#include <reset/gemv/decode.cuh>
+#include <reset/gemv/detail/async_copy.cuh>
+#include <reset/gemv/detail/barrier.cuh>
+#include <reset/gemv/detail/epilogue.cuh>
+#include <reset/gemv/detail/mma.cuh>
+#include <reset/gemv/detail/shared_memory.cuh>
+#include <reset/gemv/detail/tile_rows.hpp>
+#include <reset/gemv/detail/token_fragments.cuh>
+#include <reset/gemv/detail/weight_stream.cuh>
+#include <reset/gemv/detail/work_shares.hpp>
+#include <reset/gemv/policy.hpp>
+#include <reset/gemv/problem.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// What the kernel is told besides the problem.
+struct TensorShape {
+  Cut tiles;                 ///< Tiles of 16 rows over CTAs.
+  Cut units;                 ///< 256 of K each, over slices.
+  int slices;
+  int k_warps;               ///< Warps that share rows: at least the units of a slice.
+  WeightAlignment weights;   ///< How they lie.
+  int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of activations.
+};
+
+/// A lane's weights of one item: two rows, of each twice 32 codes with two block scales.
+struct ItemWeights {
+  uint4 codes[2][2];           // [half of the 256][row]
+  std::uint32_t scales[2][2];  // as they lie: decoded when needed, lest the load be waited for
+
+  __device__ __forceinline__ void load(std::uint32_t stage, int lane) {
+    const std::uint32_t lane_codes = stage + static_cast<std::uint32_t>(lane * 16);
+    const std::uint32_t lane_scales =
+        stage + static_cast<std::uint32_t>(kUnitCodeBytes + lane / 4 * kUnitBlocks + lane % 4 * 2);
+    codes[0][0] = load_shared16<0>(lane_codes);
+    codes[0][1] = load_shared16<512>(lane_codes);
+    codes[1][0] = load_shared16<1024>(lane_codes);
+    codes[1][1] = load_shared16<1536>(lane_codes);
+    scales[0][0] = load_shared2<0>(lane_scales);
+    scales[0][1] = load_shared2<8 * kUnitBlocks>(lane_scales);
+    scales[1][0] = load_shared2<8>(lane_scales);
+    scales[1][1] = load_shared2<8 * kUnitBlocks + 8>(lane_scales);
+  }
+
+  /// From rows of shared memory: the lane's places in its first row, and how far on the other is.
+  __device__ __forceinline__ void load_rows(std::uint32_t lane_codes, std::uint32_t codes_step,
+                                            std::uint32_t lane_scales, std::uint32_t scales_step) {
+    codes[0][0] = load_shared16<0>(lane_codes);
+    codes[0][1] = load_shared16<0>(lane_codes + codes_step);
+    scales[0][0] = load_shared2<0>(lane_scales);
+    scales[0][1] = load_shared2<0>(lane_scales + scales_step);
+    codes[1][0] = load_shared16<64>(lane_codes);
+    codes[1][1] = load_shared16<64>(lane_codes + codes_step);
+    scales[1][0] = load_shared2<8>(lane_scales);
+    scales[1][1] = load_shared2<8>(lane_scales + scales_step);
+  }
+
+  /// Word `w` of eight: 8 weights of a row, times their block scale; two words share one.
+  __device__ __forceinline__ HalfPairs decode(int w, int row) const {
+    const uint4& c = codes[w / 4][row];
+    const __half2 scale = decode_scale_halves(scales[w / 4][row]);
+    const std::uint32_t word = w % 4 == 0 ? c.x : w % 4 == 1 ? c.y : w % 4 == 2 ? c.z : c.w;
+    return scaled_pairs(word, w % 4 < 2 ? __low2half2(scale) : __high2half2(scale));
+  }
+};
+
+/// A warp's part of the tokens: 256 of K in registers, for as long as it works on a slice.
+template <int kTokenTiles>
+struct WarpTokens {
+  TokenFragment tile[kTokenTiles];
+  float2 factors[kTokenTiles];  // of the sums of tokens l % 4 * 2 and the next of each tile
+
+  /// Tokens beyond the last are the last again: their sums are not stored.
+  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, float4* scratch) {
+#pragma unroll
+    for (int n = 0; n < kTokenTiles; ++n) {
+      tile[n].load(problem, alignment, min(n * 8, static_cast<int>(problem.tokens) - 1), unit, lane,
+                   reinterpret_cast<uint4*>(scratch));
+      factors[n] = {1.0f, 1.0f};
+      if (problem.activations.type == ActivationType::kBf16) {
+        const float factor = tile[n].shift();
+        factors[n] = {__shfl_sync(0xffffffffu, factor, lane % 4 * 8), __shfl_sync(0xffffffffu, factor, lane % 4 * 8 + 4)};
+      }
+    }
+  }
+};
+
+/// The products of an item: 16 rows by the tokens, over 256 of K, as float4 in the order of MmaSums.
+template <int kTokenTiles>
+__device__ __forceinline__ void multiply(const ItemWeights& weights, const WarpTokens<kTokenTiles>& x,
+                                         float4 (&sums)[kTokenTiles]) {
+  MmaSums chains[kTokenTiles][2];  // two, so that one product need not wait for the one before it
+#pragma unroll
+  for (int n = 0; n < kTokenTiles; ++n) chains[n][0] = chains[n][1] = {{0, 0, 0, 0}};
+#pragma unroll
+  for (int w = 0; w < 8; ++w) {
+    const HalfPairs low = weights.decode(w, 0);
+    const HalfPairs high = weights.decode(w, 1);
+#pragma unroll
+    for (int n = 0; n < kTokenTiles; ++n) {
+      const HalfPairs& pairs = x.tile[n].words[w];
+      mma_add(chains[n][0], low.pair, high.pair, pairs.pair[0], pairs.pair[1]);
+      mma_add(chains[n][1], low.pair + 2, high.pair + 2, pairs.pair[2], pairs.pair[3]);
+    }
+  }
+#pragma unroll
+  for (int n = 0; n < kTokenTiles; ++n) {
+    const float(&a)[4] = chains[n][0].value;
+    const float(&b)[4] = chains[n][1].value;
+    const float2 f = x.factors[n];
+    sums[n] = {(a[0] + b[0]) * f.x, (a[1] + b[1]) * f.y, (a[2] + b[2]) * f.x, (a[3] + b[3]) * f.y};
+  }
+}
+
+__device__ __forceinline__ float4 add(float4 a, float4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
+
+/// The shared memory of a CTA but for its rings.
+template <int kTokenTiles>
+struct TensorMemory {
+  static constexpr int kTile = kTokenTiles * 32;  // float4 of a tile's sums, four a lane and mma
+  static constexpr int kBatch = tensor_batch(kTokenTiles);
+  static constexpr int kWarp = kTensorBatches * kBatch * kTile;  // float4 of a warp's batches
+
+  float4* totals;          // [tile][kTile]: of the whole group
+  float4* batches;         // [warp][kTensorBatches][kBatch][kTile]: of each warp
+  std::uint32_t barriers;  // [group][2][kTensorBatches]
+  std::uint32_t end;
+
+  __device__ __forceinline__ TensorMemory(std::uint8_t* memory, int tiles, int k_warps, int groups)
+      : totals(reinterpret_cast<float4*>(memory)),
+        batches(totals + tiles * kTile),
+        barriers(shared_address(batches + k_warps * groups * kWarp)),
+        end(barriers + static_cast<std::uint32_t>(groups * kTensorBarrierBytes)) {}
+};
+
+/// Totals stay where the CTA can read them; `add`: to those of the slices of K before.
+template <int kTokenTiles>
+struct LocalTotals {
+  float4* totals;
+  bool add_up;
+  int lane;
+
+  __device__ __forceinline__ void put(int tile, int n, float4 sum) const {
+    float4* total = totals + tile * TensorMemory<kTokenTiles>::kTile + n * 32 + lane;
+    *total = add_up ? add(*total, sum) : sum;
+  }
+};
+
+/// Sums of the warps that share rows on their way to a total. A warp leaves its sums of a batch of tiles and goes on; one
+/// of the group's warps, in turn, adds the batch up once it has done the next: then the others have left theirs.
+/// What becomes of a total is up to `Totals`.
+template <int kTokenTiles, class Totals>
+class RowGroup {
+ public:
+  using Memory = TensorMemory<kTokenTiles>;
+  static constexpr int kBatch = Memory::kBatch;
+
+  /// `warps` of the group's `slot_warps` have a part of the slice.
+  __device__ __forceinline__ RowGroup(const Memory& memory, Totals totals, int group, int groups, int k_warp, int warps,
+                                      int slot_warps, int lane)
+      : totals_(totals),
+        slots_(shared_address(memory.batches + group * slot_warps * Memory::kWarp + lane)),
+        full_(memory.barriers + static_cast<std::uint32_t>(group * kTensorBarrierBytes)),
+        first_tile_(group),
+        step_(groups),
+        k_warp_(k_warp),
+        warps_(warps),
+        lane_(lane) {}
+
+  /// By one thread of the group, before a barrier of the CTA.
+  __device__ __forceinline__ void init_barriers() const {
+#pragma unroll
+    for (int i = 0; i < kTensorBatches; ++i) {
+      barrier_init(full(i), warps_);
+      barrier_init(empty(i), 1);
+    }
+  }
+
+  /// After the last tile.
+  __device__ __forceinline__ void finish() const {
+    if (turn_ == k_warp_) add_batch(batch_, place_);
+  }
+
+  /// Leaves a warp's sums of the next tile; `last`: it is the warp's last.
+  __device__ __forceinline__ void put(const float4 (&sums)[kTokenTiles], bool last) {
+    if (place_ == 0 && batch_ >= kTensorBatches) barrier_wait(empty(buffer_), parity_ ^ 1);
+#pragma unroll
+    for (int n = 0; n < kTokenTiles; ++n) store_shared16(slot(buffer_, place_, k_warp_, n), sums[n]);
+    if (++place_ < kBatch && !last) return;
+    __syncwarp();
+    if (lane_ == 0) barrier_arrive(full(buffer_));
+    if (batch_ > 0 && turn_ == k_warp_) add_batch(batch_ - 1, kBatch);
+    if (batch_ > 0 && ++turn_ == warps_) turn_ = 0;
+    if (last) return;  // `finish` adds this batch up
+    place_ = 0;
+    ++batch_;
+    if (++buffer_ == kTensorBatches) {
+      buffer_ = 0;
+      parity_ ^= 1;
+    }
+  }
+
+ private:
+  /// Of a batch: every warp has left its sums; it is added up.
+  __device__ __forceinline__ std::uint32_t full(int buffer) const {
+    return full_ + static_cast<std::uint32_t>(buffer) * kBarrierBytes;
+  }
+  __device__ __forceinline__ std::uint32_t empty(int buffer) const { return full(buffer + kTensorBatches); }
+
+  __device__ __forceinline__ std::uint32_t slot(int buffer, int place, int warp, int n) const {
+    return slots_ + static_cast<std::uint32_t>(
+                        (warp * Memory::kWarp + (buffer * kBatch + place) * Memory::kTile + n * 32) * 16);
+  }
+  __device__ __forceinline__ float4 sums_at(int buffer, int place, int warp, int n) const {
+    const uint4 bits = load_shared16<0>(slot(buffer, place, warp, n));
+    return {__uint_as_float(bits.x), __uint_as_float(bits.y), __uint_as_float(bits.z), __uint_as_float(bits.w)};
+  }
+
+  /// Adds up the sums of a batch of `count` tiles in the order of warps.
+  __device__ __forceinline__ void add_batch(int batch, int count) const {
+    const int buffer = batch % kTensorBatches;
+    barrier_wait(full(buffer), static_cast<std::uint32_t>(batch / kTensorBatches) & 1u);
+    for (int place = 0; place < count; ++place) {
+#pragma unroll
+      for (int n = 0; n < kTokenTiles; ++n) {
+        float4 sum = sums_at(buffer, place, 0, n);
+#pragma unroll 4
+        for (int warp = 1; warp < warps_; ++warp) sum = add(sum, sums_at(buffer, place, warp, n));
+        totals_.put(first_tile_ + (batch * kBatch + place) * step_, n, sum);
+      }
+    }
+    __syncwarp();
+    if (lane_ == 0) barrier_arrive(empty(buffer));
+  }
+
+  Totals totals_;
+  std::uint32_t slots_;
+  std::uint32_t full_;
+  int first_tile_;
+  int step_;
+  int k_warp_;
+  int warps_;
+  int lane_;
+  int place_ = 0;   // in the batch
+  int batch_ = 0;
+  int buffer_ = 0;  // batch_ % kTensorBatches
+  std::uint32_t parity_ = 0;
+  int turn_ = 0;    // whose is the batch before the present one
+};
+
+/// A warp's tiles for one slice, the first stages of their weights requested already.
+template <int kTokenTiles, bool kWhole>
+__device__ __forceinline__ void run_tiles(RowGroup<kTokenTiles, LocalTotals<kTokenTiles>> group,
+                                          const WarpTokens<kTokenTiles>& x,
+                                          WeightStream<kWhole>& stream, std::uint32_t ring, int tiles, int lane) {
+  constexpr std::uint32_t kRingEnd = kTensorStages * kTensorStageBytes;
+  std::uint32_t offset = 0;  // of the stage
+  for (int left = tiles; left > 0; --left) {
+    async_wait<kTensorStages - 2>();
+    __syncwarp();  // the stage is whole, and all lanes are done with the one before it, which is requested anew
+    ItemWeights weights;
+    weights.load(ring + offset, lane);
+    stream.request(ring + (offset == 0 ? kRingEnd : offset) - kTensorStageBytes);
+    async_commit();
+    offset = offset == kRingEnd - kTensorStageBytes ? 0 : offset + kTensorStageBytes;
+    float4 sums[kTokenTiles];
+    multiply(weights, x, sums);
+    group.put(sums, left == 1);
+  }
+  if (tiles > 0) group.finish();
+}
+
+/// Where in a tile's sums, as floats, the one of a row and a token is.
+__device__ __forceinline__ int sum_index(int row, int token) {
+  const int lane = row % 8 * 4 + token % 8 / 2;
+  return (token / 8 * 32 + lane) * 4 + row / 8 * 2 + token % 2;
+}
+
+/// What a call's sums are to be multiplied with: decoded weights are divided by kScaledUnit, and so are NVFP4 activations.
+__device__ __forceinline__ float tensor_unit(ActivationType type) {
+  return type == ActivationType::kNvfp4 ? kScaledUnit * kScaledUnit : kScaledUnit;
+}
+
+/// A CTA's results: of tiles first, first + step, ..., `count` of them. Each sum is that of `parts` totals, `part_tiles`
+/// apart, in their order.
+template <int kTokenTiles>
+__device__ __forceinline__ void store_results(const GemvProblem& problem, const float4* totals, int parts,
+                                              int part_tiles, int first, int step, int count) {
+  constexpr int kTile = TensorMemory<kTokenTiles>::kTile * 4;
+  const Epilogue epilogue(problem, tensor_unit(problem.activations.type));
+  const TileRows<kMmaRows> rows{problem.weights.rows, problem.gate != GemvGate::kNone};
+  const int outputs = rows.gated ? kMmaRows / 2 : kMmaRows;  // of a tile
+  const int columns = count * outputs;
+  const auto sum_of = [&](int tile, int slot, int token) {
+    const float* place = reinterpret_cast<const float*>(totals) + (tile * kTile + sum_index(slot, token));
+    float sum = *place;
+    for (int part = 1; part < parts; ++part) sum += place[part * part_tiles * kTile];
+    return sum;
+  };
+  const auto thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
+  for (int i = thread; i < columns * static_cast<int>(problem.tokens); i += static_cast<int>(blockDim.x * blockDim.y)) {
+    const int token = i / columns;
+    const int column = i - token * columns;
+    const int place = column / outputs;
+    const int slot = column % outputs;
+    const int tile = first + place * step;
+    if (!rows.holds(tile, slot)) continue;
+    const std::int64_t row = rows.row(tile, slot);
+    float value = epilogue.scaled(row, sum_of(place, slot, token));
+    if (rows.gated) {
+      const int other = slot + kMmaRows / 2;
+      value = epilogue.gated(value, epilogue.scaled(rows.row(tile, other), sum_of(place, other, token)));
+    }
+    epilogue.store(token, row, value);
+  }
+}
+
+inline namespace RESET_ARCH_NAMESPACE {
+
+/// A CTA owns a range of tiles of 16 rows; K is cut into slices, one after the other, and a slice into 256 of K a warp,
+/// which keeps its part of up to 8 kTokenTiles tokens in registers. Groups of warps that together hold the slice take
+/// turns at the tiles: a warp streams its part of them through a ring of its own, decodes in registers and multiplies on
+/// the tensor core. One of the group adds its warps' sums up, a batch of tiles at a time, in a fixed order: the same bits
+/// every time. No barrier of the CTA stands in the loop.
+template <int kTokenTiles, bool kWhole>
+static __global__ void __launch_bounds__(32 * tensor_max_warps(kTokenTiles, kWhole), 1)
+    gemv_tensor(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorShape shape) {
+  extern __shared__ __align__(128) std::uint8_t tensor_memory[];
+  using Totals = LocalTotals<kTokenTiles>;
+  // Through a shuffle, so that the compiler knows that a warp's lanes agree on it.
+  const int k_warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
+  const auto group = static_cast<int>(threadIdx.y);
+  const auto groups = static_cast<int>(blockDim.y);
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = group * shape.k_warps + k_warp;
+  const bool gated = problem.gate != GemvGate::kNone;
+  const Share tiles = shape.tiles.share(static_cast<int>(blockIdx.x));
+  const TensorMemory<kTokenTiles> memory(tensor_memory, tiles.count, shape.k_warps, groups);
+  const std::uint32_t ring =
+      memory.end + static_cast<std::uint32_t>(warp * (kTensorStages * kTensorStageBytes));
+  release_dependents();
+
+  for (int slice = 0; slice < shape.slices; ++slice) {
+    const Share units = shape.units.share(slice);
+    const int unit = units.first + k_warp;
+    const bool active = k_warp < units.count;
+    WeightStream<kWhole> stream(problem.weights, gated, shape.weights, unit, tiles.first + group,
+                                active ? tiles.first + tiles.count : 0, groups, lane);
+#pragma unroll 1
+    for (int s = 0; s < kTensorStages - 1; ++s) {
+      stream.request(ring + static_cast<std::uint32_t>(s * kTensorStageBytes));
+      async_commit();
+    }
+    const RowGroup<kTokenTiles, Totals> sums(memory, Totals{memory.totals, slice > 0, lane}, group, groups, k_warp,
+                                             units.count, shape.k_warps, lane);
+    if (threadIdx.x == 0) sums.init_barriers();
+    __syncthreads();
+    if (slice == 0) wait_for_dependencies();  // the weights are on their way by now
+    if (active) {
+      WarpTokens<kTokenTiles> x;
+      x.load(problem, shape.activation_alignment, unit, lane, memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
+      run_tiles(sums, x, stream, ring, (tiles.count - group + groups - 1) / groups, lane);
+    }
+    __syncthreads();
+  }
+  store_results<kTokenTiles>(problem, memory.totals, 1, 0, tiles.first, 1, tiles.count);
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+}  // namespace detail
+RESET_NAMESPACE_END

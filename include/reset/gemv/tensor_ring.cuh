@@ -1,0 +1,220 @@
+/// @file
+/// The tensor-core mat-vec kernel whose weights come in bulk copies (sm_90 and later): K a multiple of 256, linear block
+/// scales, aligned rows.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/detail/launch.cuh>
+#include <reset/gemv/detail/epilogue.cuh>
+#include <reset/gemv/detail/ring.cuh>
+#include <reset/gemv/detail/shared_memory.cuh>
+#include <reset/gemv/detail/tile_rows.hpp>
+#include <reset/gemv/detail/work_shares.hpp>
+#include <reset/gemv/policy.hpp>
+#include <reset/gemv/problem.hpp>
+#include <reset/gemv/tensor_core.cuh>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// What the kernel is told besides the problem.
+struct TensorRingShape {
+  Cut tiles;    ///< Tiles of 16 rows over clusters.
+  Cut units;    ///< 256 of K each, over the CTAs of a cluster.
+  int k_warps;  ///< Warps that share rows: the most units that a CTA has.
+  int groups;   ///< Such sets of warps, which take turns at the stages.
+  int stages;
+  int log_cluster;  ///< Logarithm to base 2 of the CTAs of a cluster.
+  int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of activations.
+};
+
+#if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
+
+/// Stages of a CTA, each a tile of 16 rows of its slice of K, and their barriers.
+struct TensorRing {
+  std::uint32_t full;    // of a stage: the copies have landed
+  std::uint32_t stages;
+  std::uint32_t code_pitch;
+  std::uint32_t scale_pitch;
+  std::uint32_t stage_bytes;
+
+  __device__ __forceinline__ TensorRing(std::uint32_t memory, int k_warps)
+      : full(memory),
+        stages(memory + 2 * kMaxRingStages * kBarrierBytes),
+        code_pitch(static_cast<std::uint32_t>(tensor_code_pitch(k_warps))),
+        scale_pitch(static_cast<std::uint32_t>(tensor_scale_pitch(k_warps))),
+        stage_bytes(kMmaRows * (code_pitch + scale_pitch)) {}
+
+  /// Its group has read a stage.
+  __device__ __forceinline__ std::uint32_t empty() const { return full + kMaxRingStages * kBarrierBytes; }
+
+  __device__ __forceinline__ void init_barriers(int count, int writers, int readers) const {
+    for (RingCursor i{0, 0}; i.stage < count; ++i.stage) {
+      barrier_init(full + i.barrier(), writers);
+      barrier_init(empty() + i.barrier(), readers);
+    }
+    barrier_init_fence();
+  }
+};
+
+/// A producing warp: keeps its rows of every stage requested, a lane the codes or the scales of a row. A bulk copy takes
+/// its operands from uniform registers, so that lanes issue one after the other, some 80 clocks each: several warps share
+/// the rows. They begin before the wait of a dependent launch: no kernel writes weights.
+template <int kProducers>
+__device__ __forceinline__ void produce_tiles(const GemvProblem& problem, const TensorRingShape& shape,
+                                              const TensorRing& ring, Share tiles, Share units, int producer, int lane) {
+  constexpr int kRows = kMmaRows / kProducers;
+  const Nvfp4MatrixView& w = problem.weights;
+  const TileRows<kMmaRows> rows{w.rows, problem.gate != GemvGate::kNone};
+  const bool codes = lane < kRows;
+  const int slot = producer * kRows + lane % kRows;
+  const auto bytes = static_cast<std::uint32_t>(units.count) * (codes ? kUnitK / 2 : kUnitBlocks);
+  const std::uint8_t* source = codes ? w.packed + units.first * std::int64_t{kUnitK / 2}
+                                     : w.block_scale.data + w.block_scale.offset(0, units.first * std::int64_t{kUnitBlocks});
+  const std::int64_t stride = codes ? w.row_stride : w.block_scale.stride;
+  const std::uint32_t place =
+      codes ? static_cast<std::uint32_t>(slot) * ring.code_pitch
+            : kMmaRows * ring.code_pitch + static_cast<std::uint32_t>(slot) * ring.scale_pitch;
+  RingCursor cursor{0, 1};
+  for (int i = 0; i < tiles.count; ++i) {
+    const std::uint32_t full = ring.full + cursor.barrier();
+    if (i >= shape.stages) barrier_wait(ring.empty() + cursor.barrier(), cursor.parity);
+    if (lane == 0) {
+      constexpr int kBytes = (kUnitCodeBytes + kUnitScaleBytes) / kProducers;
+      barrier_arrive_expecting(full, static_cast<std::uint32_t>(units.count * kBytes));
+    }
+    __syncwarp();  // what lands is expected by then
+    if (lane < 2 * kRows) {
+      bulk_copy(ring.stages + static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes + place,
+                source + rows.readable_row(tiles.first + i, slot) * stride, bytes, full);
+    }
+    __syncwarp();
+    cursor.advance(1, shape.stages);
+  }
+}
+
+/// Totals of a CTA's slice of K go to the CTA of the cluster that stores the tile: they take turns at the tiles. There
+/// the totals of all slices meet, each in its place, and a barrier counts their bytes. A CTA alone keeps them: it cannot
+/// send where no cluster was launched.
+template <int kTokenTiles>
+struct ClusterTotals {
+  std::uint32_t inbox;    // [CTA of the cluster][tile / CTAs][kTile] float4
+  std::uint32_t barrier;
+  int log_cluster;
+  int part_tiles;  // of a CTA's part of the inbox
+  int lane;
+
+  __device__ __forceinline__ void put(int tile, int n, float4 sum) const {
+    if (log_cluster == 0) {
+      const int own_place = tile * TensorMemory<kTokenTiles>::kTile + n * 32 + lane;
+      store_shared16(inbox + static_cast<std::uint32_t>(own_place * 16), sum);
+      return;
+    }
+    const int owner = tile & ((1 << log_cluster) - 1);
+    const int place = (cluster_rank() * part_tiles + (tile >> log_cluster)) * TensorMemory<kTokenTiles>::kTile + n * 32 + lane;
+    send(cluster_address(inbox + static_cast<std::uint32_t>(place * 16), owner), sum, cluster_address(barrier, owner));
+  }
+};
+
+/// A computing warp's tiles: those of its group.
+template <int kTokenTiles>
+__device__ __forceinline__ void consume_tiles(RowGroup<kTokenTiles, ClusterTotals<kTokenTiles>> sums_of,
+                                              const WarpTokens<kTokenTiles>& x, const TensorRing& ring,
+                                              const TensorRingShape& shape, int tiles, int group, int k_warp,
+                                              int lane) {
+  const std::uint32_t codes = ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
+                              static_cast<std::uint32_t>(k_warp * (kUnitK / 2) + lane % 4 * 16);
+  const std::uint32_t scales = ring.stages + kMmaRows * ring.code_pitch +
+                               static_cast<std::uint32_t>(lane / 4) * ring.scale_pitch +
+                               static_cast<std::uint32_t>(k_warp * kUnitBlocks + lane % 4 * 2);
+  RingCursor cursor{group, 0};
+  for (int i = group; i < tiles; i += shape.groups) {
+    const std::uint32_t offset = static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes;
+    barrier_wait(ring.full + cursor.barrier(), cursor.parity);
+    ItemWeights weights;
+    weights.load_rows(codes + offset, 8 * ring.code_pitch, scales + offset, 8 * ring.scale_pitch);
+    __syncwarp();
+    if (lane == 0) barrier_arrive(ring.empty() + cursor.barrier());
+    cursor.advance(shape.groups, shape.stages);
+    float4 sums[kTokenTiles];
+    multiply(weights, x, sums);
+    sums_of.put(sums, i + shape.groups >= tiles);
+  }
+  if (group < tiles) sums_of.finish();
+}
+
+#endif
+
+inline namespace RESET_ARCH_NAMESPACE {
+
+/// As gemv_tensor, but a cluster owns a range of tiles and each of its CTAs a slice of K; some warps request whole tiles
+/// as bulk copies, and the warps that compute find them in a ring that they share. The totals of slices are added in the
+/// order of CTAs: the same bits every time.
+template <int kTokenTiles>
+static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles) + tensor_producers(kTokenTiles)), 1)
+    gemv_tensor_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorRingShape shape) {
+#if __CUDA_ARCH__ >= 900
+  extern __shared__ __align__(128) std::uint8_t tensor_memory[];
+  constexpr int kTile = TensorMemory<kTokenTiles>::kTile;
+  constexpr int kProducers = tensor_producers(kTokenTiles);
+  const int rank = cluster_rank();
+  const int cluster = 1 << shape.log_cluster;
+  // Through a shuffle, so that the compiler knows that a warp's lanes agree on it.
+  const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const Share tiles = shape.tiles.share(static_cast<int>(blockIdx.x) >> shape.log_cluster);
+  const Share units = shape.units.share(rank);
+  const int part_tiles = (tiles.count + cluster - 1) >> shape.log_cluster;
+  const int own_tiles = (tiles.count - rank + cluster - 1) >> shape.log_cluster;
+  const TensorMemory<kTokenTiles> memory(tensor_memory, part_tiles << shape.log_cluster, shape.k_warps, shape.groups);
+  const std::uint32_t arrived = memory.end;  // the totals of the CTA's own tiles
+  const TensorRing ring(arrived + 2 * kBarrierBytes, shape.k_warps);
+  const int computing = shape.k_warps * shape.groups;
+  int group = 0;
+  int k_warp = warp;
+  for (; k_warp >= shape.k_warps; k_warp -= shape.k_warps) ++group;
+  const ClusterTotals<kTokenTiles> totals{shared_address(memory.totals), arrived,
+                                          shape.log_cluster, part_tiles, lane};
+  const RowGroup<kTokenTiles, ClusterTotals<kTokenTiles>> sums(memory, totals, group, shape.groups, k_warp, units.count,
+                                                               shape.k_warps, lane);
+  release_dependents();
+
+  if (warp == computing) {
+    if (lane == 0) {
+      barrier_init(arrived, 1);
+      ring.init_barriers(shape.stages, kProducers, units.count);
+      barrier_arrive_expecting(arrived, static_cast<std::uint32_t>(cluster * own_tiles * kTile * 16));
+    }
+  } else if (warp < computing && k_warp == 0 && lane == 0) {
+    sums.init_barriers();
+  }
+  __syncthreads();
+  if (cluster > 1) cluster_arrive();
+  if (warp >= computing) {
+    produce_tiles<kProducers>(problem, shape, ring, tiles, units, warp - computing, lane);
+    wait_for_dependencies();
+    if (cluster > 1) cluster_wait();
+  } else {
+    wait_for_dependencies();
+    if (cluster > 1) cluster_wait();  // nothing is sent to a CTA that has not started
+    if (k_warp < units.count) {
+      WarpTokens<kTokenTiles> x;
+      x.load(problem, shape.activation_alignment, units.first + k_warp, lane,
+             memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
+      consume_tiles(sums, x, ring, shape, tiles.count, group, k_warp, lane);
+    }
+  }
+  if (cluster > 1) {
+    barrier_wait(arrived, 0);  // a CTA ends when all its totals are there: none is on its way to it then
+  } else {
+    __syncthreads();
+  }
+  store_results<kTokenTiles>(problem, memory.totals, cluster, part_tiles, tiles.first + rank, cluster, own_tiles);
+#endif
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+}  // namespace detail
+RESET_NAMESPACE_END
