@@ -56,8 +56,8 @@ nlohmann::ordered_json context_json(const Options& options, const Clocks& clocks
                    std::to_string(CUBLAS_VER_PATCH);
   json["boost_clock_mhz"] = clock_khz / 1000;
   json["clocks"] = "not locked";
-  json["sm_clock_before_mhz"] = std::round(clocks.before_mhz);
-  json["sm_clock_after_mhz"] = std::round(clocks.after_mhz);
+  json["sm_clock_before_mhz"] = std::lround(clocks.before_mhz);
+  json["sm_clock_after_mhz"] = std::lround(clocks.after_mhz);
   json["read_tb_per_s"] = std::round(read_rate * 1000) / 1000;
   json["commit"] = options.commit;
   json["date"] = iso_date();

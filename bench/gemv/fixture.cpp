@@ -1,6 +1,7 @@
 #include "fixture.hpp"
 
 #include "launcher.hpp"
+#include "rates.hpp"
 
 namespace bench {
 namespace {
@@ -112,13 +113,8 @@ const Fp8Baseline& GemvFixture::fp8(const Layer& layer, std::int64_t m) {
 double GemvFixture::sm_clock_mhz() { return bench::sm_clock_mhz(scratch_, device_.sm_count, stream_); }
 
 double GemvFixture::read_rate() {
-  constexpr std::size_t kBytes = std::size_t{1} << 30;
   pool_->take(ColdPool::kBytes, kRandomE2m1);
-  const double time = microseconds(
-      stream_,
-      [&](int) { read_only(pool_->data(), kBytes, static_cast<unsigned*>(output_), device_.sm_count, stream_); },
-      {8, 15});
-  return static_cast<double>(kBytes) / time * 1e-6;
+  return bench::read_rate(pool_->data(), static_cast<unsigned*>(output_), device_.sm_count, stream_);
 }
 
 }  // namespace bench

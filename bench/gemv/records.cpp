@@ -108,7 +108,7 @@ ordered_json to_json(const Record& r) {
   json["cublaslt_bf16_us"] = rounded(r.bf16.lt_us);
   json["cublaslt_fp8_us"] = rounded(r.fp8.time_us);
   json["cublaslt_fp8_m"] = r.fp8.m > 0 ? ordered_json(r.fp8.m) : ordered_json(nullptr);
-  json["sm_mhz"] = std::round(r.sm_mhz);
+  json["sm_mhz"] = std::lround(r.sm_mhz);
   return json;
 }
 
