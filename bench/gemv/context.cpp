@@ -27,6 +27,17 @@ std::string driver_version() {
   return text;
 }
 
+// Of the library that was loaded, which need not be the header's.
+std::string cublas_version() {
+  std::string text;
+  for (const libraryPropertyType part : {MAJOR_VERSION, MINOR_VERSION, PATCH_LEVEL}) {
+    int value = 0;
+    cublasGetProperty(part, &value);
+    text += (text.empty() ? "" : ".") + std::to_string(value);
+  }
+  return text;
+}
+
 std::string iso_date() {
   char date[32] = "";
   const std::time_t now = std::time(nullptr);
@@ -52,8 +63,7 @@ nlohmann::ordered_json context_json(const Options& options, const Clocks& clocks
   json["driver"] = driver_version();
   json["driver_cuda"] = version(driver);
   json["cuda"] = version(runtime);
-  json["cublas"] = std::to_string(CUBLAS_VER_MAJOR) + "." + std::to_string(CUBLAS_VER_MINOR) + "." +
-                   std::to_string(CUBLAS_VER_PATCH);
+  json["cublas"] = cublas_version();
   json["boost_clock_mhz"] = clock_khz / 1000;
   json["clocks"] = "not locked";
   json["sm_clock_before_mhz"] = std::lround(clocks.before_mhz);
