@@ -66,7 +66,8 @@ def plot_tokens(records, context):
     axes.set_ylim(bottom=0)
     axes.set_xlabel("M (tokens)")
     axes.set_ylabel("time / floor")
-    axes.set_title(f"NVFP4 mat-vec: geometric mean over layers, band from best to worst\n{source(context)}", fontsize=11)
+    title = "NVFP4 mat-vec: geometric mean over layers, band from best to worst"
+    axes.set_title(f"{title}\n{source(context)}", fontsize=11)
     axes.legend(frameon=False, fontsize=10, loc="upper center", bbox_to_anchor=(0.47, -0.14), ncol=4,
                 columnspacing=1.2, handletextpad=0.4)
     figure.tight_layout()
@@ -78,15 +79,19 @@ def plot_layers(records, context):
     bf16 = {(r["model"], r["layer"]): r["time_us"] for r in select(records, "bf16", 1)}
     figure, axes = plt.subplots(figsize=(8, 0.8 + 0.27 * len(rows)))
     y = list(range(len(rows)))
-    reference = [(r["cublas_bf16_us"], i) for i, r in enumerate(rows) if r.get("cublas_bf16_us")]
-    axes.hlines(y, [r["floor_us"] for r in rows], [r.get("cublas_bf16_us") or r["time_us"] for r in rows],
-                color="#cccccc", linewidth=1)
-    axes.plot([r["floor_us"] for r in rows], y, "|", color=FLOOR, markersize=12, markeredgewidth=2, label="floor")
-    ours = [(bf16[r["model"], r["layer"]], i) for i, r in enumerate(rows) if (r["model"], r["layer"]) in bf16]
-    for points, label, style in [(ours, "reset, BF16 activations", BF16), (reference, "cuBLAS BF16", CUBLAS)]:
+    floor = [r["floor_us"] for r in rows]
+    nvfp4 = [r["time_us"] for r in rows]
+    cublas = [r.get("cublas_bf16_us") for r in rows]
+    axes.hlines(y, floor, [c or t for c, t in zip(cublas, nvfp4)], color="#cccccc", linewidth=1)
+    axes.plot(floor, y, "|", color=FLOOR, markersize=12, markeredgewidth=2, label="floor")
+    for times, label, style in [
+        ([bf16.get((r["model"], r["layer"])) for r in rows], "reset, BF16 activations", BF16),
+        (cublas, "cuBLAS BF16", CUBLAS),
+        (nvfp4, "reset, NVFP4 activations", NVFP4),
+    ]:
+        points = [(time, i) for i, time in enumerate(times) if time]
         if points:
             axes.plot(*zip(*points), label=label, **{**style, "linestyle": "none"}, markersize=6)
-    axes.plot([r["time_us"] for r in rows], y, label="reset, NVFP4 activations", linestyle="none", markersize=6, **NVFP4)
     axes.set_yticks(y, [f"{r['model']} {r['layer']}  {r['n']}x{r['k']}" for r in rows], fontsize=9)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)

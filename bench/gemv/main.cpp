@@ -34,24 +34,28 @@ class Run {
     record.sm_mhz = fixture_->sm_clock_mhz();
     set_counters(record, state);
     records_.push_back(record);
+    write();
   }
 
-  // Prints and writes what was measured.
+  // Prints the table and writes the context.
   void end() {
     if (records_.empty()) return;
     clocks_.after_mhz = fixture_->sm_clock_mhz();
     const auto context = bench::context_json(options_, clocks_, read_rate_);
-    if (!options_.results.empty()) {
-      std::vector<nlohmann::ordered_json> json;
-      for (const bench::Record& record : records_) json.push_back(bench::to_json(record));
-      bench::write_records(options_.results + "/gemv.json", json);
-      bench::write_json(options_.results + "/context.json", context);
-    }
+    if (!options_.results.empty()) bench::write_json(options_.results + "/context.json", context);
     bench::print_table(records_);
     std::printf("%s\n", context.dump().c_str());
   }
 
  private:
+  // After each benchmark, so that a run which is cut off leaves what it has.
+  void write() const {
+    if (options_.results.empty()) return;
+    std::vector<nlohmann::ordered_json> json;
+    for (const bench::Record& record : records_) json.push_back(bench::to_json(record));
+    bench::write_records(options_.results + "/gemv.json", json);
+  }
+
   void begin() {
     fixture_ = std::make_unique<bench::GemvFixture>(options_.baselines);
     read_rate_ = fixture_->read_rate();
