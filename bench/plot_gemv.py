@@ -44,8 +44,12 @@ def over_floor(records, activation, field):
     return points
 
 
+def legend_below(figure):
+    figure.legend(frameon=False, fontsize=10, loc="outside lower center", ncol=4, columnspacing=1.2, handletextpad=0.4)
+
+
 def plot_tokens(records, context):
-    figure, axes = plt.subplots(figsize=(8, 4.6))
+    figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
     series = [
         ("nvfp4", "cublas_bf16_us", "cuBLAS BF16", CUBLAS, False),
         ("nvfp4", "cublaslt_fp8_us", "cuBLASLt FP8", FP8, False),
@@ -68,16 +72,14 @@ def plot_tokens(records, context):
     axes.set_ylabel("time / floor")
     title = "NVFP4 mat-vec: geometric mean over layers, band from best to worst"
     axes.set_title(f"{title}\n{source(context)}", fontsize=11)
-    axes.legend(frameon=False, fontsize=10, loc="upper center", bbox_to_anchor=(0.47, -0.14), ncol=4,
-                columnspacing=1.2, handletextpad=0.4)
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 
 def plot_layers(records, context):
     rows = select(records, "nvfp4", 1)
     bf16 = {(r["model"], r["layer"]): r["time_us"] for r in select(records, "bf16", 1)}
-    figure, axes = plt.subplots(figsize=(8, 0.8 + 0.27 * len(rows)))
+    figure, axes = plt.subplots(figsize=(8, 1.3 + 0.27 * len(rows)), layout="constrained")
     y = list(range(len(rows)))
     floor = [r["floor_us"] for r in rows]
     nvfp4 = [r["time_us"] for r in rows]
@@ -98,9 +100,7 @@ def plot_layers(records, context):
     axes.set_xlim(left=0)
     axes.set_xlabel("microseconds at M = 1")
     axes.set_title(f"NVFP4 mat-vec, one launch with cold weights\n{source(context)}", fontsize=11)
-    axes.legend(frameon=False, fontsize=10, loc="upper center", bbox_to_anchor=(0.35, -0.09), ncol=4,
-                columnspacing=1.2, handletextpad=0.3)
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 
