@@ -1,7 +1,13 @@
-// The linear layers that are measured, and their weights and activations in device memory.
+// The linear layers that are measured, and the calls of each.
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
+
+#include <reset/gemv/problem.hpp>
+
+namespace bench {
 
 struct Layer {
   const char* model;
@@ -11,7 +17,83 @@ struct Layer {
 };
 
 inline constexpr Layer kLayers[] = {
-    {"Qwen3-8B", "qkv", 6144, 4096},      {"Qwen3-8B", "o", 4096, 4096},      {"Qwen3-8B", "gate", 12288, 4096},
-    {"Qwen3-8B", "gate_up", 24576, 4096}, {"Qwen3-8B", "down", 4096, 12288},  {"Qwen3-32B", "qkv", 10240, 5120},
-    {"Qwen3-32B", "o", 5120, 8192},       {"Qwen3-32B", "gate", 25600, 5120}, {"Qwen3-32B", "down", 5120, 25600},
-    {"odd", "1000x4112", 1000, 4112},     {"odd", "5119x1856", 5119, 1856}};
+    {"Qwen3-8B", "qkv", 6144, 4096},
+    {"Qwen3-8B", "o", 4096, 4096},
+    {"Qwen3-8B", "gate", 12288, 4096},
+    {"Qwen3-8B", "gate_up", 24576, 4096},
+    {"Qwen3-8B", "down", 4096, 12288},
+    {"Qwen3-32B", "qkv", 10240, 5120},
+    {"Qwen3-32B", "o", 5120, 8192},
+    {"Qwen3-32B", "gate", 25600, 5120},
+    {"Qwen3-32B", "down", 5120, 25600},
+    {"Qwen3-14B", "qkv", 7168, 5120},
+    {"Qwen3-14B", "o", 5120, 5120},
+    {"Qwen3-14B", "gate", 17408, 5120},
+    {"Qwen3-14B", "gate_up", 34816, 5120},
+    {"Qwen3-14B", "down", 5120, 17408},
+    {"R1-Distill-Qwen-7B", "qkv", 4608, 3584},
+    {"R1-Distill-Qwen-7B", "o", 3584, 3584},
+    {"R1-Distill-Qwen-7B", "gate", 18944, 3584},
+    {"R1-Distill-Qwen-7B", "gate_up", 37888, 3584},
+    {"R1-Distill-Qwen-7B", "down", 3584, 18944},
+    {"R1-Distill-Qwen-14B", "qkv", 7168, 5120},
+    {"R1-Distill-Qwen-14B", "o", 5120, 5120},
+    {"R1-Distill-Qwen-14B", "gate", 13824, 5120},
+    {"R1-Distill-Qwen-14B", "gate_up", 27648, 5120},
+    {"R1-Distill-Qwen-14B", "down", 5120, 13824},
+    {"odd", "1000x4112", 1000, 4112},
+    {"odd", "5119x1856", 5119, 1856},
+};
+
+// One measured call of a layer.
+struct Case {
+  Layer layer;
+  std::int64_t m;
+  reset::ActivationType activation;
+  reset::ScaleLayout layout;
+  bool pdl;
+};
+
+inline const char* name_of(reset::ActivationType type) {
+  switch (type) {
+    case reset::ActivationType::kNvfp4:
+      return "nvfp4";
+    case reset::ActivationType::kFp16:
+      return "fp16";
+    case reset::ActivationType::kBf16:
+      return "bf16";
+  }
+  return "?";
+}
+
+inline const char* name_of(reset::ScaleLayout layout) {
+  return layout == reset::ScaleLayout::kLinear ? "linear" : "swizzled128x4";
+}
+
+// What --benchmark_filter sees: gemv/Qwen3-8B/qkv/m:1/nvfp4/linear/pdl
+inline std::string name_of(const Case& c) {
+  return std::string("gemv/") + c.layer.model + "/" + c.layer.name + "/m:" + std::to_string(c.m) + "/" +
+         name_of(c.activation) + "/" + name_of(c.layout) + (c.pdl ? "/pdl" : "/plain");
+}
+
+// Both activations at every M; without dependent launch, with swizzled scales and with fp16 a part of it.
+inline std::vector<Case> all_cases() {
+  using reset::ActivationType;
+  using reset::ScaleLayout;
+  std::vector<Case> cases;
+  for (const Layer& layer : kLayers) {
+    const bool main = std::string(layer.model) == "Qwen3-8B";
+    for (const ActivationType type : {ActivationType::kNvfp4, ActivationType::kBf16}) {
+      for (const std::int64_t m : {1, 2, 3, 4, 6, 8, 12, 16}) {
+        cases.push_back({layer, m, type, ScaleLayout::kLinear, true});
+        if (m == 1) cases.push_back({layer, m, type, ScaleLayout::kLinear, false});
+        if (main && (m == 1 || m == 8)) cases.push_back({layer, m, type, ScaleLayout::kSwizzled128x4, true});
+        if (main && m == 1) cases.push_back({layer, m, type, ScaleLayout::kSwizzled128x4, false});
+      }
+    }
+    if (main) cases.push_back({layer, 1, ActivationType::kFp16, ScaleLayout::kLinear, true});
+  }
+  return cases;
+}
+
+}  // namespace bench

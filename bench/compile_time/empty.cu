@@ -1,0 +1,2 @@
+// What nvcc takes for nothing of ours.
+#include <cuda_runtime.h>

@@ -1,0 +1,2 @@
+// Everything included, nothing called.
+#include <reset/reset.cuh>

@@ -1,0 +1,21 @@
+// The library's device entries behind plain functions: only launcher.cu and quantizers.cu compile kernels of it.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <reset/gemv/policy.hpp>
+#include <reset/gemv/problem.hpp>
+
+namespace bench {
+
+// Ends the program where the status is not ok.
+void require(const reset::Status& status);
+
+reset::DeviceInfo prepare_device(int device);
+
+void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool pdl, cudaStream_t stream);
+
+// The kernel that `launch_gemv` takes for a call.
+const char* kernel_name(const reset::GemvProblem& problem, const reset::DeviceInfo& device);
+
+}  // namespace bench

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Prints the Markdown tables of the mat-vec's results: table_gemv.py [FOLDER]"""
+
+import sys
+
+from gemv_results import DEFAULT_FOLDER, TOKENS, distinct, geometric_mean, load, ratios, select, source
+
+
+def row(cells):
+    print("| " + " | ".join(cells) + " |")
+
+
+def header(cells):
+    row(cells)
+    row(["---"] * len(cells))
+
+
+def number(value, digits=2):
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def means_table(records):
+    """Geometric means over the distinct layers of the models, at each M."""
+    kinds = [
+        ("time / floor", "time_us", "floor_us"),
+        ("cuBLAS BF16 / time", "cublas_bf16_us", "time_us"),
+        ("cuBLASLt FP8 / time", "cublaslt_fp8_us", "time_us"),
+    ]
+    header(["activations", "geometric mean of"] + [f"M = {m}" for m in TOKENS])
+    for activation in ["nvfp4", "bf16"]:
+        for name, over, under in kinds:
+            means = [
+                geometric_mean(ratios(distinct(select(records, activation, m)), over, under)) for m in TOKENS
+            ]
+            if any(mean is not None for mean in means):
+                row([activation, name] + [number(mean) for mean in means])
+
+
+def layers_table(records, m):
+    """Microseconds of each layer at one M."""
+    header(["layer", "N x K", "NVFP4", "BF16", "floor", "cuBLAS BF16", "cuBLASLt FP8", "NVFP4 x BF16"])
+    others = {(r["model"], r["layer"]): r["time_us"] for r in select(records, "bf16", m)}
+    for r in select(records, "nvfp4", m):
+        cublas = r.get("cublas_bf16_us")
+        times = [r["time_us"], others.get((r["model"], r["layer"])), r["floor_us"], cublas, r.get("cublaslt_fp8_us")]
+        row(
+            [f"{r['model']} {r['layer']}", f"{r['n']}x{r['k']}"]
+            + [number(time, 1) for time in times]
+            + [number(cublas / r["time_us"], 1) if cublas else ""]
+        )
+
+
+def main():
+    records, context = load(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_FOLDER)
+    print(f"{source(context)}; cold weights, dependent launch\n")
+    means_table(records)
+    for m in [1, 8]:
+        print(f"\nMicroseconds at M = {m}\n")
+        layers_table(records, m)
+
+
+if __name__ == "__main__":
+    main()
