@@ -79,9 +79,16 @@ double GemvFixture::time_us(const Case& c) {
   return microseconds(stream_, [&](int i) { launch_gemv(problem(c, i), device_, c.pdl, stream_); });
 }
 
-const char* GemvFixture::kernel(const Case& c) {
+reset::GemvPolicy GemvFixture::selected(const Case& c) {
   take(c.layer, c.layout);
-  return kernel_name(problem(c, 0), device_);
+  return reset::select_gemv_policy(device_, problem(c, 0));
+}
+
+std::optional<double> GemvFixture::time_us(const Case& c, const reset::GemvPolicy& policy, Repeats repeats) {
+  take(c.layer, c.layout);
+  if (!validate(policy, problem(c, 0), device_).ok()) return std::nullopt;
+  return microseconds(
+      stream_, [&](int i) { launch_gemv(problem(c, i), policy, device_, c.pdl, stream_); }, repeats);
 }
 
 double GemvFixture::floor_us(const Layer& layer) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <tuple>
 
 #include <reset/gemv/policy.hpp>
@@ -27,7 +28,9 @@ class GemvFixture {
   GemvFixture& operator=(const GemvFixture&) = delete;
 
   double time_us(const Case& c);
-  const char* kernel(const Case& c);
+  // The cut that the library selects; the time with another one, or nothing where that cannot serve the call.
+  reset::GemvPolicy selected(const Case& c);
+  std::optional<double> time_us(const Case& c, const reset::GemvPolicy& policy, Repeats repeats);
 
   // Measured once for a shape. The baselines are empty if they were not asked for.
   double floor_us(const Layer& layer);

@@ -25,10 +25,19 @@ void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& dev
   require(reset::gemv(problem, device, options, stream));
 }
 
-const char* kernel_name(const reset::GemvProblem& problem, const reset::DeviceInfo& device) {
-  switch (reset::select_gemv_policy(device.arch, problem).kernel) {
-    case reset::GemvKernel::kGeneral:
-      return "general";
+void launch_gemv(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
+                 bool pdl, cudaStream_t stream) {
+  reset::LaunchOptions options;
+  options.dependent = pdl;
+  require(reset::gemv(problem, policy, device, options, stream));
+}
+
+const char* name_of(reset::GemvKernel kernel) {
+  switch (kernel) {
+    case reset::GemvKernel::kTensor:
+      return "tensor";
+    case reset::GemvKernel::kTensorRing:
+      return "tensor_ring";
     case reset::GemvKernel::kRing:
       return "ring";
   }

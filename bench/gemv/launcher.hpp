@@ -15,7 +15,10 @@ reset::DeviceInfo prepare_device(int device);
 
 void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool pdl, cudaStream_t stream);
 
-// The kernel that `launch_gemv` takes for a call.
-const char* kernel_name(const reset::GemvProblem& problem, const reset::DeviceInfo& device);
+// With a given cut.
+void launch_gemv(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
+                 bool pdl, cudaStream_t stream);
+
+const char* name_of(reset::GemvKernel kernel);
 
 }  // namespace bench

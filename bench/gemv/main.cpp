@@ -9,6 +9,7 @@
 
 #include "context.hpp"
 #include "fixture.hpp"
+#include "launcher.hpp"
 #include "options.hpp"
 #include "records.hpp"
 
@@ -26,7 +27,7 @@ class Run {
     record.floor_us = fixture_->floor_us(c.layer);
     record.bf16 = fixture_->bf16(c.layer, c.m);
     record.fp8 = fixture_->fp8(c.layer, c.m);
-    record.kernel = fixture_->kernel(c);
+    record.kernel = bench::name_of(fixture_->selected(c).kernel);
     for (auto _ : state) {
       record.time_us = fixture_->time_us(c);
       state.SetIterationTime(record.time_us * 1e-6);

@@ -56,9 +56,9 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
                                          std::int64_t clusters) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
   const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;
-  return {shape.tiles,       shape.units,   policy.k_warps,
-          policy.row_groups, policy.stages, log_cluster,
-          shape.activation_alignment};
+  return {shape.tiles,   shape.units, policy.k_warps,           policy.row_groups,
+          policy.stages, !scale_rows_are_whole(problem.weights),
+          log_cluster,   shape.activation_alignment};
 }
 
 using TensorRingKernel = void (*)(GemvProblem, TensorRingShape);

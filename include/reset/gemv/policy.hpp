@@ -13,7 +13,8 @@ RESET_NAMESPACE_BEGIN
 /// Which kernel serves a call.
 enum class GemvKernel : std::uint8_t {
   kTensor,  ///< tensor_core.cuh: every call that `validate` accepts, on every target.
-  /// tensor_ring.cuh: K a multiple of 256, linear block scales, rows and scales aligned to 16 bytes; sm_90 and later.
+  /// tensor_ring.cuh: K a multiple of 64, packed rows aligned to 16 bytes, runs of four block scales to 4; sm_90 and
+  /// later.
   kTensorRing,
   kRing,    ///< cuda_core.cuh: NVFP4 activations, one token, K a multiple of 256, aligned rows; sm_90 and later.
 };
@@ -71,7 +72,7 @@ inline constexpr int kTensorStages = 4;  // of a warp's ring
 inline constexpr int kTensorStageBytes = kUnitCodeBytes + kUnitScaleBytes;
 /// Warps of a CTA: those that hold twice as many tokens, or that copy in pieces, need more registers.
 RESET_HOST_DEVICE constexpr int tensor_max_warps(int token_tiles, bool whole) noexcept {
-  return token_tiles == 1 && whole ? 12 : 8;
+  return token_tiles == 1 && whole ? 10 : 8;
 }
 /// Tiles that the warps which share rows pass on at once, and how many such batches wait to be added up.
 RESET_HOST_DEVICE constexpr int tensor_batch(int token_tiles) noexcept { return token_tiles == 1 ? 2 : 1; }
@@ -194,12 +195,25 @@ constexpr GemvPolicy tensor_policy(std::int64_t tokens, std::int64_t k, bool who
 
 namespace detail {
 
-/// CTAs of a cluster for kTensorRing: the fewest whose slices of K are at most 2560 each, which leaves room for the next
-/// kernel's CTA beside this one's, but rather 4 than 8 as long as the warps suffice.
+/// Units of K that up to two CTAs take when one CTA of the next kernel, its weights already on their way, is to find room
+/// beside each.
+inline constexpr int kSharedSmUnits = 8;
+
+/// CTAs of a cluster for kTensorRing: the fewest whose slices leave that room; for longer K the fewest with which four
+/// fifths of the warps that a CTA may have find work, or as many as can be.
 constexpr int tensor_ring_cluster(int units, int most_warps) noexcept {
-  if (units <= 10) return 1;
+  if (units <= kSharedSmUnits) return 1;
   if (units <= 20) return 2;
-  return units <= 4 * most_warps ? 4 : 8;
+  int best = 8;
+  int best_warps = 0;
+  for (const int cluster : {2, 4, 8}) {
+    const auto k_warps = static_cast<int>(ceil_div(units, cluster));
+    const int warps = most_warps / k_warps * k_warps;
+    if (best_warps >= most_warps * 4 / 5 || warps <= best_warps) continue;
+    best = cluster;
+    best_warps = warps;
+  }
+  return best;
 }
 
 /// The most stages, a multiple of the groups, with which a CTA's shared memory stays within `bytes`.
@@ -225,13 +239,14 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   policy.k_warps = static_cast<int>(detail::ceil_div(units, policy.cluster));
   const std::int64_t clusters = resident_clusters(device, policy.cluster);
   if (policy.k_warps > most_warps || clusters == 0) return policy;
-  policy.row_groups = policy.k_warps < 8 ? 8 / policy.k_warps : 1;
   const std::int64_t tiles = detail::ceil_div(detail::ceil_div(n, detail::kMmaRows), clusters);
-  // Within half of the multiprocessor's memory the next kernel's first stages fit beside these.
+  // Clusters of more than two CTAs take all of the shared memory: where two CTAs fit a multiprocessor, some get two
+  // while others have none.
+  const bool shared = policy.cluster <= 2 && policy.k_warps <= detail::kSharedSmUnits;
+  policy.row_groups = (shared ? detail::kSharedSmUnits : most_warps) / policy.k_warps;
   const std::int64_t half = device.shared_bytes / 2 - 1024;
-  policy.stages = detail::most_stages(policy, tiles, half);
-  const int enough = policy.tokens == 8 ? 3 : 2;
-  if (policy.stages < enough) policy.stages = detail::most_stages(policy, tiles, device.shared_bytes);
+  policy.stages = shared ? detail::most_stages(policy, tiles, half) : 0;
+  if (policy.stages < 2) policy.stages = detail::most_stages(policy, tiles, device.shared_bytes);
   return policy;
 }
 
@@ -281,10 +296,15 @@ namespace detail {
 
 /// Whether the weights of a call lie as kTensorRing needs it.
 inline bool tensor_ring_serves(const Nvfp4MatrixView& w) noexcept {
+  const WeightAlignment alignment = weight_alignment(w);
+  return w.cols % 64 == 0 && alignment.codes == 16 && alignment.scales;
+}
+
+/// Whether rows of block scales can be copied in bulk.
+inline bool scale_rows_are_whole(const Nvfp4MatrixView& w) noexcept {
   const BlockScaleView& scale = w.block_scale;
-  const auto scales = address(scale.data + scale.offset(0, 0)) | static_cast<std::uintptr_t>(scale.stride);
-  return w.cols % kUnitK == 0 && scale.layout == ScaleLayout::kLinear && row_alignment(w.packed, w.row_stride) == 16 &&
-         scales % 16 == 0;
+  return w.cols % kUnitK == 0 && scale.layout == ScaleLayout::kLinear &&
+         row_alignment(scale.data + scale.offset(0, 0), scale.stride) == 16;
 }
 
 }  // namespace detail
@@ -332,7 +352,7 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
                        ? tensor_ring_max_warps(policy.tokens / 8)
                        : tensor_max_warps(policy.tokens / 8, copies_are_whole(problem.weights));
   if (policy.k_warps < 1 || policy.k_warps > most) {
-    return invalid("policy.k_warps", policy.k_warps, "1..20 as the kernel, its tokens and its copies allow");
+    return invalid("policy.k_warps", policy.k_warps, "1..20, as the kernel, its tokens and its copies allow");
   }
   if (policy.row_groups < 1 || policy.k_warps * policy.row_groups > most) {
     return invalid("policy.row_groups", policy.row_groups, "1 or more, and k_warps * row_groups within the bound too");

@@ -143,6 +143,26 @@ struct TensorMemory {
         end(barriers + static_cast<std::uint32_t>(groups * kTensorBarrierBytes)) {}
 };
 
+/// The barriers of a row group, and of them those of a batch: every warp has left its sums; it is added up.
+__device__ __forceinline__ std::uint32_t group_barriers(std::uint32_t barriers, int group) {
+  return barriers + static_cast<std::uint32_t>(group * kTensorBarrierBytes);
+}
+__device__ __forceinline__ std::uint32_t batch_full(std::uint32_t barriers, int buffer) {
+  return barriers + static_cast<std::uint32_t>(buffer) * kBarrierBytes;
+}
+__device__ __forceinline__ std::uint32_t batch_empty(std::uint32_t barriers, int buffer) {
+  return batch_full(barriers, kTensorBatches + buffer);
+}
+
+/// By one thread of the group, before a barrier of the CTA: `warps` of the group have a part of the slice.
+__device__ __forceinline__ void init_group_barriers(std::uint32_t barriers, int group, int warps) {
+#pragma unroll
+  for (int i = 0; i < kTensorBatches; ++i) {
+    barrier_init(batch_full(group_barriers(barriers, group), i), warps);
+    barrier_init(batch_empty(group_barriers(barriers, group), i), 1);
+  }
+}
+
 /// Totals stay where the CTA can read them; `add`: to those of the slices of K before.
 template <int kTokenTiles>
 struct LocalTotals {
@@ -170,21 +190,12 @@ class RowGroup {
                                       int slot_warps, int lane)
       : totals_(totals),
         slots_(shared_address(memory.batches + group * slot_warps * Memory::kWarp + lane)),
-        full_(memory.barriers + static_cast<std::uint32_t>(group * kTensorBarrierBytes)),
+        full_(group_barriers(memory.barriers, group)),
         first_tile_(group),
         step_(groups),
         k_warp_(k_warp),
         warps_(warps),
         lane_(lane) {}
-
-  /// By one thread of the group, before a barrier of the CTA.
-  __device__ __forceinline__ void init_barriers() const {
-#pragma unroll
-    for (int i = 0; i < kTensorBatches; ++i) {
-      barrier_init(full(i), warps_);
-      barrier_init(empty(i), 1);
-    }
-  }
 
   /// After the last tile.
   __device__ __forceinline__ void finish() const {
@@ -211,11 +222,8 @@ class RowGroup {
   }
 
  private:
-  /// Of a batch: every warp has left its sums; it is added up.
-  __device__ __forceinline__ std::uint32_t full(int buffer) const {
-    return full_ + static_cast<std::uint32_t>(buffer) * kBarrierBytes;
-  }
-  __device__ __forceinline__ std::uint32_t empty(int buffer) const { return full(buffer + kTensorBatches); }
+  __device__ __forceinline__ std::uint32_t full(int buffer) const { return batch_full(full_, buffer); }
+  __device__ __forceinline__ std::uint32_t empty(int buffer) const { return batch_empty(full_, buffer); }
 
   __device__ __forceinline__ std::uint32_t slot(int buffer, int place, int warp, int n) const {
     return slots_ + static_cast<std::uint32_t>(
@@ -361,14 +369,14 @@ static __global__ void __launch_bounds__(32 * tensor_max_warps(kTokenTiles, kWho
       stream.request(ring + static_cast<std::uint32_t>(s * kTensorStageBytes));
       async_commit();
     }
-    const RowGroup<kTokenTiles, Totals> sums(memory, Totals{memory.totals, slice > 0, lane}, group, groups, k_warp,
-                                             units.count, shape.k_warps, lane);
-    if (threadIdx.x == 0) sums.init_barriers();
+    if (threadIdx.x == 0) init_group_barriers(memory.barriers, group, units.count);
     __syncthreads();
     if (slice == 0) wait_for_dependencies();  // the weights are on their way by now
     if (active) {
       WarpTokens<kTokenTiles> x;
       x.load(problem, shape.activation_alignment, unit, lane, memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
+      const RowGroup<kTokenTiles, Totals> sums(memory, Totals{memory.totals, slice > 0, lane}, group, groups, k_warp,
+                                               units.count, shape.k_warps, lane);
       run_tiles(sums, x, stream, ring, (tiles.count - group + groups - 1) / groups, lane);
     }
     __syncthreads();

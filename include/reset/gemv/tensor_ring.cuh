@@ -1,14 +1,14 @@
 /// @file
-/// The tensor-core mat-vec kernel whose weights come in bulk copies (sm_90 and later): K a multiple of 256, linear block
-/// scales, aligned rows.
+/// The tensor-core mat-vec kernel whose weights come in bulk copies (sm_90 and later): K a multiple of 64, rows aligned.
 #pragma once
 
 #include <cstdint>
 
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
-#include <reset/gemv/detail/epilogue.cuh>
+#include <reset/gemv/detail/async_copy.cuh>
 #include <reset/gemv/detail/ring.cuh>
+#include <reset/gemv/detail/scale_row.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/detail/work_shares.hpp>
@@ -26,6 +26,7 @@ struct TensorRingShape {
   int k_warps;  ///< Warps that share rows: the most units that a CTA has.
   int groups;   ///< Such sets of warps, which take turns at the stages.
   int stages;
+  bool words;       ///< Whether scales come in runs of four: swizzled ones, and rows at odd multiples of 4.
   int log_cluster;  ///< Logarithm to base 2 of the CTAs of a cluster.
   int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of activations.
 };
@@ -47,8 +48,19 @@ struct TensorRing {
         scale_pitch(static_cast<std::uint32_t>(tensor_scale_pitch(k_warps))),
         stage_bytes(kMmaRows * (code_pitch + scale_pitch)) {}
 
+  /// Where in a stage its scales begin.
+  __device__ __forceinline__ std::uint32_t scales() const { return kMmaRows * code_pitch; }
   /// Its group has read a stage.
   __device__ __forceinline__ std::uint32_t empty() const { return full + kMaxRingStages * kBarrierBytes; }
+
+  /// By a warp: scales beyond K, which no copy touches, are 0 in all stages.
+  __device__ __forceinline__ void clear_scales(int count, int lane) const {
+    const std::uint32_t words = kMmaRows * scale_pitch / 4;
+    for (int stage = 0; stage < count; ++stage) {
+      const std::uint32_t begin = stages + static_cast<std::uint32_t>(stage) * stage_bytes + scales();
+      for (auto word = static_cast<std::uint32_t>(lane); word < words; word += 32) store_shared4(begin + word * 4, 0);
+    }
+  }
 
   __device__ __forceinline__ void init_barriers(int count, int writers, int readers) const {
     for (RingCursor i{0, 0}; i.stage < count; ++i.stage) {
@@ -59,39 +71,75 @@ struct TensorRing {
   }
 };
 
-/// A producing warp: keeps its rows of every stage requested, a lane the codes or the scales of a row. A bulk copy takes
-/// its operands from uniform registers, so that lanes issue one after the other, some 80 clocks each: several warps share
-/// the rows. They begin before the wait of a dependent launch: no kernel writes weights.
+/// What a lane of a producing warp brings of every stage. A bulk copy takes its operands from uniform registers, so that
+/// lanes issue one after the other, some 80 clocks each: several warps share the rows.
 template <int kProducers>
-__device__ __forceinline__ void produce_tiles(const GemvProblem& problem, const TensorRingShape& shape,
-                                              const TensorRing& ring, Share tiles, Share units, int producer, int lane) {
-  constexpr int kRows = kMmaRows / kProducers;
-  const Nvfp4MatrixView& w = problem.weights;
-  const TileRows<kMmaRows> rows{w.rows, problem.gate != GemvGate::kNone};
-  const bool codes = lane < kRows;
-  const int slot = producer * kRows + lane % kRows;
-  const auto bytes = static_cast<std::uint32_t>(units.count) * (codes ? kUnitK / 2 : kUnitBlocks);
-  const std::uint8_t* source = codes ? w.packed + units.first * std::int64_t{kUnitK / 2}
-                                     : w.block_scale.data + w.block_scale.offset(0, units.first * std::int64_t{kUnitBlocks});
-  const std::int64_t stride = codes ? w.row_stride : w.block_scale.stride;
-  const std::uint32_t place =
-      codes ? static_cast<std::uint32_t>(slot) * ring.code_pitch
-            : kMmaRows * ring.code_pitch + static_cast<std::uint32_t>(slot) * ring.scale_pitch;
+struct ProducerLane {
+  static constexpr int kRows = kMmaRows / kProducers;
+
+  const GemvProblem& problem;
+  const TensorRing& ring;
+  TileRows<kMmaRows> rows;
+  Share units;
+  bool words;
+  int producer;
+  int lane;
+
+  __device__ __forceinline__ bool codes() const { return lane < kRows; }
+  __device__ __forceinline__ int slot() const { return producer * kRows + lane % kRows; }
+
+  /// Bulk copies of the codes, and unless they come in words of the scales, of a row each.
+  __device__ __forceinline__ void copy_rows(std::uint32_t stage, std::int64_t tile, std::uint32_t full) const {
+    if (lane >= (words ? kRows : 2 * kRows)) return;
+    const Nvfp4MatrixView& w = problem.weights;
+    const std::int64_t row = rows.readable_row(tile, slot());
+    const std::uint8_t* source =
+        codes() ? w.packed + (row * w.row_stride + units.first * std::int64_t{kUnitK / 2})
+                : w.block_scale.data + w.block_scale.offset(row, units.first * std::int64_t{kUnitBlocks});
+    const std::uint32_t place = codes() ? static_cast<std::uint32_t>(slot()) * ring.code_pitch
+                                        : ring.scales() + static_cast<std::uint32_t>(slot()) * ring.scale_pitch;
+    bulk_copy(stage + place, source, codes() ? code_bytes() : units.count * kUnitBlocks, full);
+  }
+
+  /// Runs of four scales, the only ones that lie together in the swizzled layout: half a warp has one of each row.
+  __device__ __forceinline__ void copy_words(std::uint32_t stage, std::int64_t tile, std::uint32_t full) const {
+    const int row = lane % kMmaRows;
+    const ScaleRow source(problem.weights.block_scale, rows.readable_row(tile, row));
+    const std::uint32_t place = stage + ring.scales() + static_cast<std::uint32_t>(row) * ring.scale_pitch;
+    const int runs = min(units.count * (kUnitBlocks / 4), static_cast<int>(problem.weights.cols / 64) - units.first * 4);
+    for (int run = producer * 2 + lane / kMmaRows; run < runs; run += 2 * kProducers) {
+      async_copy<4>(place + static_cast<std::uint32_t>(run * 4), source.at(units.first * kUnitBlocks + run * 4));
+    }
+    async_arrive(full);
+  }
+
+  /// Of a row in the slice: what lies beyond K keeps what it had, for its scales are 0.
+  __device__ __forceinline__ std::uint32_t code_bytes() const {
+    const auto left = static_cast<int>(problem.weights.cols / 2) - units.first * (kUnitK / 2);
+    return static_cast<std::uint32_t>(min(units.count * (kUnitK / 2), left));
+  }
+
+  /// Bytes of this warp's bulk copies for a stage.
+  __device__ __forceinline__ std::uint32_t bytes() const {
+    return kRows * (code_bytes() + (words ? 0 : static_cast<std::uint32_t>(units.count * kUnitBlocks)));
+  }
+};
+
+/// A producing warp: keeps its part of every stage requested, the first ones before the wait of a dependent launch: no
+/// kernel writes weights.
+template <int kProducers>
+__device__ __forceinline__ void produce_tiles(const ProducerLane<kProducers>& part, int stages, Share tiles) {
   RingCursor cursor{0, 1};
   for (int i = 0; i < tiles.count; ++i) {
-    const std::uint32_t full = ring.full + cursor.barrier();
-    if (i >= shape.stages) barrier_wait(ring.empty() + cursor.barrier(), cursor.parity);
-    if (lane == 0) {
-      constexpr int kBytes = (kUnitCodeBytes + kUnitScaleBytes) / kProducers;
-      barrier_arrive_expecting(full, static_cast<std::uint32_t>(units.count * kBytes));
-    }
+    const std::uint32_t full = part.ring.full + cursor.barrier();
+    const std::uint32_t stage = part.ring.stages + static_cast<std::uint32_t>(cursor.stage) * part.ring.stage_bytes;
+    if (i >= stages) barrier_wait(part.ring.empty() + cursor.barrier(), cursor.parity);
+    if (part.lane == 0) barrier_arrive_expecting(full, part.bytes());
     __syncwarp();  // what lands is expected by then
-    if (lane < 2 * kRows) {
-      bulk_copy(ring.stages + static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes + place,
-                source + rows.readable_row(tiles.first + i, slot) * stride, bytes, full);
-    }
+    part.copy_rows(stage, tiles.first + i, full);
+    if (part.words) part.copy_words(stage, tiles.first + i, full);
     __syncwarp();
-    cursor.advance(1, shape.stages);
+    cursor.advance(1, stages);
   }
 }
 
@@ -126,7 +174,7 @@ __device__ __forceinline__ void consume_tiles(RowGroup<kTokenTiles, ClusterTotal
                                               int lane) {
   const std::uint32_t codes = ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
                               static_cast<std::uint32_t>(k_warp * (kUnitK / 2) + lane % 4 * 16);
-  const std::uint32_t scales = ring.stages + kMmaRows * ring.code_pitch +
+  const std::uint32_t scales = ring.stages + ring.scales() +
                                static_cast<std::uint32_t>(lane / 4) * ring.scale_pitch +
                                static_cast<std::uint32_t>(k_warp * kUnitBlocks + lane % 4 * 2);
   RingCursor cursor{group, 0};
@@ -175,25 +223,24 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
   int group = 0;
   int k_warp = warp;
   for (; k_warp >= shape.k_warps; k_warp -= shape.k_warps) ++group;
-  const ClusterTotals<kTokenTiles> totals{shared_address(memory.totals), arrived,
-                                          shape.log_cluster, part_tiles, lane};
-  const RowGroup<kTokenTiles, ClusterTotals<kTokenTiles>> sums(memory, totals, group, shape.groups, k_warp, units.count,
-                                                               shape.k_warps, lane);
   release_dependents();
 
   if (warp == computing) {
     if (lane == 0) {
       barrier_init(arrived, 1);
-      ring.init_barriers(shape.stages, kProducers, units.count);
+      ring.init_barriers(shape.stages, kProducers * (shape.words ? 33 : 1), units.count);
       barrier_arrive_expecting(arrived, static_cast<std::uint32_t>(cluster * own_tiles * kTile * 16));
     }
   } else if (warp < computing && k_warp == 0 && lane == 0) {
-    sums.init_barriers();
+    init_group_barriers(memory.barriers, group, units.count);
   }
+  if (warp == computing + 1 && problem.weights.cols % kUnitK != 0) ring.clear_scales(shape.stages, lane);
   __syncthreads();
   if (cluster > 1) cluster_arrive();
   if (warp >= computing) {
-    produce_tiles<kProducers>(problem, shape, ring, tiles, units, warp - computing, lane);
+    const TileRows<kMmaRows> rows{problem.weights.rows, problem.gate != GemvGate::kNone};
+    const ProducerLane<kProducers> part{problem, ring, rows, units, shape.words, warp - computing, lane};
+    produce_tiles(part, shape.stages, tiles);
     wait_for_dependencies();
     if (cluster > 1) cluster_wait();
   } else {
@@ -203,6 +250,10 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
       WarpTokens<kTokenTiles> x;
       x.load(problem, shape.activation_alignment, units.first + k_warp, lane,
              memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
+      const ClusterTotals<kTokenTiles> totals{shared_address(memory.totals), arrived, shape.log_cluster, part_tiles,
+                                              lane};
+      const RowGroup<kTokenTiles, ClusterTotals<kTokenTiles>> sums(memory, totals, group, shape.groups, k_warp,
+                                                                   units.count, shape.k_warps, lane);
       consume_tiles(sums, x, ring, shape, tiles.count, group, k_warp, lane);
     }
   }

@@ -23,6 +23,15 @@ __device__ __forceinline__ void async_copy(std::uint32_t shared, const void* glo
 /// Closes the group of copies that this thread has requested since the last one.
 __device__ __forceinline__ void async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
+#if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
+
+/// Arrives at a barrier once all copies that this thread has requested have landed.
+__device__ __forceinline__ void async_arrive(std::uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
+#endif
+
 /// Waits until all but this thread's latest kPending groups have landed.
 template <int kPending>
 __device__ __forceinline__ void async_wait() {

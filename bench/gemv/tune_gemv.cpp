@@ -1,0 +1,161 @@
+// The sweep behind the selector of the mat-vec: every cut that a call can have, by time.
+//   bench_tune_gemv --results=bench/results/h200 --commit=$(git rev-parse --short HEAD) [words of layers to keep...]
+// Prints for each call the fastest cuts and what the selected one loses to the best; writes tune_gemv.json.
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "context.hpp"
+#include "fixture.hpp"
+#include "launcher.hpp"
+#include "options.hpp"
+#include "records.hpp"
+
+namespace {
+
+using reset::GemvKernel;
+using reset::GemvPolicy;
+
+constexpr bench::Repeats kRepeats = {48, 5};
+
+struct Timed {
+  GemvPolicy policy;
+  double us;
+};
+
+// Stages as many as fit all of a CTA's shared memory, and as many as fit half of it.
+std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const bench::Case& c) {
+  std::vector<GemvPolicy> cuts;
+  const std::int64_t tiles = (c.layer.n + 15) / 16;
+  const auto units = static_cast<int>((c.layer.k + 255) / 256);
+  for (const int cluster : {1, 2, 4, 8}) {
+    const std::int64_t clusters = reset::resident_clusters(device, cluster);
+    if (clusters == 0) continue;
+    for (int groups = 1; groups <= 8; ++groups) {
+      GemvPolicy policy;
+      policy.kernel = GemvKernel::kTensorRing;
+      policy.tokens = c.m <= 8 ? 8 : 16;
+      policy.cluster = policy.slices = cluster;
+      policy.k_warps = (units + cluster - 1) / cluster;
+      policy.row_groups = groups;
+      if (policy.k_warps * groups < 4) continue;
+      for (const std::int64_t bytes : {device.shared_bytes, device.shared_bytes / 2 - 1024}) {
+        policy.stages = reset::detail::most_stages(policy, (tiles + clusters - 1) / clusters, bytes);
+        if (policy.stages > 0) cuts.push_back(policy);
+      }
+    }
+  }
+  return cuts;
+}
+
+std::vector<GemvPolicy> tensor_cuts(const bench::Case& c) {
+  std::vector<GemvPolicy> cuts;
+  const auto units = static_cast<int>((c.layer.k + 255) / 256);
+  for (int k_warps = 4; k_warps <= 10; ++k_warps) {
+    for (int groups = 1; k_warps * groups <= 10; ++groups) {
+      GemvPolicy policy;
+      policy.tokens = c.m <= 8 ? 8 : 16;
+      policy.k_warps = std::min(k_warps, units);
+      policy.row_groups = groups;
+      policy.slices = (units + policy.k_warps - 1) / policy.k_warps;
+      cuts.push_back(policy);
+    }
+  }
+  return cuts;
+}
+
+std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const bench::Case& c) {
+  std::vector<GemvPolicy> cuts;
+  const GemvPolicy good = reset::ring_policy(device.arch, c.activation, c.m, c.layer.k);
+  if (good.stages == 0) return cuts;
+  for (const int chunks : {1, 2, 3, 5}) {
+    for (int groups = 1; groups <= 16; ++groups) {
+      for (int stages = groups; stages <= 16; stages += groups) {
+        for (const int ctas : {1, 2}) {
+          GemvPolicy policy = good;
+          policy.chunks = chunks;
+          policy.warps_per_group = static_cast<int>((c.layer.k + 1024 * chunks - 1) / (1024 * chunks));
+          policy.groups = groups;
+          policy.stages = stages;
+          policy.ctas_per_sm = ctas;
+          if (policy.warps_per_group * groups >= 6) cuts.push_back(policy);
+        }
+      }
+    }
+  }
+  return cuts;
+}
+
+std::string text(const GemvPolicy& p) {
+  char line[96];
+  if (p.kernel == GemvKernel::kRing) {
+    std::snprintf(line, sizeof line, "ring chunks %d warps %d groups %d stages %d ctas %d", p.chunks, p.warps_per_group,
+                  p.groups, p.stages, p.ctas_per_sm);
+  } else {
+    std::snprintf(line, sizeof line, "%s cluster %d k_warps %d groups %d slices %d stages %d", bench::name_of(p.kernel),
+                  p.cluster, p.k_warps, p.row_groups, p.slices, p.stages);
+  }
+  return line;
+}
+
+class Sweep {
+ public:
+  explicit Sweep(bench::GemvFixture& fixture) : fixture_(fixture) {}
+
+  void run(const bench::Case& c) {
+    std::vector<Timed> timed;
+    for (const auto& cuts :
+         {tensor_ring_cuts(fixture_.device(), c), tensor_cuts(c), ring_cuts(fixture_.device(), c)}) {
+      for (const GemvPolicy& policy : cuts) {
+        const auto us = fixture_.time_us(c, policy, kRepeats);
+        if (us) timed.push_back({policy, *us});
+      }
+    }
+    std::sort(timed.begin(), timed.end(), [](const Timed& a, const Timed& b) { return a.us < b.us; });
+    const GemvPolicy selected = fixture_.selected(c);
+    const double us = fixture_.time_us(c, selected, kRepeats).value();
+    std::printf("%-52s selected %7.2f us, best %7.2f us, loses %4.1f %%: %s\n", bench::name_of(c).c_str(), us,
+                timed[0].us, (us / timed[0].us - 1) * 100, text(selected).c_str());
+    nlohmann::ordered_json record = {{"call", bench::name_of(c)},        {"selected", text(selected)},
+                                     {"selected_us", us},                {"floor_us", fixture_.floor_us(c.layer)},
+                                     {"best", nlohmann::ordered_json()}, {"cuts", timed.size()}};
+    for (std::size_t i = 0; i < timed.size() && i < 5; ++i) {
+      std::printf("    %7.2f us  %s\n", timed[i].us, text(timed[i].policy).c_str());
+      record["best"].push_back({{"cut", text(timed[i].policy)}, {"us", timed[i].us}});
+    }
+    std::fflush(stdout);
+    records_.push_back(record);
+  }
+
+  const std::vector<nlohmann::ordered_json>& records() const { return records_; }
+
+ private:
+  bench::GemvFixture& fixture_;
+  std::vector<nlohmann::ordered_json> records_;
+};
+
+bool wanted(const std::string& name, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (name.find(argv[i]) != std::string::npos) return true;
+  }
+  return argc == 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const bench::Options options = bench::take_options(argc, argv);
+  bench::GemvFixture fixture(false);
+  Sweep sweep(fixture);
+  for (const bench::Layer& layer : bench::kLayers) {
+    for (const auto type : {reset::ActivationType::kNvfp4, reset::ActivationType::kBf16}) {
+      for (const std::int64_t m : {1, 4, 8, 16}) {
+        const bench::Case c = {layer, m, type, reset::ScaleLayout::kLinear, true};
+        if (wanted(bench::name_of(c), argc, argv)) sweep.run(c);
+      }
+    }
+  }
+  if (!options.results.empty()) bench::write_records(options.results + "/tune_gemv.json", sweep.records());
+  return 0;
+}
