@@ -105,8 +105,7 @@ class Sweep {
 
   void run(const bench::Case& c) {
     std::vector<Timed> timed;
-    for (const auto& cuts :
-         {tensor_ring_cuts(fixture_.device(), c), tensor_cuts(c), ring_cuts(fixture_.device(), c)}) {
+    for (const auto& cuts : {tensor_ring_cuts(fixture_.device(), c), tensor_cuts(c), ring_cuts(fixture_.device(), c)}) {
       for (const GemvPolicy& policy : cuts) {
         const auto us = fixture_.time_us(c, policy, kRepeats);
         if (us) timed.push_back({policy, *us});
@@ -117,9 +116,12 @@ class Sweep {
     const double us = fixture_.time_us(c, selected, kRepeats).value();
     std::printf("%-52s selected %7.2f us, best %7.2f us, loses %4.1f %%: %s\n", bench::name_of(c).c_str(), us,
                 timed[0].us, (us / timed[0].us - 1) * 100, text(selected).c_str());
-    nlohmann::ordered_json record = {{"call", bench::name_of(c)},        {"selected", text(selected)},
-                                     {"selected_us", us},                {"floor_us", fixture_.floor_us(c.layer)},
-                                     {"best", nlohmann::ordered_json()}, {"cuts", timed.size()}};
+    nlohmann::ordered_json record = {{"call", bench::name_of(c)},
+                                     {"selected", text(selected)},
+                                     {"selected_us", us},
+                                     {"floor_us", fixture_.floor_us(c.layer)},
+                                     {"best", nlohmann::ordered_json()},
+                                     {"cuts", timed.size()}};
     for (std::size_t i = 0; i < timed.size() && i < 5; ++i) {
       std::printf("    %7.2f us  %s\n", timed[i].us, text(timed[i].policy).c_str());
       record["best"].push_back({{"cut", text(timed[i].policy)}, {"us", timed[i].us}});

@@ -29,11 +29,11 @@ struct RingShape {
 
 /// The shared memory of a CTA: barriers, stages, and the sums of a group's warps for the latest tiles.
 struct RingMemory {
-  std::uint32_t full;         // of a stage: the copies have landed
-  std::uint32_t empty;        // its group has read them
-  std::uint32_t sums_full;    // of a slot of sums: the group has written them
-  std::uint32_t sums_empty;   // the reducing warp has read them
-  float* sums;                // [kRingSumSlots][warps of a group][sums of a tile]
+  std::uint32_t full;        // of a stage: the copies have landed
+  std::uint32_t empty;       // its group has read them
+  std::uint32_t sums_full;   // of a slot of sums: the group has written them
+  std::uint32_t sums_empty;  // the reducing warp has read them
+  float* sums;               // [kRingSumSlots][warps of a group][sums of a tile]
   std::uint8_t* stages;
 
   __device__ __forceinline__ RingMemory(std::uint8_t* memory, int sums_of_group)
@@ -124,7 +124,8 @@ __device__ __forceinline__ void produce_whole(const RingSource& source, int stag
     if (i >= stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
     barrier_arrive_expecting(full, static_cast<std::uint32_t>(rows * (work.weight_bytes + work.scale_bytes)));
     bulk_copy(shared_address(stage), weights, static_cast<std::uint32_t>(rows * work.weight_bytes), full);
-    bulk_copy(shared_address(stage + kRows * work.weight_bytes), scales, static_cast<std::uint32_t>(rows * work.scale_bytes), full);
+    bulk_copy(shared_address(stage + kRows * work.weight_bytes), scales,
+              static_cast<std::uint32_t>(rows * work.scale_bytes), full);
     weights += kRows * work.weight_bytes;
     scales += kRows * work.scale_bytes;
     rows_left -= kRows;
@@ -198,8 +199,8 @@ __device__ __forceinline__ void reduce(const GemvProblem& problem, const RingSha
     float total = 0;
     if (active) {
       barrier_wait(memory.sums_full + sum_barrier(i), sum_parity(i));
-      total = group_sum<kRows>(memory.sums + (sum_slot(i) * kRows * shape.warps_per_group + slot),
-                                shape.warps_per_group);
+      total =
+          group_sum<kRows>(memory.sums + (sum_slot(i) * kRows * shape.warps_per_group + slot), shape.warps_per_group);
       barrier_arrive(memory.sums_empty + sum_barrier(i));
     }
     __syncwarp();
@@ -303,8 +304,8 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// warps take turns at the stages, each thread with its activations in registers; one warp adds up and stores. No
 /// barrier of the whole CTA stands in the loop.
 ///
-/// Needs K a multiple of 256, rows of weights and linear block scales aligned to 16 bytes, and one token, its codes aligned
-/// to 16 bytes.
+/// Needs K a multiple of 256, rows of weights and linear block scales aligned to 16 bytes, and one token, its codes
+/// aligned to 16 bytes.
 template <int kChunks, int kRows>
 static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas)
     gemv_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ RingShape shape) {

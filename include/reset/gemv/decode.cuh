@@ -48,9 +48,6 @@ __device__ __forceinline__ float2 decode_scales(std::uint32_t codes) {
   return __half22float2(decode_scale_halves(codes));
 }
 
-/// The block scale `code`, exactly; NaN for a NaN.
-__device__ __forceinline__ float decode_scale(std::uint32_t code) { return decode_scales(code & 255u).x; }
-
 /// What `scaled_pairs` divides its results by.
 #if RESET_HAS_E2M1_CONVERSION
 inline constexpr float kScaledUnit = 1.0f;

@@ -41,7 +41,8 @@ inline TensorShape tensor_shape(const GemvProblem& problem, const GemvPolicy& po
   const void* begin = nvfp4 ? static_cast<const void*>(x.nvfp4.packed) : x.dense;
   return {cut(static_cast<int>(ceil_div(w.rows, kMmaRows)), static_cast<int>(clusters)),
           cut(static_cast<int>(ceil_div(w.cols, kUnitK)), policy.slices),
-          policy.slices, policy.k_warps,
+          policy.slices,
+          policy.k_warps,
           weight_alignment(w),
           row_alignment(begin, problem.tokens > 1 ? stride : 0)};
 }
@@ -56,9 +57,10 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
                                          std::int64_t clusters) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
   const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;
-  return {shape.tiles,   shape.units, policy.k_warps,           policy.row_groups,
-          policy.stages, !scale_rows_are_whole(problem.weights),
-          log_cluster,   shape.activation_alignment};
+  return {shape.tiles,    shape.units,
+          policy.k_warps, policy.row_groups,
+          policy.stages,  !scale_rows_are_whole(problem.weights),
+          log_cluster,    shape.activation_alignment};
 }
 
 using TensorRingKernel = void (*)(GemvProblem, TensorRingShape);
@@ -94,18 +96,17 @@ static RingKernel ring_kernel(int chunks) noexcept {
   }
 }
 
-static inline LaunchShape launch_shape(std::int64_t ctas, dim3 block, std::int64_t shared,
-                                       const LaunchOptions& options, int cluster) noexcept {
+static inline LaunchShape launch_shape(std::int64_t ctas, dim3 block, std::int64_t shared, const LaunchOptions& options,
+                                       int cluster) noexcept {
   return {dim3(static_cast<unsigned>(ctas)), block, static_cast<std::size_t>(shared), options.dependent, cluster};
 }
 
 template <class = void>
 static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
-                                   const LaunchOptions& options, cudaStream_t stream) noexcept {
+                            const LaunchOptions& options, cudaStream_t stream) noexcept {
   const std::int64_t clusters = tensor_clusters(policy, problem, device);
   const std::int64_t tiles = ceil_div(problem.weights.rows, kMmaRows);
-  const std::int64_t shared =
-      tensor_shared_bytes(policy, ceil_div(tiles, clusters));
+  const std::int64_t shared = tensor_shared_bytes(policy, ceil_div(tiles, clusters));
   if (policy.kernel == GemvKernel::kTensorRing) {
     const LaunchShape shape = launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(cta_threads(policy))),
                                            shared, options, policy.cluster);
@@ -120,7 +121,7 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
 
 template <class = void>
 static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
-                                 const LaunchOptions& options, cudaStream_t stream) noexcept {
+                          const LaunchOptions& options, cudaStream_t stream) noexcept {
   const RingKernel kernel = ring_kernel(policy.chunks);
   const int rows = ring_rows(policy.chunks);
   const std::int64_t tiles = (problem.weights.rows + rows - 1) / rows;
@@ -137,8 +138,8 @@ static Status allow_shared_memory(Kernel* kernel, int bytes) noexcept {
   const auto* function = reinterpret_cast<const void*>(kernel);
   cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   if (error == cudaSuccess) {
-    error = cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                 cudaSharedmemCarveoutMaxShared);
+    error =
+        cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
   }
   return cuda_status("cudaFuncSetAttribute", error);
 }
@@ -189,8 +190,9 @@ static Status prepare_current(int device, DeviceInfo& info) noexcept {
   found.device = device;
   cudaFuncAttributes attributes{};
   // Kernels run as the newest target they were compiled for that the device takes, which need not be its own.
-  Status status = cuda_status("cudaFuncGetAttributes",
-                              cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(tensor_kernel(8, true))));
+  Status status =
+      cuda_status("cudaFuncGetAttributes",
+                  cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(tensor_kernel(8, true))));
   found.arch = attributes.ptxVersion;
   if (status.ok()) {
     status = cuda_status("cudaDeviceGetAttribute",
@@ -231,12 +233,20 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 ///
 /// A call that `validate` refuses, or that the policy cannot serve, launches nothing and returns why.
 ///
-/// Error bound of a sum before the epilogue, element by element, u = 2^-24: (K / 512 + 64) u sum_k |x_k W_nk| for NVFP4
-/// activations (the sums of 16 are exact), (K / 32 + 64) u sum_k |x_k W_nk| for 16-bit ones. The epilogue is float
-/// arithmetic with one rounding at the store. A NaN block scale makes its own row of the result NaN and no other.
+/// Error bound of a sum before the epilogue, element by element, u = 2^-24:
+/// - kRing: (K / 512 + 64) u sum_k |x_k W_nk|; the sums of 16 are exact, the others float.
+/// - kTensor, kTensorRing: (600 + K / 128) u sum_k |x_k W_nk|. Products of halves are exact; a warp adds 256 of them in
+/// two
+///   chains of 8 mma, each of which aligns 17 terms to the largest and may cut each by 2 u of it (17 * 2 * 8 * 2), then
+///   come its chains, the warps of a slice and the slices in float. For bfloat16 activations add
+///   2^-40 sum over each 256 of K of (max |x_k| sum |W_nk|): they become halves after a power of two has moved the
+///   largest of the 256 below 2^16. Bfloat16 below 2^-126 counts as 0 where the engine flushes subnormals.
+///
+/// The epilogue is float arithmetic with one rounding at the store. A NaN block scale makes its own row of the result
+/// NaN and no other; a NaN or an infinity in a token its own token.
 template <class = void>
 static Status gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
-                          const LaunchOptions& options, cudaStream_t stream) noexcept {
+                   const LaunchOptions& options, cudaStream_t stream) noexcept {
   Status status = validate(problem);
   if (status.ok()) status = validate(policy, problem, device);
   if (!status.ok()) return status;
@@ -247,7 +257,7 @@ static Status gemv(const GemvProblem& problem, const GemvPolicy& policy, const D
 /// The mat-vec with the cut that `select_gemv_policy` chooses.
 template <class = void>
 static Status gemv(const GemvProblem& problem, const DeviceInfo& device, const LaunchOptions& options,
-                          cudaStream_t stream) noexcept {
+                   cudaStream_t stream) noexcept {
   const Status status = validate(problem);
   if (!status.ok()) return status;
   return gemv(problem, select_gemv_policy(device, problem), device, options, stream);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <reset/config.hpp>
+#include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/problem.hpp>
 #include <reset/status.hpp>
 
@@ -16,7 +17,7 @@ enum class GemvKernel : std::uint8_t {
   /// tensor_ring.cuh: K a multiple of 64, packed rows aligned to 16 bytes, runs of four block scales to 4; sm_90 and
   /// later.
   kTensorRing,
-  kRing,    ///< cuda_core.cuh: NVFP4 activations, one token, K a multiple of 256, aligned rows; sm_90 and later.
+  kRing,  ///< cuda_core.cuh: NVFP4 activations, one token, K a multiple of 256, aligned rows; sm_90 and later.
 };
 
 /// What the engine knows of a device: `gemv_prepare` fills it, once a device, and every launch takes it.
@@ -38,116 +39,29 @@ constexpr int resident_clusters(const DeviceInfo& device, int size) noexcept {
                      : 0;
 }
 
-/// The cut of a call. `select_gemv_policy` gives a good one; an engine that pins one gets the same bits for a token from
-/// every call of the same weights, whatever the other tokens.
+/// The cut of a call. `select_gemv_policy` gives a good one; an engine that pins one gets the same bits for a token
+/// from every call of the same weights, whatever the other tokens.
 struct GemvPolicy {
   GemvKernel kernel = GemvKernel::kTensor;  ///< Which kernel.
   int tokens = 8;           ///< Tokens that the kernel is compiled for: kTensor... 8 or 16, at least M; kRing 1.
   int ctas_per_sm = 1;      ///< CTAs for each multiprocessor.
   int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time.
-  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; k_warps * row_groups is at most 16.
+  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 20 warps for 8 tokens and 14 for 16 in
+                            ///< kTensorRing, 10 and 8 in kTensor.
   int cluster = 1;          ///< kTensorRing: CTAs that share rows, each with a slice of K: 1, 2, 4 or 8.
   int slices = 1;           ///< kTensor...: of K, of at most 256 * k_warps each; kTensorRing as many as `cluster`.
   int warps_per_group = 1;  ///< kRing: warps that share a stage; each thread has `chunks` times 32 of K.
   int groups = 1;           ///< kRing: groups of warps that take turns at the stages.
   int chunks = 1;           ///< kRing: 1, 2, 3 or 5.
-  int stages = 1;           ///< Rings: stages in shared memory, at most 16, a multiple of the groups that take turns at them.
+  int stages = 1;  ///< Rings: stages in shared memory, at most 16, a multiple of the groups that take turns at them.
 };
-
-namespace detail {
-
-/// Stages that a ring can have.
-inline constexpr int kMaxRingStages = 16;
-
-/// Rows that one mma takes, and K that a step of a warp covers: four lanes share a row, each with twice 32 values.
-inline constexpr int kMmaRows = 16;
-inline constexpr int kUnitK = 256;
-inline constexpr int kUnitBlocks = kUnitK / 16;  // block scales of a row in a unit
-inline constexpr int kUnitPieces = kUnitK / 8;   // 16 bytes of activations in halves
-/// Bytes of 16 rows in a unit.
-inline constexpr int kUnitCodeBytes = kMmaRows * kUnitK / 2;
-inline constexpr int kUnitScaleBytes = kMmaRows * kUnitBlocks;
-
-inline constexpr int kTensorStages = 4;  // of a warp's ring
-inline constexpr int kTensorStageBytes = kUnitCodeBytes + kUnitScaleBytes;
-/// Warps of a CTA: those that hold twice as many tokens, or that copy in pieces, need more registers.
-RESET_HOST_DEVICE constexpr int tensor_max_warps(int token_tiles, bool whole) noexcept {
-  return token_tiles == 1 && whole ? 10 : 8;
-}
-/// Tiles that the warps which share rows pass on at once, and how many such batches wait to be added up.
-RESET_HOST_DEVICE constexpr int tensor_batch(int token_tiles) noexcept { return token_tiles == 1 ? 2 : 1; }
-inline constexpr int kTensorBatches = 3;
-inline constexpr int kTensorBarrierBytes = 2 * 8 * kTensorBatches;  // of a row group
-/// Bytes of a tile's sums.
-RESET_HOST_DEVICE constexpr int tensor_tile_bytes(int token_tiles) noexcept { return token_tiles * 512; }
-
-/// How the weights of a call lie.
-struct WeightAlignment {
-  int codes;    ///< The largest power of two up to 16 that divides the address of every packed row.
-  bool scales;  ///< Whether runs of four block scales begin at multiples of 4, and K holds whole runs.
-};
-
-/// The largest power of two, at most 16, that divides every address of rows that begin at `begin`, `stride` apart.
-inline int row_alignment(const void* begin, std::int64_t stride) noexcept {
-  const std::uintptr_t bits = address(begin) | static_cast<std::uintptr_t>(stride) | 16u;
-  return static_cast<int>(bits & (~bits + 1));
-}
-
-/// How the weights lie for the tensor-core kernel.
-inline WeightAlignment weight_alignment(const Nvfp4MatrixView& w) noexcept {
-  const BlockScaleView& scale = w.block_scale;
-  const std::int64_t step = scale.layout == ScaleLayout::kLinear ? scale.stride : 0;
-  const auto scales = address(scale.data) | static_cast<std::uintptr_t>(scale.block_origin | step | w.blocks());
-  return {row_alignment(w.packed, w.row_stride), scales % 4 == 0};
-}
-
-/// Whether every copy of weights is asynchronous and whole.
-inline bool copies_are_whole(const Nvfp4MatrixView& w) noexcept {
-  const WeightAlignment alignment = weight_alignment(w);
-  return w.cols % kUnitK == 0 && alignment.codes == 16 && alignment.scales;
-}
-
-/// Bytes from one row to the next in a stage of kTensorRing, for `units` of K: rows that are read at once lie in other
-/// banks.
-RESET_HOST_DEVICE constexpr int tensor_code_pitch(int units) noexcept { return units * (kUnitK / 2) + 64; }
-RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept {
-  return (units * kUnitBlocks + 127) / 128 * 128 + 16;
-}
-
-/// Warps of a CTA of kTensorRing that compute, and those that request weights.
-RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int token_tiles) noexcept { return token_tiles == 1 ? 20 : 14; }
-RESET_HOST_DEVICE constexpr int tensor_producers(int token_tiles) noexcept { return token_tiles == 1 ? 4 : 2; }
-
-RESET_HOST_DEVICE constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
-
-inline constexpr int kMaxRingGroup = 8;
-inline constexpr int kRingSumSlots = 16;
-inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);
-inline constexpr int kRingChunkK = 32;
-
-constexpr int ring_rows(int chunks) noexcept { return chunks == 1 ? 4 : chunks == 2 ? 2 : 1; }
-
-/// Bounds of the kernel's registers: as many threads as a CTA may have, and the CTAs that must fit beside each other
-/// (of one launch, or of this one and of the next, whose weights are then on their way before this one ends).
-constexpr int ring_max_threads(int chunks) noexcept { return chunks <= 2 ? 576 : 384; }
-inline constexpr int kRingMinCtas = 2;
-
-constexpr std::int64_t ring_stage_bytes(int chunks, std::int64_t k) noexcept {
-  return ring_rows(chunks) * (k / 2 + k / 16);
-}
-
-/// Bytes of a ring's shared memory beside its stages: barriers, and the sums of the warps of a group for some tiles.
-constexpr std::int64_t ring_fixed_bytes(int chunks, int warps_per_group) noexcept {
-  return kRingBarrierBytes + 4 * kRingSumSlots * ring_rows(chunks) * warps_per_group;
-}
-
-}  // namespace detail
 
 /// Shared memory that a CTA of the tensor-core kernel takes, in bytes, if its cluster has `tiles` tiles.
 constexpr std::int64_t tensor_shared_bytes(const GemvPolicy& policy, std::int64_t tiles) noexcept {
   const int token_tiles = policy.tokens / 8;
   const std::int64_t warps = std::int64_t{policy.k_warps} * policy.row_groups;
-  const std::int64_t sums = detail::ceil_div(tiles, policy.cluster) * policy.cluster + warps * detail::kTensorBatches * detail::tensor_batch(token_tiles);
+  const std::int64_t sums = detail::ceil_div(tiles, policy.cluster) * policy.cluster +
+                            warps * detail::kTensorBatches * detail::tensor_batch(token_tiles);
   const std::int64_t fixed =
       policy.row_groups * detail::kTensorBarrierBytes + sums * detail::tensor_tile_bytes(token_tiles);
   if (policy.kernel == GemvKernel::kTensor) return fixed + warps * detail::kTensorStages * detail::kTensorStageBytes;
@@ -162,7 +76,8 @@ constexpr std::int64_t tensor_clusters(const GemvPolicy& policy, const GemvProbl
   const std::int64_t tiles = detail::ceil_div(problem.weights.rows, detail::kMmaRows);
   const std::int64_t resident = std::int64_t{resident_clusters(device, policy.cluster)} * policy.ctas_per_sm;
   const std::int64_t fixed = tensor_shared_bytes(policy, 0);
-  const std::int64_t most = (device.shared_bytes - fixed) / detail::tensor_tile_bytes(policy.tokens / 8);
+  std::int64_t most = (device.shared_bytes - fixed) / detail::tensor_tile_bytes(policy.tokens / 8);
+  most -= most % policy.cluster;
   if (device.shared_bytes < fixed || most < 1 || resident < 1) return 0;
   const std::int64_t waves = detail::ceil_div(detail::ceil_div(tiles, most), resident);
   return tiles < waves * resident ? tiles : waves * resident;
@@ -178,15 +93,21 @@ constexpr std::int64_t ring_shared_bytes(const GemvPolicy& policy, std::int64_t 
 constexpr int cta_threads(const GemvPolicy& policy) noexcept {
   // Beside the ring's warps that compute, one requests the weights and one adds up and stores.
   if (policy.kernel == GemvKernel::kRing) return 32 * (policy.warps_per_group * policy.groups + 2);
-  return 32 * (policy.k_warps * policy.row_groups + (policy.kernel == GemvKernel::kTensorRing ? detail::tensor_producers(policy.tokens / 8) : 0));
+  return 32 * (policy.k_warps * policy.row_groups +
+               (policy.kernel == GemvKernel::kTensorRing ? detail::tensor_producers(policy.tokens / 8) : 0));
 }
 
-/// The policy of the tensor-core kernel for a shape.
-constexpr GemvPolicy tensor_policy(std::int64_t tokens, std::int64_t k, bool whole) noexcept {
+/// The policy of kTensor for a shape: as many warps as registers and shared memory allow, with room for some tiles.
+/// `whole`: see `detail::copies_are_whole`.
+constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t k, bool whole) noexcept {
   GemvPolicy policy{};
   policy.tokens = tokens <= 8 ? 8 : 16;
+  const int token_tiles = policy.tokens / 8;
   const auto units = static_cast<int>(detail::ceil_div(k, detail::kUnitK));
-  const int most = detail::tensor_max_warps(policy.tokens / 8, whole);
+  policy.k_warps = detail::tensor_max_warps(token_tiles, whole);
+  constexpr int kTiles = 16;
+  while (policy.k_warps > 1 && tensor_shared_bytes(policy, kTiles) > device.shared_bytes) --policy.k_warps;
+  const int most = policy.k_warps;
   policy.slices = static_cast<int>(detail::ceil_div(units, most));
   policy.k_warps = static_cast<int>(detail::ceil_div(units, policy.slices));
   policy.row_groups = most / policy.k_warps;
@@ -195,25 +116,9 @@ constexpr GemvPolicy tensor_policy(std::int64_t tokens, std::int64_t k, bool who
 
 namespace detail {
 
-/// Units of K that up to two CTAs take when one CTA of the next kernel, its weights already on their way, is to find room
-/// beside each.
-inline constexpr int kSharedSmUnits = 8;
-
-/// CTAs of a cluster for kTensorRing: the fewest whose slices leave that room; for longer K the fewest with which four
-/// fifths of the warps that a CTA may have find work, or as many as can be.
-constexpr int tensor_ring_cluster(int units, int most_warps) noexcept {
-  if (units <= kSharedSmUnits) return 1;
-  if (units <= 20) return 2;
-  int best = 8;
-  int best_warps = 0;
-  for (const int cluster : {2, 4, 8}) {
-    const auto k_warps = static_cast<int>(ceil_div(units, cluster));
-    const int warps = most_warps / k_warps * k_warps;
-    if (best_warps >= most_warps * 4 / 5 || warps <= best_warps) continue;
-    best = cluster;
-    best_warps = warps;
-  }
-  return best;
+/// The most units of K that a CTA of kTensorRing is given if more CTAs can share them.
+constexpr int tensor_ring_units(int token_tiles) noexcept {
+  return token_tiles == 1 ? 10 : tensor_ring_max_warps(token_tiles);
 }
 
 /// The most stages, a multiple of the groups, with which a CTA's shared memory stays within `bytes`.
@@ -234,19 +139,27 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   policy.tokens = tokens <= 8 ? 8 : 16;
   policy.stages = 0;
   const auto units = static_cast<int>(detail::ceil_div(k, detail::kUnitK));
-  const int most_warps = detail::tensor_ring_max_warps(policy.tokens / 8);
-  policy.slices = policy.cluster = detail::tensor_ring_cluster(units, most_warps);
+  const int token_tiles = policy.tokens / 8;
+  while (policy.cluster < 8 && units > policy.cluster * detail::tensor_ring_units(token_tiles)) policy.cluster *= 2;
+  policy.slices = policy.cluster;
   policy.k_warps = static_cast<int>(detail::ceil_div(units, policy.cluster));
+  const int most_warps = detail::tensor_ring_max_warps(token_tiles);
   const std::int64_t clusters = resident_clusters(device, policy.cluster);
   if (policy.k_warps > most_warps || clusters == 0) return policy;
   const std::int64_t tiles = detail::ceil_div(detail::ceil_div(n, detail::kMmaRows), clusters);
-  // Clusters of more than two CTAs take all of the shared memory: where two CTAs fit a multiprocessor, some get two
-  // while others have none.
-  const bool shared = policy.cluster <= 2 && policy.k_warps <= detail::kSharedSmUnits;
-  policy.row_groups = (shared ? detail::kSharedSmUnits : most_warps) / policy.k_warps;
-  const std::int64_t half = device.shared_bytes / 2 - 1024;
-  policy.stages = shared ? detail::most_stages(policy, tiles, half) : 0;
-  if (policy.stages < 2) policy.stages = detail::most_stages(policy, tiles, device.shared_bytes);
+  // Half of the shared memory, if enough stages fit, leaves the other for the next kernel's first stages. Not with
+  // clusters of more than two: where two CTAs fit a multiprocessor, some get two while others have none; the registers
+  // for 16 tokens rule that out.
+  const int enough = token_tiles == 1 ? 3 : 2;
+  policy.row_groups = policy.k_warps < 8 ? 8 / policy.k_warps : 1;
+  if (policy.cluster <= 2 || token_tiles == 2) {
+    policy.stages = detail::most_stages(policy, tiles, device.shared_bytes / 2 - 1024);
+  }
+  if (policy.stages >= enough) return policy;
+  for (policy.row_groups = 2 * policy.k_warps <= most_warps ? 2 : 1; policy.row_groups > 0; --policy.row_groups) {
+    policy.stages = detail::most_stages(policy, tiles, device.shared_bytes);
+    if (policy.stages >= 2) break;
+  }
   return policy;
 }
 
@@ -257,8 +170,8 @@ constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kRing;
   policy.stages = 0;
-  const bool served = arch >= 90 && activation == ActivationType::kNvfp4 && tokens == 1 && k > 0 && k % 256 == 0 &&
-                      k <= 40 * 1024;
+  const bool served =
+      arch >= 90 && activation == ActivationType::kNvfp4 && tokens == 1 && k > 0 && k % 256 == 0 && k <= 40 * 1024;
   if (!served) return policy;
   const int units = static_cast<int>((k + 1023) / 1024);  // what one warp covers with one chunk a thread
   policy.tokens = 1;
@@ -268,7 +181,8 @@ constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64
   // the first ring of the next kernel share the multiprocessor. Consumer GPUs have 100 KB of shared memory there, the
   // others 228.
   policy.ctas_per_sm = policy.chunks > 2 ? 2 : 1;
-  const std::int64_t shared = (arch >= 120 ? 49 : policy.ctas_per_sm == 2 ? 86 : 110) * std::int64_t{1024};
+  const std::int64_t kilobytes = arch >= 120 ? 49 : policy.ctas_per_sm == 1 ? 110 : policy.chunks == 3 ? 58 : 86;
+  const std::int64_t shared = kilobytes * 1024;
   const int most_groups = (detail::ring_max_threads(policy.chunks) / 32 - 2) / policy.warps_per_group;
   const std::int64_t fixed = detail::ring_fixed_bytes(policy.chunks, policy.warps_per_group);
   const auto most_stages = static_cast<int>((shared - fixed) / detail::ring_stage_bytes(policy.chunks, k));
@@ -319,7 +233,7 @@ inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem
     const GemvPolicy policy = tensor_ring_policy(device, problem.tokens, n, k);
     if (policy.stages > 0) return policy;
   }
-  return tensor_policy(problem.tokens, k, detail::copies_are_whole(problem.weights));
+  return tensor_policy(device, problem.tokens, k, detail::copies_are_whole(problem.weights));
 }
 
 namespace detail {
@@ -354,7 +268,7 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   if (policy.k_warps < 1 || policy.k_warps > most) {
     return invalid("policy.k_warps", policy.k_warps, "1..20, as the kernel, its tokens and its copies allow");
   }
-  if (policy.row_groups < 1 || policy.k_warps * policy.row_groups > most) {
+  if (policy.row_groups < 1 || policy.row_groups > most / policy.k_warps) {
     return invalid("policy.row_groups", policy.row_groups, "1 or more, and k_warps * row_groups within the bound too");
   }
   const std::int64_t units = ceil_div(problem.weights.cols, kUnitK);
@@ -368,7 +282,8 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
     return invalid("policy.cluster", policy.cluster, "1 for kTensor");
   }
   if (tensor_clusters(policy, problem, device) > 0) return Status();
-  return invalid("policy.row_groups", policy.row_groups, "warps whose rings fit the shared memory of a CTA");
+  return invalid("policy.row_groups", policy.row_groups,
+                 "warps whose rings fit the shared memory of a CTA, clusters that the device runs");
 }
 
 }  // namespace detail

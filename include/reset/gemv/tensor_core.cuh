@@ -25,12 +25,13 @@ namespace detail {
 
 /// What the kernel is told besides the problem.
 struct TensorShape {
-  Cut tiles;                 ///< Tiles of 16 rows over CTAs.
-  Cut units;                 ///< 256 of K each, over slices.
+  Cut tiles;  ///< Tiles of 16 rows over CTAs.
+  Cut units;  ///< 256 of K each, over slices.
   int slices;
   int k_warps;               ///< Warps that share rows: at least the units of a slice.
   WeightAlignment weights;   ///< How they lie.
-  int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of activations.
+  int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of
+                             ///< activations.
 };
 
 /// A lane's weights of one item: two rows, of each twice 32 codes with two block scales.
@@ -89,7 +90,8 @@ struct WarpTokens {
       factors[n] = {1.0f, 1.0f};
       if (problem.activations.type == ActivationType::kBf16) {
         const float factor = tile[n].shift();
-        factors[n] = {__shfl_sync(0xffffffffu, factor, lane % 4 * 8), __shfl_sync(0xffffffffu, factor, lane % 4 * 8 + 4)};
+        factors[n] = {__shfl_sync(0xffffffffu, factor, lane % 4 * 8),
+                      __shfl_sync(0xffffffffu, factor, lane % 4 * 8 + 4)};
       }
     }
   }
@@ -154,6 +156,11 @@ __device__ __forceinline__ std::uint32_t batch_empty(std::uint32_t barriers, int
   return batch_full(barriers, kTensorBatches + buffer);
 }
 
+__device__ __forceinline__ void invalidate_group_barriers(std::uint32_t barriers, int group) {
+#pragma unroll
+  for (int i = 0; i < 2 * kTensorBatches; ++i) barrier_invalidate(batch_full(group_barriers(barriers, group), i));
+}
+
 /// By one thread of the group, before a barrier of the CTA: `warps` of the group have a part of the slice.
 __device__ __forceinline__ void init_group_barriers(std::uint32_t barriers, int group, int warps) {
 #pragma unroll
@@ -176,8 +183,8 @@ struct LocalTotals {
   }
 };
 
-/// Sums of the warps that share rows on their way to a total. A warp leaves its sums of a batch of tiles and goes on; one
-/// of the group's warps, in turn, adds the batch up once it has done the next: then the others have left theirs.
+/// Sums of the warps that share rows on their way to a total. A warp leaves its sums of a batch of tiles and goes on;
+/// one of the group's warps, in turn, adds the batch up once it has done the next: then the others have left theirs.
 /// What becomes of a total is up to `Totals`.
 template <int kTokenTiles, class Totals>
 class RowGroup {
@@ -226,8 +233,8 @@ class RowGroup {
   __device__ __forceinline__ std::uint32_t empty(int buffer) const { return batch_empty(full_, buffer); }
 
   __device__ __forceinline__ std::uint32_t slot(int buffer, int place, int warp, int n) const {
-    return slots_ + static_cast<std::uint32_t>(
-                        (warp * Memory::kWarp + (buffer * kBatch + place) * Memory::kTile + n * 32) * 16);
+    return slots_ +
+           static_cast<std::uint32_t>((warp * Memory::kWarp + (buffer * kBatch + place) * Memory::kTile + n * 32) * 16);
   }
   __device__ __forceinline__ float4 sums_at(int buffer, int place, int warp, int n) const {
     const uint4 bits = load_shared16<0>(slot(buffer, place, warp, n));
@@ -259,18 +266,18 @@ class RowGroup {
   int k_warp_;
   int warps_;
   int lane_;
-  int place_ = 0;   // in the batch
+  int place_ = 0;  // in the batch
   int batch_ = 0;
   int buffer_ = 0;  // batch_ % kTensorBatches
   std::uint32_t parity_ = 0;
-  int turn_ = 0;    // whose is the batch before the present one
+  int turn_ = 0;  // whose is the batch before the present one
 };
 
 /// A warp's tiles for one slice, the first stages of their weights requested already.
 template <int kTokenTiles, bool kWhole>
 __device__ __forceinline__ void run_tiles(RowGroup<kTokenTiles, LocalTotals<kTokenTiles>> group,
-                                          const WarpTokens<kTokenTiles>& x,
-                                          WeightStream<kWhole>& stream, std::uint32_t ring, int tiles, int lane) {
+                                          const WarpTokens<kTokenTiles>& x, WeightStream<kWhole>& stream,
+                                          std::uint32_t ring, int tiles, int lane) {
   constexpr std::uint32_t kRingEnd = kTensorStages * kTensorStageBytes;
   std::uint32_t offset = 0;  // of the stage
   for (int left = tiles; left > 0; --left) {
@@ -294,13 +301,16 @@ __device__ __forceinline__ int sum_index(int row, int token) {
   return (token / 8 * 32 + lane) * 4 + row / 8 * 2 + token % 2;
 }
 
-/// What a call's sums are to be multiplied with: decoded weights are divided by kScaledUnit, and so are NVFP4 activations.
+/// What a call's sums are to be multiplied with: decoded weights are divided by kScaledUnit, and so are NVFP4
+/// activations; bfloat16 ones bring the factor with their own.
 __device__ __forceinline__ float tensor_unit(ActivationType type) {
-  return type == ActivationType::kNvfp4 ? kScaledUnit * kScaledUnit : kScaledUnit;
+  return type == ActivationType::kNvfp4  ? kScaledUnit * kScaledUnit
+         : type == ActivationType::kFp16 ? kScaledUnit
+                                         : 1.0f;
 }
 
-/// A CTA's results: of tiles first, first + step, ..., `count` of them. Each sum is that of `parts` totals, `part_tiles`
-/// apart, in their order.
+/// A CTA's results: of tiles first, first + step, ..., `count` of them. Each sum is that of `parts` totals,
+/// `part_tiles` apart, in their order.
 template <int kTokenTiles>
 __device__ __forceinline__ void store_results(const GemvProblem& problem, const float4* totals, int parts,
                                               int part_tiles, int first, int step, int count) {
@@ -337,9 +347,9 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 /// A CTA owns a range of tiles of 16 rows; K is cut into slices, one after the other, and a slice into 256 of K a warp,
 /// which keeps its part of up to 8 kTokenTiles tokens in registers. Groups of warps that together hold the slice take
-/// turns at the tiles: a warp streams its part of them through a ring of its own, decodes in registers and multiplies on
-/// the tensor core. One of the group adds its warps' sums up, a batch of tiles at a time, in a fixed order: the same bits
-/// every time. No barrier of the CTA stands in the loop.
+/// turns at the tiles: a warp streams its part of them through a ring of its own, decodes in registers and multiplies
+/// on the tensor core. One of the group adds its warps' sums up, a batch of tiles at a time, in a fixed order: the same
+/// bits every time. No barrier of the CTA stands in the loop.
 template <int kTokenTiles, bool kWhole>
 static __global__ void __launch_bounds__(32 * tensor_max_warps(kTokenTiles, kWhole), 1)
     gemv_tensor(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorShape shape) {
@@ -354,8 +364,7 @@ static __global__ void __launch_bounds__(32 * tensor_max_warps(kTokenTiles, kWho
   const bool gated = problem.gate != GemvGate::kNone;
   const Share tiles = shape.tiles.share(static_cast<int>(blockIdx.x));
   const TensorMemory<kTokenTiles> memory(tensor_memory, tiles.count, shape.k_warps, groups);
-  const std::uint32_t ring =
-      memory.end + static_cast<std::uint32_t>(warp * (kTensorStages * kTensorStageBytes));
+  const std::uint32_t ring = memory.end + static_cast<std::uint32_t>(warp * (kTensorStages * kTensorStageBytes));
   release_dependents();
 
   for (int slice = 0; slice < shape.slices; ++slice) {
@@ -369,7 +378,10 @@ static __global__ void __launch_bounds__(32 * tensor_max_warps(kTokenTiles, kWho
       stream.request(ring + static_cast<std::uint32_t>(s * kTensorStageBytes));
       async_commit();
     }
-    if (threadIdx.x == 0) init_group_barriers(memory.barriers, group, units.count);
+    if (threadIdx.x == 0) {
+      if (slice > 0) invalidate_group_barriers(memory.barriers, group);
+      init_group_barriers(memory.barriers, group, units.count);
+    }
     __syncthreads();
     if (slice == 0) wait_for_dependencies();  // the weights are on their way by now
     if (active) {

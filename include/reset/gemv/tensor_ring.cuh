@@ -1,5 +1,6 @@
 /// @file
-/// The tensor-core mat-vec kernel whose weights come in bulk copies (sm_90 and later): K a multiple of 64, rows aligned.
+/// The tensor-core mat-vec kernel whose weights come in bulk copies (sm_90 and later): K a multiple of 64, rows
+/// aligned.
 #pragma once
 
 #include <cstdint>
@@ -26,16 +27,17 @@ struct TensorRingShape {
   int k_warps;  ///< Warps that share rows: the most units that a CTA has.
   int groups;   ///< Such sets of warps, which take turns at the stages.
   int stages;
-  bool words;       ///< Whether scales come in runs of four: swizzled ones, and rows at odd multiples of 4.
-  int log_cluster;  ///< Logarithm to base 2 of the CTAs of a cluster.
-  int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of activations.
+  bool words;                ///< Whether scales come in runs of four: swizzled ones, and rows at odd multiples of 4.
+  int log_cluster;           ///< Logarithm to base 2 of the CTAs of a cluster.
+  int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of
+                             ///< activations.
 };
 
 #if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
 
 /// Stages of a CTA, each a tile of 16 rows of its slice of K, and their barriers.
 struct TensorRing {
-  std::uint32_t full;    // of a stage: the copies have landed
+  std::uint32_t full;  // of a stage: the copies have landed
   std::uint32_t stages;
   std::uint32_t code_pitch;
   std::uint32_t scale_pitch;
@@ -71,8 +73,8 @@ struct TensorRing {
   }
 };
 
-/// What a lane of a producing warp brings of every stage. A bulk copy takes its operands from uniform registers, so that
-/// lanes issue one after the other, some 80 clocks each: several warps share the rows.
+/// What a lane of a producing warp brings of every stage. A bulk copy takes its operands from uniform registers, so
+/// that lanes issue one after the other, some 80 clocks each: several warps share the rows.
 template <int kProducers>
 struct ProducerLane {
   static constexpr int kRows = kMmaRows / kProducers;
@@ -106,7 +108,8 @@ struct ProducerLane {
     const int row = lane % kMmaRows;
     const ScaleRow source(problem.weights.block_scale, rows.readable_row(tile, row));
     const std::uint32_t place = stage + ring.scales() + static_cast<std::uint32_t>(row) * ring.scale_pitch;
-    const int runs = min(units.count * (kUnitBlocks / 4), static_cast<int>(problem.weights.cols / 64) - units.first * 4);
+    const int runs =
+        min(units.count * (kUnitBlocks / 4), static_cast<int>(problem.weights.cols / 64) - units.first * 4);
     for (int run = producer * 2 + lane / kMmaRows; run < runs; run += 2 * kProducers) {
       async_copy<4>(place + static_cast<std::uint32_t>(run * 4), source.at(units.first * kUnitBlocks + run * 4));
     }
@@ -144,11 +147,11 @@ __device__ __forceinline__ void produce_tiles(const ProducerLane<kProducers>& pa
 }
 
 /// Totals of a CTA's slice of K go to the CTA of the cluster that stores the tile: they take turns at the tiles. There
-/// the totals of all slices meet, each in its place, and a barrier counts their bytes. A CTA alone keeps them: it cannot
-/// send where no cluster was launched.
+/// the totals of all slices meet, each in its place, and a barrier counts their bytes. A CTA alone keeps them: it
+/// cannot send where no cluster was launched.
 template <int kTokenTiles>
 struct ClusterTotals {
-  std::uint32_t inbox;    // [CTA of the cluster][tile / CTAs][kTile] float4
+  std::uint32_t inbox;  // [CTA of the cluster][tile / CTAs][kTile] float4
   std::uint32_t barrier;
   int log_cluster;
   int part_tiles;  // of a CTA's part of the inbox
@@ -161,7 +164,8 @@ struct ClusterTotals {
       return;
     }
     const int owner = tile & ((1 << log_cluster) - 1);
-    const int place = (cluster_rank() * part_tiles + (tile >> log_cluster)) * TensorMemory<kTokenTiles>::kTile + n * 32 + lane;
+    const int place =
+        (cluster_rank() * part_tiles + (tile >> log_cluster)) * TensorMemory<kTokenTiles>::kTile + n * 32 + lane;
     send(cluster_address(inbox + static_cast<std::uint32_t>(place * 16), owner), sum, cluster_address(barrier, owner));
   }
 };
@@ -174,8 +178,7 @@ __device__ __forceinline__ void consume_tiles(RowGroup<kTokenTiles, ClusterTotal
                                               int lane) {
   const std::uint32_t codes = ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
                               static_cast<std::uint32_t>(k_warp * (kUnitK / 2) + lane % 4 * 16);
-  const std::uint32_t scales = ring.stages + ring.scales() +
-                               static_cast<std::uint32_t>(lane / 4) * ring.scale_pitch +
+  const std::uint32_t scales = ring.stages + ring.scales() + static_cast<std::uint32_t>(lane / 4) * ring.scale_pitch +
                                static_cast<std::uint32_t>(k_warp * kUnitBlocks + lane % 4 * 2);
   RingCursor cursor{group, 0};
   for (int i = group; i < tiles; i += shape.groups) {
@@ -197,9 +200,9 @@ __device__ __forceinline__ void consume_tiles(RowGroup<kTokenTiles, ClusterTotal
 
 inline namespace RESET_ARCH_NAMESPACE {
 
-/// As gemv_tensor, but a cluster owns a range of tiles and each of its CTAs a slice of K; some warps request whole tiles
-/// as bulk copies, and the warps that compute find them in a ring that they share. The totals of slices are added in the
-/// order of CTAs: the same bits every time.
+/// As gemv_tensor, but a cluster owns a range of tiles and each of its CTAs a slice of K; some warps request whole
+/// tiles as bulk copies, and the warps that compute find them in a ring that they share. The totals of slices are added
+/// in the order of CTAs: the same bits every time.
 template <int kTokenTiles>
 static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles) + tensor_producers(kTokenTiles)), 1)
     gemv_tensor_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorRingShape shape) {
@@ -258,7 +261,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
     }
   }
   if (cluster > 1) {
-    barrier_wait(arrived, 0);  // a CTA ends when all its totals are there: none is on its way to it then
+    barrier_wait_cluster(arrived, 0);  // a CTA ends when all its totals are there: none is on its way to it then
   } else {
     __syncthreads();
   }

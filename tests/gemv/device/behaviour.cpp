@@ -56,7 +56,7 @@ int test_rows_are_independent(const reset::DeviceInfo& device) {
   for (CaseOptions options : samples()) {
     options.residual = Residual::kNone;
     Case call(options);
-    reset::GemvPolicy policy = reset::tensor_policy(16, options.k, true);
+    reset::GemvPolicy policy = reset::tensor_policy(device, 16, options.k, true);
     failures += launched(run(call.problem(), policy, device, false, nullptr));
     CHECK_CUDA(cudaDeviceSynchronize());
     const std::vector<std::uint8_t> together = call.output();

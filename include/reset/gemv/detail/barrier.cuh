@@ -16,6 +16,11 @@ __device__ __forceinline__ void barrier_init(std::uint32_t barrier, int arrivals
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
+/// Before the place of a barrier is used for another one.
+__device__ __forceinline__ void barrier_invalidate(std::uint32_t barrier) {
+  asm volatile("mbarrier.inval.shared.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
 __device__ __forceinline__ void barrier_arrive(std::uint32_t barrier) {
   // The state that the first form returns is of no use; sm_80 has no form without it.
   asm volatile(

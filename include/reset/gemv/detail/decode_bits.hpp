@@ -74,8 +74,8 @@ RESET_HOST_DEVICE inline HalfPairs half_pairs_by_bits(std::uint32_t codes) noexc
            permute_bytes(odd, 0, 0x3424)}};
 }
 
-/// The two E4M3 codes in the low half of `codes` as halves times 2^-8, NaN for a NaN: a code's magnitude, shifted into a
-/// half's fields, reads as that, subnormals included.
+/// The two E4M3 codes in the low half of `codes` as halves times 2^-8, NaN for a NaN: a code's magnitude, shifted into
+/// a half's fields, reads as that, subnormals included.
 RESET_HOST_DEVICE inline std::uint32_t e4m3_pair_by_bits(std::uint32_t codes) noexcept {
   const std::uint32_t spread = (codes & 0x00ffu) | (codes & 0xff00u) << 8;
   const std::uint32_t magnitude = spread & 0x007f007fu;

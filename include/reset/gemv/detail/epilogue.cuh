@@ -39,9 +39,10 @@ class Epilogue {
   /// `unit` is what the kernel's sums are to be multiplied with to be sums of products of elements and block scales.
   __device__ Epilogue(const GemvProblem& problem, float unit)
       : problem_(problem),
-        unit_(problem.activations.type == ActivationType::kNvfp4
-                  ? unit * problem.activations.nvfp4.global.parts[0].scale.value
-                  : unit),
+        unit_(unit),
+        activation_scale_(problem.activations.type == ActivationType::kNvfp4
+                              ? problem.activations.nvfp4.global.parts[0].scale.value
+                              : 1.0f),
         alpha_(problem.alpha.device == nullptr ? problem.alpha.host : problem.alpha.host * *problem.alpha.device) {}
 
   /// Stores what a tile gives; a whole warp calls it. A lane brings `sum`, the sum of the row in slot `slot` for a
@@ -70,7 +71,7 @@ class Epilogue {
     for (int part = 1; part < FusedGlobalScales::kMaxParts; ++part) {
       if (part < global.count && global.parts[part].first_row <= row) scale = global.parts[part].scale.value;
     }
-    const float value = sum * unit_ * scale * alpha_;
+    const float value = sum * unit_ * scale * activation_scale_ * alpha_;
     if (problem_.bias == nullptr) return value;
     return value + load_value(problem_.bias, problem_.output.type, row);
   }
@@ -91,6 +92,7 @@ class Epilogue {
  private:
   const GemvProblem& problem_;
   float unit_;
+  float activation_scale_;
   float alpha_;
 };
 

@@ -16,7 +16,8 @@ struct MmaSums {
 };
 
 /// Adds a product. A lane brings of rows l / 4 and l / 4 + 8 the pairs `low[0]` and `high[0]`, then `low[1]` and
-/// `high[1]`, and of token l / 4 the pairs x0 and x1 of the same four of K; which four is free, if rows and tokens agree.
+/// `high[1]`, and of token l / 4 the pairs x0 and x1 of the same four of K; which four is free, if rows and tokens
+/// agree.
 __device__ __forceinline__ void mma_add(MmaSums& sums, const std::uint32_t* low, const std::uint32_t* high,
                                         std::uint32_t x0, std::uint32_t x1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "

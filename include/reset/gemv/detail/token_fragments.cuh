@@ -10,6 +10,7 @@
 #include <reset/gemv/decode.cuh>
 #include <reset/gemv/detail/load_words.cuh>
 #include <reset/gemv/detail/scale_row.cuh>
+#include <reset/gemv/detail/shared_memory.cuh>
 #include <reset/gemv/policy.hpp>
 #include <reset/gemv/problem.hpp>
 
@@ -43,14 +44,14 @@ __device__ __forceinline__ void to_halves(HalfPairs& values, float factor) {
 struct TokenFragment {
   HalfPairs words[8];
 
-  /// Tokens first_token .. first_token + 7, those beyond the last being the last again. `scratch`: 2 KB of shared memory
-  /// that only this warp uses.
+  /// Tokens first_token .. first_token + 7, those beyond the last being the last again. `scratch`: 2 KB of shared
+  /// memory that only this warp uses.
   __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int first_token, int unit, int lane,
                                        uint4* scratch) {
     const int last = static_cast<int>(problem.tokens) - 1;
     const int token = min(first_token + lane / 4, last);
     const int chunk = unit * (kUnitK / 32) + lane % 4;
-    const bool inside = (unit + 1) * kUnitK <= problem.weights.cols;
+    const bool inside = unit < problem.weights.cols / kUnitK;
     if (problem.activations.type == ActivationType::kNvfp4) {
       load_nvfp4(problem.activations.nvfp4, alignment, token, chunk, scratch + lane * 4);
     } else if (inside && alignment == 16) {
@@ -61,7 +62,8 @@ struct TokenFragment {
   }
 
   /// Bfloat16 fits halves once a power of two has moved the largest magnitude of the warp's part of the token below
-  /// 2^16. Returns what sums are to be multiplied with for that.
+  /// 2^16; what is 2^-40 of that and less is lost. Returns what sums are to be multiplied with, kScaledUnit included:
+  /// one factor, for two could underflow in between.
   __device__ __forceinline__ float shift() {
     std::uint32_t most = 0;
 #pragma unroll
@@ -73,7 +75,8 @@ struct TokenFragment {
     const int shift = min(15 - exponent, 126);
 #pragma unroll
     for (HalfPairs& word : words) to_halves(word, power_of_two(shift));
-    return power_of_two(-shift);
+    constexpr int kUnitExponent = kScaledUnit == 1.0f ? 0 : 14;
+    return power_of_two(kUnitExponent - shift);
   }
 
  private:
@@ -86,7 +89,7 @@ struct TokenFragment {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int token = first_token + i * 2 + lane / 16;
-      if (token > last) continue;
+      if (token > last) continue;  // nobody reads its place
       const auto* row = reinterpret_cast<const uint4*>(begin + token * x.row_stride * 2);
       raw[0][i] = row[0];
       raw[1][i] = row[16];
@@ -130,7 +133,8 @@ struct TokenFragment {
     }
   }
 
-  __device__ __forceinline__ void load_nvfp4(const Nvfp4MatrixView& x, int alignment, int token, int chunk, uint4* own) {
+  __device__ __forceinline__ void load_nvfp4(const Nvfp4MatrixView& x, int alignment, int token, int chunk,
+                                             uint4* own) {
     const ScaleRow scale_row(x.block_scale, token);
     const std::uint8_t* begin = x.packed + token * x.row_stride;
     const auto blocks = static_cast<int>(x.cols / 16);
@@ -140,8 +144,8 @@ struct TokenFragment {
       codes[1] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16} + 64);
     } else {
       load_blocks(begin, alignment, blocks, chunk * 2, own);
-      codes[0] = own[0];
-      codes[1] = own[1];
+      codes[0] = load_shared16<0>(shared_address(own));
+      codes[1] = load_shared16<16>(shared_address(own));
     }
     std::uint32_t scales[2][2] = {};
 #pragma unroll
@@ -165,7 +169,9 @@ struct TokenFragment {
       const int block = first + i / 2 * 8 + i % 2;
       std::uint32_t words[2] = {0, 0};
       if (block < blocks) load_words(begin + block * std::int64_t{8}, alignment, false, words);
-      reinterpret_cast<uint2*>(own)[i] = make_uint2(words[0], words[1]);
+      const std::uint32_t place = shared_address(own) + static_cast<std::uint32_t>(i * 8);
+      store_shared4(place, words[0]);
+      store_shared4(place + 4, words[1]);
     }
   }
 };

@@ -20,8 +20,8 @@ namespace detail {
 /// stage holds, for each half of these and each of a lane's two rows, 16 bytes of codes at a place that is the lane's
 /// own; then the 16 scales of each row. What lies beyond K becomes 0.
 ///
-/// With `kWhole` every copy is asynchronous and whole: K a multiple of 256, packed rows at multiples of 16 bytes, runs of
-/// four block scales at multiples of 4. Otherwise copies end where K does, codes come as their alignment allows, and
+/// With `kWhole` every copy is asynchronous and whole: K a multiple of 256, packed rows at multiples of 16 bytes, runs
+/// of four block scales at multiples of 4. Otherwise copies end where K does, codes come as their alignment allows, and
 /// scales in runs or byte by byte.
 template <bool kWhole>
 class WeightStream {
@@ -62,8 +62,9 @@ class WeightStream {
   /// Rows of a tile lie at the same distances from those of the tile before it, but for the last tile, which may repeat
   /// a row; swizzled scales have no such distance.
   __device__ __forceinline__ void advance() {
-    const std::int64_t skipped = step_ * (gated_ ? kMmaRows / 2 : kMmaRows);
-    if ((tile_ + 1) * (gated_ ? kMmaRows / 2 : kMmaRows) > (gated_ ? weights_.rows / 2 : weights_.rows)) {
+    const int tile_rows = gated_ ? kMmaRows / 2 : kMmaRows;
+    const std::int64_t skipped = std::int64_t{step_} * tile_rows;
+    if ((std::int64_t{tile_} + 1) * tile_rows > (gated_ ? weights_.rows / 2 : weights_.rows)) {
       point_at_tile();
       return;
     }

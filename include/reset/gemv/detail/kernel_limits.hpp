@@ -1,0 +1,100 @@
+/// @file
+/// What the kernels of the mat-vec and the choice of their cut must agree on: sizes, limits, and how weights may lie.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/gemv/detail/memory_region.hpp>
+#include <reset/nvfp4/layout.hpp>
+#include <reset/nvfp4/matrix.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// Stages that a ring can have.
+inline constexpr int kMaxRingStages = 16;
+
+/// Rows that one mma takes, and K that a step of a warp covers: four lanes share a row, each with twice 32 values.
+inline constexpr int kMmaRows = 16;
+inline constexpr int kUnitK = 256;
+inline constexpr int kUnitBlocks = kUnitK / 16;  // block scales of a row in a unit
+/// Bytes of 16 rows in a unit.
+inline constexpr int kUnitCodeBytes = kMmaRows * kUnitK / 2;
+inline constexpr int kUnitScaleBytes = kMmaRows * kUnitBlocks;
+
+inline constexpr int kTensorStages = 4;  // of a warp's ring
+inline constexpr int kTensorStageBytes = kUnitCodeBytes + kUnitScaleBytes;
+/// Warps of a CTA: those that hold twice as many tokens, or that copy in pieces, need more registers.
+RESET_HOST_DEVICE constexpr int tensor_max_warps(int token_tiles, bool whole) noexcept {
+  return token_tiles == 1 && whole ? 10 : 8;
+}
+/// Tiles that the warps which share rows pass on at once, and how many such batches wait to be added up.
+RESET_HOST_DEVICE constexpr int tensor_batch(int token_tiles) noexcept { return token_tiles == 1 ? 2 : 1; }
+inline constexpr int kTensorBatches = 3;
+inline constexpr int kTensorBarrierBytes = 2 * 8 * kTensorBatches;  // of a row group
+/// Bytes of a tile's sums.
+RESET_HOST_DEVICE constexpr int tensor_tile_bytes(int token_tiles) noexcept { return token_tiles * 512; }
+
+/// How the weights of a call lie.
+struct WeightAlignment {
+  int codes;    ///< The largest power of two up to 16 that divides the address of every packed row.
+  bool scales;  ///< Whether runs of four block scales begin at multiples of 4, and K holds whole runs.
+};
+
+/// The largest power of two, at most 16, that divides every address of rows that begin at `begin`, `stride` apart.
+inline int row_alignment(const void* begin, std::int64_t stride) noexcept {
+  const std::uintptr_t bits = address(begin) | static_cast<std::uintptr_t>(stride) | 16u;
+  return static_cast<int>(bits & (~bits + 1));
+}
+
+/// How the weights lie for the tensor-core kernel.
+inline WeightAlignment weight_alignment(const Nvfp4MatrixView& w) noexcept {
+  const BlockScaleView& scale = w.block_scale;
+  const std::int64_t step = scale.layout == ScaleLayout::kLinear ? scale.stride : 0;
+  const auto scales = address(scale.data) | static_cast<std::uintptr_t>(scale.block_origin | step | w.blocks());
+  return {row_alignment(w.packed, w.row_stride), scales % 4 == 0};
+}
+
+/// Whether every copy of weights is asynchronous and whole.
+inline bool copies_are_whole(const Nvfp4MatrixView& w) noexcept {
+  const WeightAlignment alignment = weight_alignment(w);
+  return w.cols % kUnitK == 0 && alignment.codes == 16 && alignment.scales;
+}
+
+/// Bytes from one row to the next in a stage of kTensorRing, for `units` of K: rows that are read at once lie in other
+/// banks.
+RESET_HOST_DEVICE constexpr int tensor_code_pitch(int units) noexcept { return units * (kUnitK / 2) + 64; }
+RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept {
+  return (units * kUnitBlocks + 127) / 128 * 128 + 16;
+}
+
+/// Warps of a CTA of kTensorRing that compute, and those that request weights.
+RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int token_tiles) noexcept { return token_tiles == 1 ? 20 : 14; }
+RESET_HOST_DEVICE constexpr int tensor_producers(int token_tiles) noexcept { return token_tiles == 1 ? 4 : 2; }
+
+RESET_HOST_DEVICE constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
+
+inline constexpr int kMaxRingGroup = 8;
+inline constexpr int kRingSumSlots = 16;
+inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);
+inline constexpr int kRingChunkK = 32;
+
+constexpr int ring_rows(int chunks) noexcept { return chunks == 1 ? 4 : chunks == 2 ? 2 : 1; }
+
+/// Bounds of the kernel's registers: as many threads as a CTA may have, and the CTAs that must fit beside each other
+/// (of one launch, or of this one and of the next, whose weights are then on their way before this one ends).
+constexpr int ring_max_threads(int chunks) noexcept { return chunks <= 2 ? 576 : 384; }
+inline constexpr int kRingMinCtas = 2;
+
+constexpr std::int64_t ring_stage_bytes(int chunks, std::int64_t k) noexcept {
+  return ring_rows(chunks) * (k / 2 + k / 16);
+}
+
+/// Bytes of a ring's shared memory beside its stages: barriers, and the sums of the warps of a group for some tiles.
+constexpr std::int64_t ring_fixed_bytes(int chunks, int warps_per_group) noexcept {
+  return kRingBarrierBytes + 4 * kRingSumSlots * ring_rows(chunks) * warps_per_group;
+}
+
+}  // namespace detail
+RESET_NAMESPACE_END
