@@ -6,6 +6,7 @@
 
 #include <reset/gemv/detail/decode_bits.hpp>
 #include <reset/nvfp4/e2m1.hpp>
+#include <reset/nvfp4/e4m3.hpp>
 
 namespace {
 
@@ -86,4 +87,23 @@ TEST_CASE("integer dot of blocks is the exact dot product") {
 TEST_CASE("permute_bytes picks bytes and replicates signs") {
   CHECK(reset::detail::permute_bytes(0x03020100u, 0x07060504u, 0x7531u) == 0x07050301u);
   CHECK(reset::detail::permute_bytes(0x80000000u, 0x0000007fu, 0xfcb3u) == 0x0000ff80u);
+}
+
+TEST_CASE("halves of every pair of block scales") {
+  int wrong = 0;
+  for (std::uint32_t codes = 0; codes < 0x10000; ++codes) {
+    // What stands in the upper half must not matter.
+    const std::uint32_t halves = reset::detail::e4m3_pair_by_bits(codes | (codes * 2654435761u & 0xffff0000u));
+    for (int i = 0; i < 2; ++i) {
+      const auto code = static_cast<std::uint8_t>(codes >> (8 * i));
+      const std::uint32_t bits = halves >> (16 * i) & 0xffffu;
+      wrong += (bits >> 15) != (code >> 7);
+      if ((code & 0x7f) == 0x7f) {
+        wrong += (bits >> 10 & 31) != 31 || (bits & 1023) == 0;  // a NaN
+      } else {
+        wrong += half_value(bits) * 0x1p8f != reset::e4m3_to_float(code);
+      }
+    }
+  }
+  CHECK(wrong == 0);
 }

@@ -1,144 +1,308 @@
-// The selector serves every shape on every target within the limits of the kernels, and the cut of the work visits
-// every weight exactly once.
+// The selector serves every shape on every target within the limits of the kernels, and policies that cannot serve are
+// refused by name.
 #include <cstdint>
-#include <vector>
+#include <string>
 
+#include "gemv/device_fixture.hpp"
 #include "gemv/problem_fixture.hpp"
 #include "support/catch.hpp"
 
-#include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/policy.hpp>
 
 using reset::ActivationType;
+using reset::DeviceInfo;
 using reset::GemvGate;
 using reset::GemvKernel;
 using reset::GemvPolicy;
+using reset::GemvProblem;
 
 namespace {
 
-reset::DeviceInfo device_of(int arch) {
-  reset::DeviceInfo device;
-  device.arch = arch;
-  device.sm_count = 132;
-  device.shared_bytes = (arch >= 120 || arch == 86 || arch == 89 ? 99 : arch == 80 ? 163 : 227) * 1024;
-  return device;
+constexpr int kTargets[] = {80, 86, 89, 90, 100, 103, 120, 121};
+constexpr ActivationType kActivations[] = {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16};
+
+// Shared memory of a CTA as launch.cuh computes it.
+std::int64_t launched_bytes(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) {
+  if (policy.kernel == GemvKernel::kRing) return reset::ring_shared_bytes(policy, problem.weights.cols);
+  const std::int64_t tiles = reset::detail::ceil_div(problem.weights.rows, reset::detail::kMmaRows);
+  return reset::tensor_shared_bytes(policy, reset::detail::ceil_div(tiles, tensor_clusters(policy, problem, device)));
 }
 
-template <int kRows>
-void check_tiles(std::int64_t rows, bool gated) {
-  const reset::detail::TileRows<kRows> work{rows, gated};
-  std::vector<int> visits(static_cast<std::size_t>(rows));
-  for (std::int64_t tile = 0; tile < work.tiles(); ++tile) {
-    for (int slot = 0; slot < kRows; ++slot) {
-      const std::int64_t readable = work.readable_row(tile, slot);
-      REQUIRE((readable >= 0 && readable < rows));
-      if (!work.holds(tile, slot)) continue;
-      REQUIRE(readable == work.row(tile, slot));
-      ++visits[static_cast<std::size_t>(readable)];
-      // A gate finds the pair of a row half a tile further on.
-      if (gated && slot < kRows / 2) REQUIRE(work.row(tile, slot + kRows / 2) == readable + rows / 2);
-    }
-  }
-  for (const int visit : visits) REQUIRE(visit == 1);
+void check_selected(int arch, const GemvProblem& problem) {
+  const DeviceInfo device = device_of(arch);
+  const GemvPolicy policy = reset::select_gemv_policy(device, problem);
+  const reset::Status status = validate(policy, problem, device);
+  INFO("arch " << arch << " m " << problem.tokens << " n " << problem.weights.rows << " k " << problem.weights.cols
+               << ": " << status.message());
+  REQUIRE(status.ok());
+  REQUIRE(policy.tokens >= problem.tokens);
+  REQUIRE(launched_bytes(policy, problem, device) <= device.shared_bytes);
+  REQUIRE(reset::cta_threads(policy) <= 1024);
+}
+
+GemvKernel chosen(int arch, const GemvProblem& problem) {
+  return reset::select_gemv_policy(device_of(arch), problem).kernel;
+}
+
+// Refused as an invalid argument of that name, once `change` has changed a good policy.
+template <class Change>
+void refused(const GemvPolicy& good, const GemvProblem& problem, Change change, const char* argument,
+             const DeviceInfo& device = device_of(90)) {
+  REQUIRE(validate(good, problem, device).ok());
+  GemvPolicy policy = good;
+  change(policy);
+  const reset::Status status = validate(policy, problem, device);
+  INFO(status.message());
+  CHECK(status.code() == reset::StatusCode::kInvalidArgument);
+  CHECK(std::string(status.argument()) == argument);
+}
+
+std::string message(const GemvPolicy& policy, const GemvProblem& problem, int arch) {
+  return validate(policy, problem, device_of(arch)).message();
 }
 
 }  // namespace
 
-TEST_CASE("every row is in exactly one tile") {
-  for (std::int64_t rows = 1; rows <= 67; ++rows) {
-    check_tiles<1>(rows, false);
-    check_tiles<2>(rows, false);
-    check_tiles<4>(rows, false);
-    if (rows % 2 == 0) check_tiles<2>(rows, true);
-    if (rows % 2 == 0) check_tiles<4>(rows, true);
+TEST_CASE("the selected policy is valid for every target, activation, M and K") {
+  for (const int arch : kTargets) {
+    for (const ActivationType activation : kActivations) {
+      for (std::int64_t m = 1; m <= 16; ++m) {
+        for (std::int64_t k = 16; k <= 66000; k += k < 4200 ? 16 : 496) {
+          check_selected(arch, well_formed(activation, m, 1000, k / 16 * 16));
+        }
+        for (std::int64_t k = 256; k <= 66000; k += 256) check_selected(arch, well_formed(activation, m, 1000, k));
+      }
+    }
   }
 }
 
-TEST_CASE("the selected policy is valid for every target, activation, M and K") {
-  for (const int arch : {80, 86, 89, 90, 100, 103, 120, 121}) {
-    for (const auto activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
-      for (std::int64_t m = 1; m <= 16; ++m) {
-        for (std::int64_t k = 16; k <= 66000; k += k < 2000 ? 16 : 240) {
-          const reset::GemvProblem problem = well_formed(activation, m, 1000, k / 16 * 16);
-          const GemvPolicy policy = reset::select_gemv_policy(arch, problem);
-          const reset::Status status = validate(policy, problem, device_of(arch));
-          INFO("arch " << arch << " m " << m << " k " << k << ": " << status.message());
-          REQUIRE(status.ok());
+TEST_CASE("the selected policy is valid for every N") {
+  for (const int arch : kTargets) {
+    for (const std::int64_t m : {1, 8, 9, 16}) {
+      for (const std::int64_t k : {16, 256, 272, 2560, 4096, 5120, 12288, 25600, 40960, 41216, 65536}) {
+        for (const std::int64_t n : {1, 2, 16, 17, 2112, 4096, 18944, 151936, 262144, 1048576}) {
+          for (const ActivationType activation : kActivations) {
+            check_selected(arch, well_formed(activation, m, n, k));
+            GemvProblem gated = well_formed(activation, m, n + n % 2, k);
+            gated.gate = GemvGate::kUpGate;
+            check_selected(arch, gated);
+          }
         }
       }
     }
   }
 }
 
-TEST_CASE("the ring kernel is chosen where it serves, and only there") {
-  const auto chosen = [](int arch, const reset::GemvProblem& problem) {
-    return reset::select_gemv_policy(arch, problem).kernel == GemvKernel::kRing;
-  };
-  const auto nvfp4 = ActivationType::kNvfp4;
-  for (const std::int64_t k : {256, 3584, 4096, 5120, 8192, 12288, 18944, 25600, 40960}) {
-    CHECK(chosen(90, well_formed(nvfp4, 1, 1000, k)));
-    CHECK(chosen(100, well_formed(nvfp4, 2, 1000, k)));
-    CHECK_FALSE(chosen(89, well_formed(nvfp4, 1, 1000, k)));
-    CHECK_FALSE(chosen(90, well_formed(nvfp4, 3, 1000, k)));
-    CHECK_FALSE(chosen(90, well_formed(ActivationType::kBf16, 1, 1000, k)));
-  }
-  CHECK_FALSE(chosen(90, well_formed(nvfp4, 1, 1000, 4112)));
-  CHECK_FALSE(chosen(90, well_formed(nvfp4, 1, 1000, 41216)));
-  const reset::GemvProblem plain = well_formed(nvfp4, 1, 1000, 4096);
-  reset::GemvProblem problem = plain;
-  ++problem.weights.packed;
-  CHECK_FALSE(chosen(90, problem));
-  problem = plain;
-  problem.weights.row_stride += 8;
-  CHECK_FALSE(chosen(90, problem));
-  problem = plain;
-  problem.weights.block_scale.block_origin = 3;
-  problem.weights.block_scale.stride += 16;
-  CHECK_FALSE(chosen(90, problem));
-  problem = plain;
-  problem.weights.block_scale.layout = reset::ScaleLayout::kSwizzled128x4;
-  CHECK_FALSE(chosen(90, problem));
-  problem = well_formed(nvfp4, 1, 1000, 25600);  // one row a tile: no pairs
-  problem.gate = GemvGate::kGateUp;
-  CHECK_FALSE(chosen(90, problem));
-}
-
-TEST_CASE("the threads of a ring cover K, and half a multiprocessor's memory holds it") {
-  for (const int arch : {90, 100, 120}) {
-    for (const std::int64_t m : {1, 2}) {
-      for (std::int64_t k = 256; k <= 40960; k += 256) {
-        const GemvPolicy policy = reset::ring_policy(arch, ActivationType::kNvfp4, m, k);
-        INFO("arch " << arch << " m " << m << " k " << k);
-        REQUIRE(policy.stages >= 1);
-        REQUIRE(std::int64_t{1024} * policy.chunks * policy.warps_per_group >= k);
-        REQUIRE(reset::cta_threads(policy) <= reset::detail::ring_max_threads(policy.chunks));
-        REQUIRE(policy.ctas_per_sm * (reset::ring_shared_bytes(policy, k) + 1024) <= (arch == 120 ? 100 : 228) * 1024);
+TEST_CASE("the selected policy is valid however the weights lie") {
+  for (const int arch : kTargets) {
+    for (const std::int64_t m : {1, 7, 16}) {
+      for (const std::int64_t k : {64, 1024, 4112, 5120, 49152}) {
+        const GemvProblem plain = well_formed(ActivationType::kNvfp4, m, 300, k);
+        for (int misalignment = 1; misalignment <= 8; misalignment *= 2) {
+          GemvProblem problem = plain;
+          problem.weights.packed += misalignment;
+          check_selected(arch, problem);
+          problem = plain;
+          problem.weights.row_stride += misalignment;
+          check_selected(arch, problem);
+          problem = plain;
+          problem.weights.block_scale.block_origin = misalignment;
+          problem.weights.block_scale.stride += 2 * misalignment;
+          check_selected(arch, problem);
+        }
+        GemvProblem problem = plain;
+        problem.weights.block_scale.layout = reset::ScaleLayout::kSwizzled128x4;
+        problem.weights.block_scale.stride = reset::scale_stride(problem.weights.block_scale.layout, k / 16);
+        check_selected(arch, problem);
+        problem.weights.block_scale.row_origin = 5;
+        check_selected(arch, problem);
       }
     }
   }
 }
 
-TEST_CASE("a policy that cannot serve a call is refused by name") {
-  const reset::GemvProblem problem = well_formed(ActivationType::kNvfp4, 1, 1000, 4096);
+TEST_CASE("which kernel serves which call") {
+  const auto nvfp4 = ActivationType::kNvfp4;
+  for (const std::int64_t k : {256, 3584, 4096, 5120, 8192, 12288, 18944, 25600, 40960}) {
+    for (const int arch : {90, 100, 103, 120, 121}) {
+      CHECK(chosen(arch, well_formed(nvfp4, 1, 1000, k)) == GemvKernel::kRing);
+      // Consumer GPUs have no shared memory for long rows.
+      if (arch >= 120 && k > 12288) continue;
+      CHECK(chosen(arch, well_formed(ActivationType::kFp16, 1, 1000, k)) == GemvKernel::kTensorRing);
+    }
+    CHECK(chosen(90, well_formed(nvfp4, 2, 1000, k)) == GemvKernel::kTensorRing);
+    // At 16 tokens, 8 CTAs of 14 warps hold 28672 of K.
+    CHECK(chosen(90, well_formed(nvfp4, 16, 1000, k)) == (k <= 28672 ? GemvKernel::kTensorRing : GemvKernel::kTensor));
+    for (const int arch : {80, 86, 89}) {
+      CHECK(chosen(arch, well_formed(nvfp4, 1, 1000, k)) == GemvKernel::kTensor);
+      CHECK(chosen(arch, well_formed(ActivationType::kBf16, 16, 1000, k)) == GemvKernel::kTensor);
+    }
+  }
+  CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 4112)) == GemvKernel::kTensor);      // no multiple of 64
+  CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 4160)) == GemvKernel::kTensorRing);  // of 64, not of 256
+  CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 41216)) != GemvKernel::kRing);       // more than its threads hold
+  CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 65536)) != GemvKernel::kRing);
+  for (const std::int64_t m : {1, 4}) {
+    const GemvProblem plain = well_formed(nvfp4, m, 1000, 4096);
+    const auto changed = [&](auto change) {
+      GemvProblem problem = plain;
+      change(problem);
+      return chosen(90, problem);
+    };
+    CHECK(changed([](GemvProblem& p) { ++p.weights.packed; }) == GemvKernel::kTensor);
+    CHECK(changed([](GemvProblem& p) { p.weights.row_stride += 8; }) == GemvKernel::kTensor);
+    CHECK(changed([](GemvProblem& p) { p.weights.block_scale.block_origin = 3; }) == GemvKernel::kTensor);
+    CHECK(changed([](GemvProblem& p) { p.weights.block_scale.stride += 2; }) == GemvKernel::kTensor);
+    CHECK(changed([](GemvProblem& p) { p.weights.block_scale.stride += 4; }) == GemvKernel::kTensorRing);
+    CHECK(changed([](GemvProblem& p) { p.weights.block_scale.layout = reset::ScaleLayout::kSwizzled128x4; }) ==
+          GemvKernel::kTensorRing);
+    CHECK(changed([](GemvProblem& p) { p.weights.row_stride += 16; }) != GemvKernel::kTensor);
+    CHECK(changed([](GemvProblem& p) { ++p.activations.nvfp4.packed; }) == GemvKernel::kTensorRing);
+  }
+  GemvProblem problem = well_formed(nvfp4, 1, 1000, 25600);  // one row a tile of kRing: no pairs
+  problem.gate = GemvGate::kGateUp;
+  CHECK(chosen(90, problem) == GemvKernel::kTensorRing);
+}
+
+TEST_CASE("the threads of a ring cover K, and half a multiprocessor's memory holds it") {
+  for (const int arch : {90, 100, 120}) {
+    for (std::int64_t k = 256; k <= 40960; k += 256) {
+      const GemvPolicy policy = reset::ring_policy(arch, ActivationType::kNvfp4, 1, k);
+      INFO("arch " << arch << " k " << k);
+      REQUIRE(policy.stages >= 1);
+      REQUIRE(std::int64_t{1024} * policy.chunks * policy.warps_per_group >= k);
+      REQUIRE(reset::cta_threads(policy) <= reset::detail::ring_max_threads(policy.chunks));
+      REQUIRE(policy.ctas_per_sm * (reset::ring_shared_bytes(policy, k) + 1024) <= (arch == 120 ? 100 : 228) * 1024);
+    }
+  }
+  CHECK(reset::ring_policy(90, ActivationType::kNvfp4, 2, 4096).stages == 0);
+  CHECK(reset::ring_policy(90, ActivationType::kBf16, 1, 4096).stages == 0);
+  CHECK(reset::ring_policy(89, ActivationType::kNvfp4, 1, 4096).stages == 0);
+}
+
+TEST_CASE("no launch of a tensor-core policy that is accepted exceeds the shared memory") {
+  for (const int arch : {80, 90, 120}) {
+    const DeviceInfo device = device_of(arch);
+    for (const std::int64_t k : {256, 2048, 5120}) {
+      for (const int cluster : {0, 1, 2, 4, 8}) {  // 0: kTensor
+        for (const int tokens : {8, 16}) {
+          for (std::int64_t n = 16; n < 200000; n += n / 64 * 16 + 16) {
+            const GemvProblem problem = well_formed(ActivationType::kBf16, tokens, n, k);
+            GemvPolicy policy = reset::tensor_policy(device, tokens, k, true);
+            if (cluster > 0) {
+              const auto units = static_cast<int>(k / 256);
+              policy.kernel = GemvKernel::kTensorRing;
+              policy.slices = policy.cluster = cluster;
+              policy.k_warps = (units + cluster - 1) / cluster;
+              policy.row_groups = 1;
+              policy.stages = 2;
+            }
+            if (!validate(policy, problem, device).ok()) continue;
+            INFO("arch " << arch << " tokens " << tokens << " n " << n << " k " << k << " cluster " << cluster);
+            REQUIRE(launched_bytes(policy, problem, device) <= device.shared_bytes);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a policy of kRing that cannot serve a call is refused by name") {
+  const GemvProblem problem = well_formed(ActivationType::kNvfp4, 1, 1000, 4096);
   const GemvPolicy good = reset::ring_policy(90, ActivationType::kNvfp4, 1, 4096);
-  REQUIRE(validate(good, problem, device_of(90)).ok());
   CHECK(validate(good, problem, device_of(80)).code() == reset::StatusCode::kUnsupported);
-  const auto refused = [&](auto change, const char* argument) {
-    GemvPolicy policy = good;
-    change(policy);
-    const reset::Status status = validate(policy, problem, device_of(90));
-    CHECK(status.code() == reset::StatusCode::kInvalidArgument);
-    CHECK(std::string(status.argument()) == argument);
-  };
-  refused([](GemvPolicy& p) { p.tokens = 0; }, "policy.tokens");
-  refused([](GemvPolicy& p) { p.tokens = 3; }, "policy.tokens");
-  refused([](GemvPolicy& p) { p.tokens = 2; }, "policy.kernel");
-  refused([](GemvPolicy& p) { p.kernel = static_cast<GemvKernel>(9); }, "policy.kernel");
-  refused([](GemvPolicy& p) { p.chunks = 4; }, "policy.chunks");
-  refused([](GemvPolicy& p) { p.warps_per_group = 3; }, "policy.warps_per_group");
-  refused([](GemvPolicy& p) { p.groups = 0; }, "policy.groups");
-  refused([](GemvPolicy& p) { p.groups = 5; }, "policy.groups");
-  refused([](GemvPolicy& p) { p.stages = p.groups + 1; }, "policy.stages");
-  refused([](GemvPolicy& p) { p.ctas_per_sm = 0; }, "policy.ctas_per_sm");
-  refused([](GemvPolicy& p) { p = reset::general_policy(1, 64), p.slices = 3; }, "policy.slices");
+  const auto bad = [&](auto change, const char* argument) { refused(good, problem, change, argument); };
+  bad([](GemvPolicy& p) { p.kernel = static_cast<GemvKernel>(9); }, "policy.kernel");
+  bad([](GemvPolicy& p) { p.chunks = 0; }, "policy.chunks");
+  bad([](GemvPolicy& p) { p.chunks = 4; }, "policy.chunks");
+  bad([](GemvPolicy& p) { p.chunks = 6; }, "policy.chunks");
+  bad([](GemvPolicy& p) { p.warps_per_group = 3; }, "policy.warps_per_group");
+  bad([](GemvPolicy& p) { p.warps_per_group = 9; }, "policy.warps_per_group");
+  bad([](GemvPolicy& p) { p.groups = 0; }, "policy.groups");
+  bad([](GemvPolicy& p) { p.groups = 5; }, "policy.groups");
+  bad([](GemvPolicy& p) { p.stages = p.groups + 1; }, "policy.stages");
+  bad([](GemvPolicy& p) { p.stages = 0; }, "policy.stages");
+  bad([](GemvPolicy& p) { p.stages = 32; }, "policy.stages");
+  bad([](GemvPolicy& p) { p.ctas_per_sm = 0; }, "policy.ctas_per_sm");
+  bad([](GemvPolicy& p) { p.ctas_per_sm = 17; }, "policy.ctas_per_sm");
+  const GemvProblem two = well_formed(ActivationType::kNvfp4, 2, 1000, 4096);
+  CHECK(std::string(validate(good, two, device_of(90)).argument()) == "policy.kernel");
+  const GemvProblem dense = well_formed(ActivationType::kBf16, 1, 1000, 4096);
+  CHECK(std::string(validate(good, dense, device_of(90)).argument()) == "policy.kernel");
+}
+
+TEST_CASE("a policy of kTensor that cannot serve a call is refused by name") {
+  const GemvProblem problem = well_formed(ActivationType::kBf16, 4, 1000, 8192);  // 32 units
+  const GemvPolicy good = reset::tensor_policy(device_of(90), 4, 8192, true);
+  const auto bad = [&](auto change, const char* argument) { refused(good, problem, change, argument); };
+  for (const int tokens : {0, 1, 4, 9, 12, 17, 24}) bad([=](GemvPolicy& p) { p.tokens = tokens; }, "policy.tokens");
+  bad([](GemvPolicy& p) { p.k_warps = 0; }, "policy.k_warps");
+  bad([](GemvPolicy& p) { p.k_warps = 13; }, "policy.k_warps");
+  bad([](GemvPolicy& p) { p.row_groups = 0; }, "policy.row_groups");
+  bad([](GemvPolicy& p) { p.row_groups = 2; }, "policy.row_groups");
+  bad([](GemvPolicy& p) { p.slices = 0; }, "policy.slices");
+  bad([](GemvPolicy& p) { p.slices = 3; }, "policy.slices");   // 11 units a slice, k_warps 8
+  bad([](GemvPolicy& p) { p.k_warps = 7; }, "policy.slices");  // 8 units a slice
+  bad([](GemvPolicy& p) { p.slices = 33; }, "policy.slices");
+  for (const int cluster : {0, 2, 3, 8}) bad([=](GemvPolicy& p) { p.cluster = cluster; }, "policy.cluster");
+  bad([](GemvPolicy& p) { p.ctas_per_sm = 0; }, "policy.ctas_per_sm");
+  const GemvProblem many = well_formed(ActivationType::kBf16, 9, 1000, 8192);
+  CHECK(std::string(validate(good, many, device_of(90)).argument()) == "policy.tokens");
+  GemvProblem pieces = well_formed(ActivationType::kBf16, 4, 1000, 5120);  // ten warps hold no copies in pieces
+  const GemvPolicy ten = reset::tensor_policy(device_of(90), 4, 5120, true);
+  REQUIRE(validate(ten, pieces, device_of(90)).ok());
+  ++pieces.weights.packed;
+  CHECK(std::string(validate(ten, pieces, device_of(90)).argument()) == "policy.k_warps");
+  DeviceInfo small = device_of(90);
+  small.shared_bytes = 48 * 1024;
+  CHECK(std::string(validate(good, problem, small).argument()) == "policy.row_groups");
+}
+
+TEST_CASE("a policy of kTensorRing that cannot serve a call is refused by name") {
+  const GemvProblem problem = well_formed(ActivationType::kBf16, 4, 1000, 4096);  // 16 units
+  GemvPolicy good = reset::tensor_ring_policy(device_of(90), 4, 1000, 4096);
+  REQUIRE(good.cluster == 2);
+  good.row_groups = 2;
+  good.stages = 4;
+  CHECK(validate(good, problem, device_of(89)).code() == reset::StatusCode::kUnsupported);
+  const auto bad = [&](auto change, const char* argument) { refused(good, problem, change, argument); };
+  bad([](GemvPolicy& p) { p.tokens = 9; }, "policy.tokens");
+  bad([](GemvPolicy& p) { p.k_warps = 0; }, "policy.k_warps");
+  bad([](GemvPolicy& p) { p.k_warps = 21; }, "policy.k_warps");
+  bad([](GemvPolicy& p) { p.tokens = 16, p.k_warps = 15; }, "policy.k_warps");
+  bad([](GemvPolicy& p) { p.row_groups = 3; }, "policy.row_groups");
+  bad([](GemvPolicy& p) { p.k_warps = 7; }, "policy.slices");  // too few for the slice
+  bad([](GemvPolicy& p) { p.slices = 0; }, "policy.slices");
+  bad([](GemvPolicy& p) { p.slices = 4; }, "policy.slices");  // not the cluster
+  bad([](GemvPolicy& p) { p.cluster = 4; }, "policy.slices");
+  bad([](GemvPolicy& p) { p.cluster = p.slices = 3; }, "policy.cluster");
+  bad([](GemvPolicy& p) { p.cluster = 0; }, "policy.cluster");
+  bad([](GemvPolicy& p) { p.cluster = p.slices = 16; }, "policy.cluster");
+  for (const int stages : {-2, 0, 1, 3, 5, 15, 18}) bad([=](GemvPolicy& p) { p.stages = stages; }, "policy.stages");
+  bad([](GemvPolicy& p) { p.stages = 16; }, "policy.row_groups");  // do not fit
+  GemvProblem unaligned = problem;
+  unaligned.weights.packed += 8;
+  CHECK(std::string(validate(good, unaligned, device_of(90)).argument()) == "policy.kernel");
+  DeviceInfo alone = device_of(90);  // no two multiprocessors of a cluster
+  alone.clusters[0] = 0;
+  CHECK_FALSE(validate(good, problem, alone).ok());
+}
+
+TEST_CASE("refusals read well") {
+  const GemvProblem problem = well_formed(ActivationType::kBf16, 4, 1000, 4096);
+  GemvPolicy policy = reset::tensor_ring_policy(device_of(90), 4, 1000, 4096);
+  CHECK(message(policy, problem, 80) == "unsupported: device.arch is 80, expected 90 or more for kTensorRing");
+  policy.cluster = policy.slices = 3;
+  CHECK(message(policy, problem, 90) == "invalid argument: policy.cluster is 3, expected 1, 2, 4 or 8");
+  policy.tokens = 9;
+  CHECK(message(policy, problem, 90) ==
+        "invalid argument: policy.tokens is 9, expected 8 or 16, at least the tokens of the call");
+  policy = reset::tensor_ring_policy(device_of(90), 4, 1000, 2048);
+  policy.row_groups = 2;
+  policy.stages = 3;
+  CHECK(message(policy, well_formed(ActivationType::kBf16, 4, 1000, 2048), 90) ==
+        "invalid argument: policy.stages is 3, expected a multiple of row_groups, at most 16");
+  policy = reset::tensor_policy(device_of(90), 4, 4096, true);
+  policy.cluster = 2;
+  CHECK(message(policy, problem, 90) == "invalid argument: policy.cluster is 2, expected 1 for kTensor");
 }

@@ -158,7 +158,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   if (policy.stages >= enough) return policy;
   for (policy.row_groups = 2 * policy.k_warps <= most_warps ? 2 : 1; policy.row_groups > 0; --policy.row_groups) {
     policy.stages = detail::most_stages(policy, tiles, device.shared_bytes);
-    if (policy.stages >= 2) break;
+    if (policy.stages >= 2 || policy.row_groups == 1) break;
   }
   return policy;
 }

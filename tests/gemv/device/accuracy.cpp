@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 #include "gemv/device/case.hpp"
 #include "gemv/device/launcher.hpp"
@@ -9,7 +10,6 @@ namespace {
 
 using reset::ActivationType;
 using reset::GemvGate;
-using reset::GemvKernel;
 using reset::OutputType;
 using reset::ScaleLayout;
 
@@ -25,10 +25,9 @@ struct Tally {
   double worst = 0;
 
   void add(const CaseOptions& options, const reset::DeviceInfo& device) {
-    Case call(options);
+    Case call(options, device);
     ++cases;
-    const GemvKernel kernel = reset::select_gemv_policy(device, call.problem()).kernel;
-    ++by[static_cast<std::size_t>(kernel)];
+    ++by[static_cast<std::size_t>(call.kernel())];
     const reset::Status status = run(call.problem(), device, false, nullptr);
     std::string wrong = status.ok() ? "" : status.message();
     const cudaError_t error = cudaDeviceSynchronize();
@@ -41,8 +40,8 @@ struct Tally {
   }
 
   int report(const char* name) const {
-    std::printf("%s: %d cases (%d tensor, %d tensor ring, %d ring), %d failures, worst error %.2f of its bound\n", name, cases, by[0], by[1], by[2],
-                failures, worst);
+    std::printf("%s: %d cases (%d tensor, %d tensor ring, %d ring), %d failures, worst error %.2f of its bound\n", name,
+                cases, by[0], by[1], by[2], failures, worst);
     return failures;
   }
 };

@@ -10,6 +10,8 @@ namespace {
 
 using reset::ActivationType;
 
+constexpr std::int64_t kMost = reset::kMaxGemvTokens;
+
 struct Stream {
   cudaStream_t stream = nullptr;
   Stream() { CHECK_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking)); }
@@ -29,58 +31,105 @@ int launched(const reset::Status& status) {
   return 1;
 }
 
-// One for each kernel family and number of tokens that is compiled.
+// Each kernel family with each number of token tiles: rows aligned, block scales swizzled, rows at odd addresses.
 std::vector<CaseOptions> samples() {
   std::vector<CaseOptions> list;
   for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
-    for (const std::int64_t m : {1, 2, 4, 7, 16}) {
-      CaseOptions options;
-      options.activation = activation;
-      options.m = m;
-      options.n = 1500;
-      options.k = m == 2 ? 2560 : 1024;
-      options.residual = Residual::kApart;
-      options.output = reset::OutputType::kBf16;
-      options.bias = true;
-      options.device_alpha = true;
-      list.push_back(options);
+    for (const std::int64_t m : {1, 5, 8, 9, 16}) {
+      for (int placing = 0; placing < 3; ++placing) {
+        CaseOptions options;
+        options.activation = activation;
+        options.m = m;
+        options.n = 1500;
+        options.k = m == 5 ? 5376 : 1024;  // 21 units of K: several CTAs of a cluster, or slices
+        if (placing == 1) options.layout = reset::ScaleLayout::kSwizzled128x4;
+        if (placing == 2) options.misalignment = 2;
+        options.residual = Residual::kApart;
+        options.output = reset::OutputType::kBf16;
+        options.bias = true;
+        options.device_alpha = true;
+        list.push_back(options);
+      }
     }
   }
   return list;
+}
+
+// Whether samples() has all that it should.
+int check_samples(const reset::DeviceInfo& device) {
+  bool seen[3][2] = {};
+  for (const CaseOptions& options : samples()) {
+    const Case call(options, device);
+    seen[static_cast<std::size_t>(call.kernel())][options.m > 8] = true;
+  }
+  const bool rings = device.arch < 90 || (seen[1][0] && seen[1][1] && seen[2][0]);
+  if (seen[0][0] && seen[0][1] && rings) return 0;
+  std::printf("FAILED: the samples miss a kernel\n");
+  return 1;
+}
+
+// The call of one of its tokens.
+reset::GemvProblem alone(const reset::GemvProblem& problem, std::int64_t token) {
+  reset::GemvProblem result = problem;
+  result.tokens = 1;
+  reset::ActivationView& x = result.activations;
+  if (x.type == ActivationType::kNvfp4) {
+    x.nvfp4 = reset::row_slice(x.nvfp4, token, 1);
+  } else {
+    x.dense = static_cast<const std::uint8_t*>(x.dense) + token * x.row_stride * 2;
+  }
+  return result;
+}
+
+int check_rows_alone(Case& call, const reset::GemvPolicy& policy, const reset::DeviceInfo& device) {
+  call.poison();
+  call.serve_with(policy.kernel);
+  int failures = launched(run(call.problem(), policy, device, false, nullptr));
+  CHECK_CUDA(cudaDeviceSynchronize());
+  const std::vector<std::uint8_t> together = call.output();
+  if (const std::string wrong = call.compare(together); !wrong.empty()) failures += fail(call.options(), wrong.c_str());
+  const auto bytes = static_cast<std::size_t>(call.options().n * reset::element_bytes(call.options().output));
+  for (std::int64_t token = 0; token < call.options().m; ++token) {
+    call.poison();
+    failures += launched(run(alone(call.problem(), token), policy, device, false, nullptr));
+    CHECK_CUDA(cudaDeviceSynchronize());
+    if (std::memcmp(&together[static_cast<std::size_t>(token) * bytes], call.output().data(), bytes) != 0) {
+      failures += fail(call.options(), "a token alone differs");
+    }
+  }
+  return failures;
 }
 
 }  // namespace
 
 int test_rows_are_independent(const reset::DeviceInfo& device) {
   int failures = 0;
+  int policies = 0;
   for (CaseOptions options : samples()) {
     options.residual = Residual::kNone;
-    Case call(options);
-    reset::GemvPolicy policy = reset::tensor_policy(device, 16, options.k, true);
-    failures += launched(run(call.problem(), policy, device, false, nullptr));
-    CHECK_CUDA(cudaDeviceSynchronize());
-    const std::vector<std::uint8_t> together = call.output();
-    reset::GemvProblem alone = call.problem();
-    alone.tokens = 1;
-    alone.activations.nvfp4.rows = 1;
-    call.poison();
-    failures += launched(run(alone, policy, device, false, nullptr));
-    CHECK_CUDA(cudaDeviceSynchronize());
-    const auto bytes = static_cast<std::size_t>(options.n * reset::element_bytes(options.output));
-    if (std::memcmp(together.data(), call.output().data(), bytes) != 0)
-      failures += fail(options, "token 0 alone differs");
+    Case call(options, device);
+    const bool whole = reset::detail::copies_are_whole(call.problem().weights);
+    for (const std::int64_t tokens : {options.m, kMost}) {
+      for (const reset::GemvPolicy& policy :
+           {reset::tensor_policy(device, tokens, options.k, whole),
+            reset::tensor_ring_policy(device, tokens, options.n, options.k)}) {
+        if (!validate(policy, call.problem(), device).ok()) continue;
+        failures += check_rows_alone(call, policy, device);
+        ++policies;
+      }
+    }
   }
-  std::printf("rows are independent: %d failures\n", failures);
+  std::printf("rows are independent: %d policies, %d failures\n", policies, failures);
   return failures;
 }
 
 int test_determinism(const reset::DeviceInfo& device, bool reduced) {
-  int failures = 0;
+  int failures = check_samples(device);
   const Stream one;
   const Stream two;
   for (const CaseOptions& options : samples()) {
-    Case first(options);
-    Case second(options);
+    Case first(options, device);
+    Case second(options, device);
     failures += launched(run(first.problem(), device, false, one.stream));
     CHECK_CUDA(cudaDeviceSynchronize());
     const std::vector<std::uint8_t> expected = first.output();
@@ -110,8 +159,8 @@ static int test_chain(const reset::DeviceInfo& device) {
   options.output = reset::OutputType::kBf16;
   options.n = options.k = 2048;
   options.residual = Residual::kNone;
-  Case a(options);
-  Case b(options);
+  Case a(options, device);
+  Case b(options, device);
   const Stream stream;
   std::vector<std::uint8_t> expected;
   int failures = 0;
@@ -138,7 +187,7 @@ int test_graph(const reset::DeviceInfo& device) {
   int failures = test_chain(device);
   const Stream stream;
   for (const CaseOptions& options : samples()) {
-    Case call(options);
+    Case call(options, device);
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t executable = nullptr;
     CHECK_CUDA(cudaStreamBeginCapture(stream.stream, cudaStreamCaptureModeThreadLocal));
@@ -163,7 +212,7 @@ int test_graph(const reset::DeviceInfo& device) {
 
 int test_refusals(const reset::DeviceInfo& device) {
   CaseOptions options;
-  Case call(options);
+  Case call(options, device);
   int failures = 0;
   const auto refused = [&](const reset::GemvProblem& problem, const char* argument) {
     const reset::Status status = run(problem, device, false, nullptr);
@@ -177,10 +226,19 @@ int test_refusals(const reset::DeviceInfo& device) {
   problem = call.problem();
   problem.output.data = const_cast<std::uint8_t*>(problem.weights.packed);
   refused(problem, "output.data");
-  reset::GemvPolicy policy = reset::ring_policy(device.arch, options.activation, 1, options.k);
+  const auto refused_policy = [&](const reset::GemvPolicy& policy) {
+    if (run(call.problem(), policy, device, false, nullptr).ok()) failures += fail(options, "a bad policy");
+  };
+  reset::GemvPolicy policy = reset::ring_policy(90, options.activation, 1, options.k);
   policy.stages = 5;
-  if (device.arch >= 90 && run(call.problem(), policy, device, false, nullptr).ok())
-    failures += fail(options, "stages");
+  refused_policy(policy);
+  policy = reset::tensor_policy(device, 1, options.k, true);
+  policy.cluster = 2;
+  refused_policy(policy);
+  policy = reset::tensor_ring_policy(device, 1, options.n, options.k);
+  policy.row_groups = 2;
+  policy.stages = 3;
+  refused_policy(policy);
   CHECK_CUDA(cudaDeviceSynchronize());
   const std::vector<std::uint8_t> output = call.output();
   for (const std::uint8_t byte : output) {

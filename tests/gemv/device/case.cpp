@@ -1,9 +1,11 @@
 #include "gemv/device/case.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <random>
+#include <thread>
 
 #include "gemv/device/half.hpp"
 
@@ -22,11 +24,13 @@ void randomise(std::vector<std::uint8_t>& bytes, std::mt19937& random) {
   for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random());
 }
 
-// Every code but the NaNs: zero, subnormals, 448 and the negative ones.
-void randomise_scales(std::vector<std::uint8_t>& bytes, std::mt19937& random) {
+// Every code but the NaNs: zero, subnormals, 448 and the negative ones. The edges: those that decode at a limit.
+void randomise_scales(std::vector<std::uint8_t>& bytes, Inputs inputs, std::mt19937& random) {
+  constexpr std::uint8_t kEdges[] = {0x7e, 0xfe, 0x01, 0x81, 0x07, 0x08, 0x00, 0x80};
   for (std::uint8_t& byte : bytes) {
     byte = static_cast<std::uint8_t>(random());
     if ((byte & 0x7f) == 0x7f) byte = 0x7e;
+    if (inputs == Inputs::kEdges) byte = kEdges[byte % 8];
   }
 }
 
@@ -43,18 +47,19 @@ std::string CaseOptions::text() const {
   char line[256];
   std::snprintf(line, sizeof line,
                 "n %d k %d m %d activation %d output %d gate %d layouts %d %d residual %d bias %d alpha %d parts %d "
-                "slack %d misalignment %d origin %d %d nan %d seed %u",
+                "slack %d misalignment %d origin %d %d nan %d inputs %d seed %u",
                 static_cast<int>(n), static_cast<int>(k), static_cast<int>(m), static_cast<int>(activation),
                 static_cast<int>(output), static_cast<int>(gate), static_cast<int>(layout), static_cast<int>(x_layout),
                 static_cast<int>(residual), bias, device_alpha, parts, slack, misalignment, row_origin, block_origin,
-                nan_scale, seed);
+                nan_scale, static_cast<int>(inputs), seed);
   return line;
 }
 
-Case::Case(const CaseOptions& options) : options_(options) {
+Case::Case(const CaseOptions& options, const reset::DeviceInfo& device) : options_(options) {
   make_weights();
   make_epilogue();
   make_activations(options.seed);
+  kernel_ = reset::select_gemv_policy(device, device_).kernel;
   poison();
 }
 
@@ -66,7 +71,7 @@ void Case::make_weights() {
   const std::int64_t rows = options_.row_origin + options_.n;
   const std::int64_t blocks = options_.block_origin + options_.k / 16;
   scales_.resize(static_cast<std::size_t>(reset::scale_bytes(options_.layout, rows, blocks)));
-  randomise_scales(scales_, random);
+  randomise_scales(scales_, options_.inputs, random);
   const reset::BlockScaleView scale{nullptr, options_.layout, reset::scale_stride(options_.layout, blocks),
                                     options_.row_origin, options_.block_origin};
   if (options_.nan_scale) {
@@ -88,33 +93,68 @@ void Case::make_weights() {
   device_.weights = with_memory(host_.weights, d_packed_->data(), d_scales_->data());
 }
 
+void Case::make_nvfp4(std::mt19937& random, reset::ActivationView& view) {
+  const std::int64_t stride = options_.k / 2 + options_.slack;
+  x_.resize(static_cast<std::size_t>((options_.m - 1) * stride + options_.k / 2));
+  randomise(x_, random);
+  x_scales_.resize(static_cast<std::size_t>(reset::scale_bytes(options_.x_layout, options_.m, options_.k / 16)));
+  randomise_scales(x_scales_, options_.inputs, random);
+  view.nvfp4 = {x_.data(),
+                options_.m,
+                options_.k,
+                stride,
+                {x_scales_.data(), options_.x_layout, reset::scale_stride(options_.x_layout, options_.k / 16), 0, 0},
+                reset::FusedGlobalScales::uniform({0x1.4p-8f})};
+  if (options_.inputs == Inputs::kNonFinite) {
+    const std::int64_t place = view.nvfp4.block_scale.offset(options_.m / 2, options_.k / 16 - 1);
+    x_scales_[static_cast<std::size_t>(place)] = 0x7f;
+  }
+}
+
+void Case::make_dense(std::mt19937& random, reset::ActivationView& view) {
+  const bool bf16 = options_.activation == ActivationType::kBf16;
+  const auto type = bf16 ? OutputType::kBf16 : OutputType::kFp16;
+  view.row_stride = options_.k + options_.slack;
+  const std::int64_t count = (options_.m - 1) * view.row_stride + options_.k;
+  x_.resize(static_cast<std::size_t>(count) * 2);
+  view.dense = x_.data();
+  const auto put_code = [&](std::int64_t token, std::int64_t k, std::uint32_t code) {
+    const auto place = static_cast<std::size_t>((token * view.row_stride + k) * 2);
+    x_[place] = static_cast<std::uint8_t>(code);
+    x_[place + 1] = static_cast<std::uint8_t>(code >> 8);
+  };
+  std::normal_distribution<double> normal;
+  const bool wide = options_.inputs == Inputs::kWide || options_.inputs == Inputs::kEdges;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto bits = static_cast<std::uint32_t>(random());
+    if (!wide) {
+      put_element(x_.data(), type, i, normal(random) * (i % 37 == 0 ? 100.0 : i % 11 == 0 ? 1e-6 : 1.0));
+    } else if (bf16) {
+      put_code(0, i, (bits & 0x807fu) | (97 + (bits >> 16) % 61) << 7);
+    } else {
+      put_code(0, i, (bits & 0x7c00u) == 0x7c00u ? (bits & 0x8000u) | 0x7bffu : bits);
+    }
+  }
+  if (options_.inputs != Inputs::kNonFinite) return;
+  const std::uint32_t infinity = bf16 ? 0x7f80 : 0x7c00;
+  if (options_.m > 1) put_code(0, 1, infinity | 1);  // a NaN
+  put_code(options_.m / 2, options_.k / 3, infinity);
+  if (options_.m > 3) {
+    put_code(options_.m - 1, 0, infinity);
+    put_code(options_.m - 1, options_.k - 1, infinity | 0x8000);
+  }
+}
+
 void Case::make_activations(unsigned seed) {
   std::mt19937 random(seed);
   reset::ActivationView view;
   view.type = options_.activation;
   auto misalignment = static_cast<std::size_t>(options_.misalignment);
   if (options_.activation == ActivationType::kNvfp4) {
-    const std::int64_t stride = options_.k / 2 + options_.slack;
-    x_.resize(static_cast<std::size_t>((options_.m - 1) * stride + options_.k / 2));
-    randomise(x_, random);
-    x_scales_.resize(static_cast<std::size_t>(reset::scale_bytes(options_.x_layout, options_.m, options_.k / 16)));
-    randomise_scales(x_scales_, random);
-    view.nvfp4 = {x_.data(),
-                  options_.m,
-                  options_.k,
-                  stride,
-                  {x_scales_.data(), options_.x_layout, reset::scale_stride(options_.x_layout, options_.k / 16), 0, 0},
-                  reset::FusedGlobalScales::uniform({0x1.4p-8f})};
+    make_nvfp4(random, view);
   } else {
     misalignment &= ~std::size_t{1};
-    view.row_stride = options_.k + options_.slack;
-    x_.resize(static_cast<std::size_t>((options_.m - 1) * view.row_stride + options_.k) * 2);
-    std::normal_distribution<double> normal;
-    const auto type = options_.activation == ActivationType::kFp16 ? OutputType::kFp16 : OutputType::kBf16;
-    for (std::int64_t i = 0; i < static_cast<std::int64_t>(x_.size() / 2); ++i) {
-      put_element(x_.data(), type, i, normal(random) * (i % 37 == 0 ? 100.0 : i % 11 == 0 ? 1e-6 : 1.0));
-    }
-    view.dense = x_.data();
+    make_dense(random, view);
   }
   host_.activations = view;
   device_.activations = view;
@@ -146,7 +186,9 @@ void Case::make_epilogue() {
     for (std::int64_t i = 0; i < count; ++i) put_element(data.data(), options_.output, i, normal(random));
   };
   fill(residual_, elements);
-  initial_.assign(static_cast<std::size_t>(elements * bytes), options_.nan_scale ? 0x41 : 0xff);
+  // What is not written must not pass for a result.
+  const bool may_be_nan = options_.nan_scale || options_.inputs == Inputs::kNonFinite;
+  initial_.assign(static_cast<std::size_t>(elements * bytes), may_be_nan ? 0x41 : 0xff);
   if (options_.residual == Residual::kInPlace) initial_ = residual_;
   output_ = std::make_unique<DeviceBytes>(initial_);
   device_.output = {output_->data(), options_.output, stride};
@@ -179,41 +221,74 @@ double Case::activation(std::int64_t m, std::int64_t k) const {
   return element(x_.data(), type, m * host_.activations.row_stride + k);
 }
 
-// The sums over K and the bound that launch.cuh states for them, global scales included.
 void Case::compute_sums() {
-  const std::int64_t n = options_.n;
-  const std::int64_t k = options_.k;
-  std::vector<double> x(static_cast<std::size_t>(options_.m * k));
+  std::vector<double> x(static_cast<std::size_t>(options_.m * options_.k));
   for (std::int64_t m = 0; m < options_.m; ++m) {
-    for (std::int64_t i = 0; i < k; ++i) x[static_cast<std::size_t>(m * k + i)] = activation(m, i);
+    for (std::int64_t i = 0; i < options_.k; ++i) x[static_cast<std::size_t>(m * options_.k + i)] = activation(m, i);
   }
-  const bool nvfp4 = options_.activation == ActivationType::kNvfp4;
-  const double factor = (static_cast<double>(k) / (nvfp4 ? 512 : 32) + 64) * kUnit;
-  sums_.assign(static_cast<std::size_t>(options_.m * n), {0, 0});
+  sums_.assign(static_cast<std::size_t>(options_.m * options_.n), {0, 0, 0});
+  const auto most = static_cast<std::int64_t>(std::min(16u, std::max(1u, std::thread::hardware_concurrency())));
+  const std::int64_t threads = std::min(most, options_.n * options_.k * options_.m / 200000 + 1);
+  std::vector<std::thread> others;
+  for (std::int64_t t = 1; t < threads; ++t) {
+    others.emplace_back([&, t] { compute_rows(x, options_.n * t / threads, options_.n * (t + 1) / threads); });
+  }
+  compute_rows(x, 0, options_.n / threads);
+  for (std::thread& other : others) other.join();
+}
+
+// Global scales included.
+void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, std::int64_t last_row) {
+  const std::int64_t k = options_.k;
   std::vector<double> weights(static_cast<std::size_t>(k));
-  for (std::int64_t row = 0; row < n; ++row) {
+  for (std::int64_t row = first_row; row < last_row; ++row) {
     for (std::int64_t i = 0; i < k; ++i)
       weights[static_cast<std::size_t>(i)] = reset::dequantize(host_.weights, row, i);
     for (std::int64_t m = 0; m < options_.m; ++m) {
-      double sum = 0;
-      double magnitude = 0;
-      for (std::int64_t i = 0; i < k; ++i) {
-        const double product = weights[static_cast<std::size_t>(i)] * x[static_cast<std::size_t>(m * k + i)];
-        sum += product;
-        magnitude += std::fabs(product);
+      const double* token = &x[static_cast<std::size_t>(m * k)];
+      RawSum& sum = sums_[static_cast<std::size_t>(m * options_.n + row)];
+      for (std::int64_t begin = 0; begin < k; begin += 256) {
+        double largest = 0;
+        double weight_sum = 0;
+        for (std::int64_t i = begin; i < std::min(begin + 256, k); ++i) {
+          const double weight = weights[static_cast<std::size_t>(i)];
+          sum.value += weight * token[i];
+          sum.magnitude += std::fabs(weight * token[i]);
+          largest = std::max(largest, std::fabs(token[i]));
+          weight_sum += std::fabs(weight);
+        }
+        sum.rounding += std::max(0x1p-40 * largest, 0x1p-151) * weight_sum;
       }
-      sums_[static_cast<std::size_t>(m * n + row)] = {sum, factor * magnitude};
     }
   }
 }
 
+// The error of a sum, u = 2^-24.
+//
+// kRing: exact within blocks of 16, a rounding for each of a thread's blocks and one for each step of the reduction.
+//
+// Tensor cores: products of halves are exact. One mma adds 16 of them and the sum before, aligned to the largest and each
+// cut off at 2^-23 = 2u of it, and cuts the result off at as much: 17 * 2u + 2u = 36u of the sum of magnitudes, or, where
+// the hardware takes 8 products at a time, 2 (9 * 2u + 2u) = 40u. A warp's 256 of K are two chains of 8 such links, and no
+// link sees more than its chain's magnitudes: 320u. Adding the chains, the warps and the slices up rounds once for each
+// 256 of K and each token's factor is a power of two: K / 256 u, and 16u for what is of second order or incomplete:
+// (336 + K / 256) u sum_k |x_k W_nk|. Bfloat16 activations are rounded to halves where, 256 of K by 256, the largest
+// magnitude lies from 2^15 on (or, if it is tiny, from its own exponent plus 126): half a unit of a subnormal half is
+// 2^-25, 2^-40 of the largest, times the sum of the weights' magnitudes.
+double Case::bound(const RawSum& sum) const {
+  const auto k = static_cast<double>(options_.k);
+  if (kernel_ == reset::GemvKernel::kRing) return (k / 512 + 64) * kUnit * sum.magnitude;
+  const double rounding = options_.activation == ActivationType::kBf16 ? sum.rounding : 0.0;
+  return (336 + k / 256) * kUnit * sum.magnitude + rounding;
+}
+
 // With alpha and bias; each operation may round once.
 Case::Sum Case::scaled(std::int64_t m, std::int64_t row) const {
-  const Sum sum = sums_[static_cast<std::size_t>(m * options_.n + row)];
+  const RawSum& sum = sums_[static_cast<std::size_t>(m * options_.n + row)];
   const double alpha = static_cast<double>(host_.alpha.host) * (options_.device_alpha ? 1.25 : 1.0);
   const double value = sum.value * alpha;
   const double bias = options_.bias ? element(bias_.data(), options_.output, row) : 0.0;
-  return {value + bias, sum.bound * alpha + 6 * kUnit * (std::fabs(value) + std::fabs(bias)) + 0x1p-140};
+  return {value + bias, bound(sum) * alpha + 6 * kUnit * (std::fabs(value) + std::fabs(bias)) + 0x1p-136};
 }
 
 Case::Sum Case::expected(std::int64_t m, std::int64_t column) const {
@@ -257,14 +332,19 @@ std::string Case::compare(const std::vector<std::uint8_t>& output) const {
       }
       const double found = element(output.data(), options_.output, index);
       const Sum wanted = expected(m, column);
+      const bool finite = !reset::detail::is_nan(wanted.value) && !reset::detail::is_inf(wanted.value);
       // From half a unit beyond the largest number on, the store gives an infinity.
       const double limit = options_.output == OutputType::kFp16 ? 65520.0 : 3.3895e38;
-      const bool infinite = reset::detail::is_inf(found);
-      const bool good = reset::detail::is_nan(wanted.value) ? reset::detail::is_nan(found)
-                        : infinite                          ? std::fabs(wanted.value) + wanted.bound >= limit
-                                                            : std::fabs(found - wanted.value) <= wanted.bound;
-      if (!reset::detail::is_nan(wanted.value) && !infinite)
+      bool good = false;
+      if (reset::detail::is_nan(wanted.value)) {
+        good = reset::detail::is_nan(found);
+      } else if (reset::detail::is_inf(found)) {
+        good = std::signbit(found) == std::signbit(wanted.value) &&
+               (!finite || std::fabs(wanted.value) + wanted.bound >= limit);
+      } else if (finite) {
+        good = std::fabs(found - wanted.value) <= wanted.bound;
         worst_ = std::fmax(worst_, std::fabs(found - wanted.value) / wanted.bound);
+      }
       if (!good) {
         char line[160];
         std::snprintf(line, sizeof line, "token %d column %d: found %.9g, expected %.9g within %.3g",

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,14 @@
 #include <reset/gemv/problem.hpp>
 
 enum class Residual { kNone, kApart, kInPlace };
+
+// What the numbers are like.
+enum class Inputs {
+  kNormal,     // 16-bit ones of a normal distribution with outliers; every code of NVFP4
+  kWide,       // bfloat16 of exponents -30..30 within a token; every finite half
+  kEdges,      // NVFP4 whose scales are 448, subnormal, 0, -0 and negative; otherwise as kWide
+  kNonFinite,  // some tokens with NaN or infinities: a NaN scale, or one or two elements
+};
 
 struct CaseOptions {
   std::int64_t n = 64;
@@ -32,6 +41,7 @@ struct CaseOptions {
   int row_origin = 0;      // in the scale tensor
   int block_origin = 0;    // in the scale tensor
   bool nan_scale = false;  // one row of the weights has one
+  Inputs inputs = Inputs::kNormal;
   unsigned seed = 1;
 
   std::string text() const;
@@ -39,11 +49,15 @@ struct CaseOptions {
 
 class Case {
  public:
-  explicit Case(const CaseOptions& options);
+  // The bound is that of the kernel which `gemv` chooses on the device.
+  Case(const CaseOptions& options, const reset::DeviceInfo& device);
 
   // With pointers to device memory.
   const reset::GemvProblem& problem() const { return device_; }
   const CaseOptions& options() const { return options_; }
+  reset::GemvKernel kernel() const { return kernel_; }
+  // The bound is that of another kernel from now on.
+  void serve_with(reset::GemvKernel kernel) { kernel_ = kernel; }
 
   void poison();
   // The output with the memory between and behind its rows.
@@ -60,11 +74,21 @@ class Case {
     double value;
     double bound;
   };
+  // Of a row and a token: the sum, that of the magnitudes, and what rounding bfloat16 to half may add to its error.
+  struct RawSum {
+    double value;
+    double magnitude;
+    double rounding;
+  };
   void make_weights();
   void make_activations(unsigned seed);
   void make_epilogue();
+  void make_nvfp4(std::mt19937& random, reset::ActivationView& view);
+  void make_dense(std::mt19937& random, reset::ActivationView& view);
   void compute_sums();
+  void compute_rows(const std::vector<double>& x, std::int64_t first_row, std::int64_t last_row);
   double activation(std::int64_t m, std::int64_t k) const;
+  double bound(const RawSum& sum) const;
   Sum scaled(std::int64_t m, std::int64_t row) const;
   Sum expected(std::int64_t m, std::int64_t column) const;
 
@@ -73,6 +97,7 @@ class Case {
   std::unique_ptr<DeviceBytes> d_packed_, d_scales_, d_x_, d_x_scales_, d_bias_, d_residual_, d_alpha_, output_;
   reset::GemvProblem host_;
   reset::GemvProblem device_;
-  std::vector<Sum> sums_;
+  std::vector<RawSum> sums_;
+  reset::GemvKernel kernel_ = reset::GemvKernel::kTensor;
   mutable double worst_ = 0;
 };

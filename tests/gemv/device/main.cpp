@@ -1,5 +1,5 @@
 // Runs on a machine with a GPU; elsewhere it says so and exits with 77. With `--reduced` it does what a sanitizer can
-// finish in a minute.
+// finish in a minute, with `--stress` nothing but the stress test.
 #include <cstdio>
 #include <cstring>
 
@@ -22,8 +22,11 @@ int main(int argc, char** argv) {
   }
   std::printf("target %d, %d multiprocessors, %d bytes of shared memory\n", device.arch, device.sm_count,
               device.shared_bytes);
+  if (argc > 1 && std::strcmp(argv[1], "--stress") == 0) return test_stress(device) == 0 ? 0 : 1;
   int failures = test_combinations(device, reduced);
   failures += test_shapes(device, reduced);
+  failures += test_policies(device, reduced);
+  failures += test_ranges(device, reduced);
   failures += test_rows_are_independent(device);
   failures += test_determinism(device, reduced);
   failures += test_graph(device);

@@ -7,6 +7,10 @@
 int test_combinations(const reset::DeviceInfo& device, bool reduced);
 // Shapes that models and shards have, the ring kernel's every instantiation among them.
 int test_shapes(const reset::DeviceInfo& device, bool reduced);
+// Policies that the selector would not choose.
+int test_policies(const reset::DeviceInfo& device, bool reduced);
+// Numbers at the limits of their formats, and what is not a number.
+int test_ranges(const reset::DeviceInfo& device, bool reduced);
 // A policy that is pinned gives a row the same bits, whatever the other tokens.
 int test_rows_are_independent(const reset::DeviceInfo& device);
 // The same bits again and again, with and without dependent launch, and from two streams at once.
@@ -15,3 +19,5 @@ int test_determinism(const reset::DeviceInfo& device, bool reduced);
 int test_graph(const reset::DeviceInfo& device);
 // What cannot be served launches nothing and says why.
 int test_refusals(const reset::DeviceInfo& device);
+// Not by default: every policy of kTensorRing that a shape allows, again and again in chains of dependent launches.
+int test_stress(const reset::DeviceInfo& device);

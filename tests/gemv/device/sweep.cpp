@@ -1,0 +1,125 @@
+// Policies that the selector would not choose: every path of the tensor-core kernels.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "gemv/device/case.hpp"
+#include "gemv/device/launcher.hpp"
+#include "gemv/device/tests.hpp"
+
+namespace {
+
+using reset::ActivationType;
+using reset::GemvGate;
+using reset::GemvKernel;
+using reset::GemvPolicy;
+
+// Every cut of K in four ways with and without an idle warp, and one to three groups of warps.
+std::vector<GemvPolicy> policies(std::int64_t k, std::int64_t tokens) {
+  std::vector<GemvPolicy> list;
+  const auto units = static_cast<int>((k + 255) / 256);
+  for (const GemvKernel kernel : {GemvKernel::kTensor, GemvKernel::kTensorRing}) {
+    for (const int cut : {1, 2, 3, 4, 8}) {
+      for (int groups = 1; groups <= 3; ++groups) {
+        for (int laps = 1; laps <= (kernel == GemvKernel::kTensorRing ? 4 : 1); laps *= 2) {
+          for (int idle = 0; idle <= 1; ++idle) {
+            GemvPolicy policy;
+            policy.kernel = kernel;
+            policy.tokens = tokens <= 8 && (cut + groups + idle) % 4 != 0 ? 8 : 16;
+            policy.slices = cut;
+            policy.cluster = kernel == GemvKernel::kTensor ? 1 : cut;
+            policy.k_warps = (units + cut - 1) / cut + idle;
+            policy.row_groups = groups;
+            policy.stages = groups * laps;
+            list.push_back(policy);
+          }
+        }
+      }
+    }
+  }
+  return list;
+}
+
+struct Sweep {
+  int runs[2][9] = {};  // by kernel and slices
+  int failures = 0;
+  double worst = 0;
+
+  void run_all(const CaseOptions& options, const reset::DeviceInfo& device, int step) {
+    Case call(options, device);
+    const std::vector<GemvPolicy> list = policies(options.k, options.m);
+    for (std::size_t i = static_cast<std::size_t>(options.seed) % static_cast<std::size_t>(step); i < list.size();
+         i += static_cast<std::size_t>(step)) {
+      if (validate(list[i], call.problem(), device).ok()) run_one(call, list[i], device);
+    }
+  }
+
+  void run_one(Case& call, const GemvPolicy& policy, const reset::DeviceInfo& device) {
+    call.poison();
+    call.serve_with(policy.kernel);
+    const reset::Status status = run(call.problem(), policy, device, false, nullptr);
+    const cudaError_t error = cudaDeviceSynchronize();
+    std::string wrong = error != cudaSuccess ? cudaGetErrorString(error) : status.ok() ? "" : status.message();
+    if (wrong.empty()) wrong = call.compare();
+    worst = std::max(worst, call.worst());
+    ++runs[policy.kernel == GemvKernel::kTensorRing][policy.slices];
+    if (wrong.empty()) return;
+    if (++failures <= 10) {
+      std::printf("FAILED: %s: kernel %d tokens %d k_warps %d row_groups %d slices %d stages %d on %d: %s\n",
+                  call.options().text().c_str(), static_cast<int>(policy.kernel), policy.tokens, policy.k_warps,
+                  policy.row_groups, policy.slices, policy.stages, device.sm_count, wrong.c_str());
+    }
+    if (error != cudaSuccess) std::exit(1);
+  }
+
+  // Nothing may have been left out silently.
+  int missing(const reset::DeviceInfo& device) const {
+    int count = 0;
+    for (const int slices : {1, 2, 3, 4, 8}) {
+      count += runs[0][slices] == 0;
+      count += device.arch >= 90 && slices != 3 && runs[1][slices] == 0;
+    }
+    if (count > 0) std::printf("FAILED: %d kinds of policies were not run\n", count);
+    return count;
+  }
+};
+
+}  // namespace
+
+int test_policies(const reset::DeviceInfo& device, bool reduced) {
+  // On few multiprocessors each CTA has many tiles: the rings and the batches of sums go round several times.
+  reset::DeviceInfo few = device;
+  few.sm_count = 3;
+  if (device.arch >= 90) few.clusters[0] = 2, few.clusters[1] = few.clusters[2] = 1;
+  // 11 and 17 units of K leave warps idle; 40 rows are fewer tiles than CTAs of a cluster; 272 and 4112 end in a unit.
+  const std::int64_t shapes[][2] = {{1000, 2816}, {40, 2048}, {130, 272}, {258, 4352}, {126, 4112}};
+  Sweep sweep;
+  unsigned turn = 0;
+  for (const auto& shape : shapes) {
+    for (const std::int64_t m : {1, 5, 8, 9, 16}) {
+      for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
+        CaseOptions options;
+        options.n = reduced ? std::min<std::int64_t>(shape[0], 130) : shape[0];
+        options.k = shape[1];
+        options.m = m;
+        options.activation = activation;
+        options.seed = ++turn;
+        if (turn % 2 == 0) options.gate = turn % 4 == 0 ? GemvGate::kGateUp : GemvGate::kUpGate;
+        if (turn % 5 == 0) options.layout = reset::ScaleLayout::kSwizzled128x4;
+        if (turn % 7 == 0) options.misalignment = 4;
+        sweep.run_all(options, turn % 3 == 0 ? device : few, reduced ? 29 : 1);
+        options.layout = reset::ScaleLayout::kLinear;
+        options.misalignment = 0;
+        if (!reduced) sweep.run_all(options, turn % 3 == 0 ? few : device, 3);
+      }
+    }
+  }
+  int total[2] = {0, 0};
+  for (int kernel = 0; kernel < 2; ++kernel) {
+    for (const int runs : sweep.runs[kernel]) total[kernel] += runs;
+  }
+  std::printf("policies: %d runs of kTensor, %d of kTensorRing, %d failures, worst error %.2f of its bound\n", total[0],
+              total[1], sweep.failures, sweep.worst);
+  return sweep.failures + sweep.missing(device);
+}

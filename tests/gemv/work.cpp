@@ -1,0 +1,171 @@
+// The cut of the work of the tensor-core kernels visits every weight exactly once, and stores every result once.
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "gemv/device_fixture.hpp"
+#include "gemv/problem_fixture.hpp"
+#include "support/catch.hpp"
+
+#include <reset/gemv/detail/tile_rows.hpp>
+#include <reset/gemv/detail/work_shares.hpp>
+#include <reset/gemv/policy.hpp>
+
+using reset::GemvKernel;
+using reset::GemvPolicy;
+using reset::GemvProblem;
+using reset::detail::Cut;
+using reset::detail::Share;
+
+namespace {
+
+template <int kRows>
+void check_tiles(std::int64_t rows, bool gated) {
+  const reset::detail::TileRows<kRows> work{rows, gated};
+  std::vector<int> visits(static_cast<std::size_t>(rows));
+  for (std::int64_t tile = 0; tile < work.tiles(); ++tile) {
+    for (int slot = 0; slot < kRows; ++slot) {
+      const std::int64_t readable = work.readable_row(tile, slot);
+      REQUIRE((readable >= 0 && readable < rows));
+      if (!work.holds(tile, slot)) continue;
+      REQUIRE(readable == work.row(tile, slot));
+      ++visits[static_cast<std::size_t>(readable)];
+      // A gate finds the pair of a row half a tile further on.
+      if (gated && slot < kRows / 2) REQUIRE(work.row(tile, slot + kRows / 2) == readable + rows / 2);
+    }
+  }
+  for (const int visit : visits) REQUIRE(visit == 1);
+}
+
+// Counts what the warps of a launch multiply and store.
+class Walk {
+ public:
+  Walk(const GemvProblem& problem, const GemvPolicy& policy, const reset::DeviceInfo& device)
+      : policy_(policy),
+        rows_{problem.weights.rows, problem.gate != reset::GemvGate::kNone},
+        blocks_(problem.weights.cols / 16),
+        clusters_(static_cast<int>(tensor_clusters(policy, problem, device))),
+        tiles_(reset::detail::cut(static_cast<int>(rows_.tiles()), clusters_)),
+        units_(reset::detail::cut(static_cast<int>((problem.weights.cols + 255) / 256), policy.slices)),
+        visits_(static_cast<std::size_t>(problem.weights.rows * blocks_)),
+        stores_(static_cast<std::size_t>(problem.weights.rows)) {}
+
+  void check() {
+    REQUIRE(clusters_ > 0);
+    for (int cluster = 0; cluster < clusters_; ++cluster) {
+      const Share tiles = tiles_.share(cluster);
+      REQUIRE(tiles.count > 0);
+      // kTensor takes one slice after the other, kTensorRing one a CTA of the cluster.
+      for (int slice = 0; slice < policy_.slices; ++slice) walk_slice(tiles, units_.share(slice));
+      for (int rank = 0; rank < policy_.cluster; ++rank) walk_stores(tiles, rank);
+    }
+    REQUIRE(std::all_of(visits_.begin(), visits_.end(), [](int visits) { return visits == 1; }));
+    REQUIRE(std::all_of(stores_.begin(), stores_.end(), [](int stores) { return stores == 1; }));
+  }
+
+ private:
+  void walk_slice(Share tiles, Share units) {
+    REQUIRE((units.count > 0 && units.count <= policy_.k_warps));
+    for (int group = 0; group < policy_.row_groups; ++group) {
+      for (int k_warp = 0; k_warp < units.count; ++k_warp) {
+        for (int i = group; i < tiles.count; i += policy_.row_groups) visit(tiles.first + i, units.first + k_warp);
+      }
+    }
+  }
+
+  void visit(int tile, int unit) {
+    for (int slot = 0; slot < reset::detail::kMmaRows; ++slot) {
+      if (!rows_.holds(tile, slot)) continue;
+      const std::int64_t end = std::min<std::int64_t>(blocks_, std::int64_t{unit + 1} * 16);
+      for (std::int64_t block = std::int64_t{unit} * 16; block < end; ++block) {
+        ++visits_[static_cast<std::size_t>(rows_.row(tile, slot) * blocks_ + block)];
+      }
+    }
+  }
+
+  void walk_stores(Share tiles, int rank) {
+    const int own = (tiles.count - rank + policy_.cluster - 1) / policy_.cluster;
+    for (int i = 0; i < own; ++i) {
+      const int tile = tiles.first + rank + i * policy_.cluster;
+      REQUIRE(tile < tiles.first + tiles.count);
+      for (int slot = 0; slot < reset::detail::kMmaRows; ++slot) {
+        if (rows_.holds(tile, slot)) ++stores_[static_cast<std::size_t>(rows_.row(tile, slot))];
+      }
+    }
+  }
+
+  GemvPolicy policy_;
+  reset::detail::TileRows<reset::detail::kMmaRows> rows_;
+  std::int64_t blocks_;
+  int clusters_;
+  Cut tiles_;
+  Cut units_;
+  std::vector<int> visits_;
+  std::vector<int> stores_;
+};
+
+}  // namespace
+
+TEST_CASE("a cut gives every item to one share, and shares differ by one item at most") {
+  for (int total = 0; total <= 70; ++total) {
+    for (int parts = 1; parts <= 40; ++parts) {
+      const Cut cut = reset::detail::cut(total, parts);
+      int next = 0;
+      for (int part = 0; part < parts; ++part) {
+        const Share share = cut.share(part);
+        REQUIRE(share.first == next);
+        REQUIRE((share.count == total / parts || share.count == (total + parts - 1) / parts));
+        REQUIRE((part == 0 || share.count <= cut.share(part - 1).count));
+        next += share.count;
+      }
+      REQUIRE(next == total);
+    }
+  }
+}
+
+TEST_CASE("every row is in exactly one tile") {
+  for (std::int64_t rows = 1; rows <= 131; ++rows) {
+    check_tiles<1>(rows, false);
+    check_tiles<2>(rows, false);
+    check_tiles<4>(rows, false);
+    check_tiles<16>(rows, false);
+    if (rows % 2 == 0) check_tiles<2>(rows, true);
+    if (rows % 2 == 0) check_tiles<4>(rows, true);
+    if (rows % 2 == 0) check_tiles<16>(rows, true);
+  }
+}
+
+TEST_CASE("the tensor-core kernels visit every weight and store every result exactly once") {
+  reset::DeviceInfo few = device_of(90);  // many tiles a cluster
+  few.sm_count = 3;
+  few.clusters[0] = few.clusters[1] = few.clusters[2] = 1;
+  int walks = 0;
+  for (const reset::DeviceInfo& device : {device_of(90), few}) {
+    for (const std::int64_t n : {1, 2, 17, 40, 130, 1000, 2114}) {
+      for (const std::int64_t k : {16, 256, 272, 2816, 4096, 4352}) {
+        for (const int tokens : {8, 16}) {
+          GemvProblem problem = well_formed(reset::ActivationType::kBf16, tokens, n, k);
+          if (n % 4 == 0) problem.gate = reset::GemvGate::kGateUp;
+          for (const int cut : {1, 2, 3, 4, 5, 8}) {
+            for (int groups = 1; groups <= 3; ++groups) {
+              for (const GemvKernel kernel : {GemvKernel::kTensor, GemvKernel::kTensorRing}) {
+                GemvPolicy policy;
+                policy.kernel = kernel;
+                policy.tokens = tokens;
+                policy.slices = cut;
+                policy.cluster = kernel == GemvKernel::kTensor ? 1 : cut;
+                policy.k_warps = static_cast<int>((k + 256 * cut - 1) / (256 * cut)) + groups % 2;
+                policy.row_groups = policy.stages = groups;
+                if (!validate(policy, problem, device).ok()) continue;
+                INFO("n " << n << " k " << k << " cut " << cut << " groups " << groups);
+                Walk(problem, policy, device).check();
+                ++walks;
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  CHECK(walks > 500);
+}
