@@ -235,12 +235,14 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 ///
 /// Error bound of a sum before the epilogue, element by element, u = 2^-24:
 /// - kRing: (K / 512 + 64) u sum_k |x_k W_nk|; the sums of 16 are exact, the others float.
-/// - kTensor, kTensorRing: (600 + K / 128) u sum_k |x_k W_nk|. Products of halves are exact; a warp adds 256 of them in
-/// two
-///   chains of 8 mma, each of which aligns 17 terms to the largest and may cut each by 2 u of it (17 * 2 * 8 * 2), then
-///   come its chains, the warps of a slice and the slices in float. For bfloat16 activations add
-///   2^-40 sum over each 256 of K of (max |x_k| sum |W_nk|): they become halves after a power of two has moved the
-///   largest of the 256 below 2^16. Bfloat16 below 2^-126 counts as 0 where the engine flushes subnormals.
+/// - kTensor, kTensorRing: (336 + K / 256) u sum_k [x_k] [W_nk] over the k at which neither is 0. [W_nk] is |W_nk|, but
+/// at
+///   least the global scale, [x_k] is |x_k|, but at least 2^-14 (fp16), the global scale (NVFP4), or 2^-29 of the
+///   largest of the 256 of K that it is one of (bfloat16). Products of halves are exact; a warp adds 256 of them in two
+///   chains of 8 mma, each of which aligns 17 terms to the largest, by exponents in which subnormal halves count as
+///   normal, and may cut off 2 u of it from each and from the sum; then come its chains, warps and slices in float.
+///   Bfloat16 becomes half after a power of two has moved the largest of the 256 below 2^16: add 2^-40 of that largest
+///   times the sum of the 256 |W_nk|. Bfloat16 below 2^-126 counts as 0 where the engine flushes subnormals.
 ///
 /// The epilogue is float arithmetic with one rounding at the store. A NaN block scale makes its own row of the result
 /// NaN and no other; a NaN or an infinity in a token its own token.

@@ -237,6 +237,13 @@ void Case::compute_sums() {
   for (std::thread& other : others) other.join();
 }
 
+// What an activation becomes the smallest normal half for, or less; `largest`: of the token's 256 of K.
+double Case::smallest_normal(double largest) const {
+  if (options_.activation == ActivationType::kFp16) return 0x1p-14;
+  if (options_.activation == ActivationType::kBf16) return 0x1p-29 * largest;
+  return static_cast<double>(host_.activations.nvfp4.global.parts[0].scale.value);
+}
+
 // Global scales included.
 void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, std::int64_t last_row) {
   const std::int64_t k = options_.k;
@@ -244,6 +251,8 @@ void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, st
   for (std::int64_t row = first_row; row < last_row; ++row) {
     for (std::int64_t i = 0; i < k; ++i)
       weights[static_cast<std::size_t>(i)] = reset::dequantize(host_.weights, row, i);
+    // A weight becomes the smallest normal half where its product with its block scale is 1.
+    const auto least_weight = static_cast<double>(host_.weights.global.at(row).value);
     for (std::int64_t m = 0; m < options_.m; ++m) {
       const double* token = &x[static_cast<std::size_t>(m * k)];
       RawSum& sum = sums_[static_cast<std::size_t>(m * options_.n + row)];
@@ -257,6 +266,12 @@ void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, st
           largest = std::max(largest, std::fabs(token[i]));
           weight_sum += std::fabs(weight);
         }
+        const double least = smallest_normal(largest);
+        for (std::int64_t i = begin; i < std::min(begin + 256, k); ++i) {
+          const double weight = std::fabs(weights[static_cast<std::size_t>(i)]);
+          const double x_i = std::fabs(token[i]);
+          if (weight * x_i != 0) sum.aligned += std::max(weight, least_weight) * std::max(x_i, least);
+        }
         sum.rounding += std::max(0x1p-40 * largest, 0x1p-151) * weight_sum;
       }
     }
@@ -267,19 +282,21 @@ void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, st
 //
 // kRing: exact within blocks of 16, a rounding for each of a thread's blocks and one for each step of the reduction.
 //
-// Tensor cores: products of halves are exact. One mma adds 16 of them and the sum before, aligned to the largest and each
-// cut off at 2^-23 = 2u of it, and cuts the result off at as much: 17 * 2u + 2u = 36u of the sum of magnitudes, or, where
-// the hardware takes 8 products at a time, 2 (9 * 2u + 2u) = 40u. A warp's 256 of K are two chains of 8 such links, and no
-// link sees more than its chain's magnitudes: 320u. Adding the chains, the warps and the slices up rounds once for each
-// 256 of K and each token's factor is a power of two: K / 256 u, and 16u for what is of second order or incomplete:
-// (336 + K / 256) u sum_k |x_k W_nk|. Bfloat16 activations are rounded to halves where, 256 of K by 256, the largest
+// Tensor cores: products of halves are exact. One mma adds 16 of them and the sum before, aligned to the largest and
+// each cut off at 2^-23 = 2u of it, and cuts the result off at as much: 17 * 2u + 2u = 36u of the sum of magnitudes,
+// or, where the hardware takes 8 products at a time, 2 (9 * 2u + 2u) = 40u. A warp's 256 of K are two chains of 8 such
+// links, and no link sees more than its chain's magnitudes: 320u. Adding the chains, the warps and the slices up rounds
+// once for each 256 of K and each token's factor is a power of two: K / 256 u, and 16u for what is of second order or
+// incomplete: (336 + K / 256) u times the sum of magnitudes. The magnitude by which a product is aligned is that of its
+// factors' exponents: a subnormal half counts as the smallest normal one (measured: 430u of |x W| with weights of
+// 2^-24), a zero factor not at all. Bfloat16 activations are rounded to halves where, 256 of K by 256, the largest
 // magnitude lies from 2^15 on (or, if it is tiny, from its own exponent plus 126): half a unit of a subnormal half is
 // 2^-25, 2^-40 of the largest, times the sum of the weights' magnitudes.
 double Case::bound(const RawSum& sum) const {
   const auto k = static_cast<double>(options_.k);
   if (kernel_ == reset::GemvKernel::kRing) return (k / 512 + 64) * kUnit * sum.magnitude;
   const double rounding = options_.activation == ActivationType::kBf16 ? sum.rounding : 0.0;
-  return (336 + k / 256) * kUnit * sum.magnitude + rounding;
+  return (336 + k / 256) * kUnit * sum.aligned + rounding;
 }
 
 // With alpha and bias; each operation may round once.

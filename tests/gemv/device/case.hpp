@@ -74,10 +74,12 @@ class Case {
     double value;
     double bound;
   };
-  // Of a row and a token: the sum, that of the magnitudes, and what rounding bfloat16 to half may add to its error.
+  // Of a row and a token: the sum, that of the magnitudes, the same as the tensor core aligns them, and what rounding
+  // bfloat16 to half may add to its error.
   struct RawSum {
     double value;
     double magnitude;
+    double aligned;
     double rounding;
   };
   void make_weights();
@@ -88,6 +90,7 @@ class Case {
   void compute_sums();
   void compute_rows(const std::vector<double>& x, std::int64_t first_row, std::int64_t last_row);
   double activation(std::int64_t m, std::int64_t k) const;
+  double smallest_normal(double largest) const;
   double bound(const RawSum& sum) const;
   Sum scaled(std::int64_t m, std::int64_t row) const;
   Sum expected(std::int64_t m, std::int64_t column) const;
