@@ -25,8 +25,7 @@ constexpr ActivationType kActivations[] = {ActivationType::kNvfp4, ActivationTyp
 std::int64_t launched_bytes(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) {
   if (policy.kernel == GemvKernel::kRing) return reset::ring_shared_bytes(policy, problem.weights.cols);
   const std::int64_t tiles = reset::detail::ceil_div(problem.weights.rows, reset::detail::kMmaRows);
-  return reset::tensor_shared_bytes(policy,
-                                    reset::detail::ceil_div(tiles, tensor_clusters(policy, problem, device)));
+  return reset::tensor_shared_bytes(policy, reset::detail::ceil_div(tiles, tensor_clusters(policy, problem, device)));
 }
 
 void check_selected(int arch, const GemvProblem& problem) {
@@ -133,15 +132,14 @@ TEST_CASE("which kernel serves which call") {
     }
     CHECK(chosen(90, well_formed(nvfp4, 2, 1000, k)) == GemvKernel::kTensorRing);
     // At 16 tokens, 8 CTAs of 14 warps hold 28672 of K.
-    CHECK(chosen(90, well_formed(nvfp4, 16, 1000, k)) ==
-          (k <= 28672 ? GemvKernel::kTensorRing : GemvKernel::kTensor));
+    CHECK(chosen(90, well_formed(nvfp4, 16, 1000, k)) == (k <= 28672 ? GemvKernel::kTensorRing : GemvKernel::kTensor));
     for (const int arch : {80, 86, 89}) {
       CHECK(chosen(arch, well_formed(nvfp4, 1, 1000, k)) == GemvKernel::kTensor);
       CHECK(chosen(arch, well_formed(ActivationType::kBf16, 16, 1000, k)) == GemvKernel::kTensor);
     }
   }
-  CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 4112)) == GemvKernel::kTensor);        // no multiple of 256
-  CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 41216)) != GemvKernel::kRing);         // more than its threads hold
+  CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 4112)) == GemvKernel::kTensor);  // no multiple of 256
+  CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 41216)) != GemvKernel::kRing);   // more than its threads hold
   CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 65536)) != GemvKernel::kRing);
   for (const std::int64_t m : {1, 4}) {
     const GemvProblem plain = well_formed(nvfp4, m, 1000, 4096);
@@ -241,7 +239,7 @@ TEST_CASE("a policy of kTensor that cannot serve a call is refused by name") {
   bad([](GemvPolicy& p) { p.row_groups = 0; }, "policy.row_groups");
   bad([](GemvPolicy& p) { p.row_groups = 2; }, "policy.row_groups");
   bad([](GemvPolicy& p) { p.slices = 0; }, "policy.slices");
-  bad([](GemvPolicy& p) { p.slices = 2; }, "policy.slices");   // 16 units a slice, k_warps 11
+  bad([](GemvPolicy& p) { p.slices = 2; }, "policy.slices");    // 16 units a slice, k_warps 11
   bad([](GemvPolicy& p) { p.k_warps = 10; }, "policy.slices");  // 11 units a slice
   bad([](GemvPolicy& p) { p.slices = 33; }, "policy.slices");
   for (const int cluster : {0, 2, 3, 8}) bad([=](GemvPolicy& p) { p.cluster = cluster; }, "policy.cluster");

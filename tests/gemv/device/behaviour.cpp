@@ -110,9 +110,8 @@ int test_rows_are_independent(const reset::DeviceInfo& device) {
     Case call(options, device);
     const bool whole = reset::detail::copies_are_whole(call.problem().weights);
     for (const std::int64_t tokens : {options.m, kMost}) {
-      for (const reset::GemvPolicy& policy :
-           {reset::tensor_policy(tokens, options.k, whole),
-            reset::tensor_ring_policy(device, tokens, options.n, options.k)}) {
+      for (const reset::GemvPolicy& policy : {reset::tensor_policy(tokens, options.k, whole),
+                                              reset::tensor_ring_policy(device, tokens, options.n, options.k)}) {
         if (!validate(policy, call.problem(), device).ok()) continue;
         failures += check_rows_alone(call, policy, device);
         ++policies;

@@ -31,6 +31,7 @@ void randomise_scales(std::vector<std::uint8_t>& bytes, Inputs inputs, std::mt19
     byte = static_cast<std::uint8_t>(random());
     if ((byte & 0x7f) == 0x7f) byte = 0x7e;
     if (inputs == Inputs::kEdges) byte = kEdges[byte % 8];
+    if (inputs == Inputs::kTiny) byte = static_cast<std::uint8_t>((byte & 0x80) | (1 + byte % 7));
   }
 }
 
@@ -267,14 +268,14 @@ void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, st
 //
 // kRing: exact within blocks of 16, a rounding for each of a thread's blocks and one for each step of the reduction.
 //
-// Tensor cores: products of halves are exact. One mma adds 16 of them and the sum before, aligned to the largest and each
-// cut off at 2^-23 = 2u of it, and cuts the result off at as much: 17 * 2u + 2u = 36u of the sum of magnitudes, or, where
-// the hardware takes 8 products at a time, 2 (9 * 2u + 2u) = 40u. A warp's 256 of K are two chains of 8 such links, and no
-// link sees more than its chain's magnitudes: 320u. Adding the chains, the warps and the slices up rounds once for each
-// 256 of K and each token's factor is a power of two: K / 256 u, and 16u for what is of second order or incomplete:
-// (336 + K / 256) u sum_k |x_k W_nk|. Bfloat16 activations are rounded to halves where, 256 of K by 256, the largest
-// magnitude lies from 2^15 on (or, if it is tiny, from its own exponent plus 126): half a unit of a subnormal half is
-// 2^-25, 2^-40 of the largest, times the sum of the weights' magnitudes.
+// Tensor cores: products of halves are exact. One mma adds 16 of them and the sum before, aligned to the largest and
+// each cut off at 2^-23 = 2u of it, and cuts the result off at as much: 17 * 2u + 2u = 36u of the sum of magnitudes,
+// or, where the hardware takes 8 products at a time, 2 (9 * 2u + 2u) = 40u. A warp's 256 of K are two chains of 8 such
+// links, and no link sees more than its chain's magnitudes: 320u. Adding the chains, the warps and the slices up rounds
+// once for each 256 of K and each token's factor is a power of two: K / 256 u, and 16u for what is of second order or
+// incomplete: (336 + K / 256) u sum_k |x_k W_nk|. Bfloat16 activations are rounded to halves where, 256 of K by 256,
+// the largest magnitude lies from 2^15 on (or, if it is tiny, from its own exponent plus 126): half a unit of a
+// subnormal half is 2^-25, 2^-40 of the largest, times the sum of the weights' magnitudes.
 double Case::bound(const RawSum& sum) const {
   const auto k = static_cast<double>(options_.k);
   if (kernel_ == reset::GemvKernel::kRing) return (k / 512 + 64) * kUnit * sum.magnitude;

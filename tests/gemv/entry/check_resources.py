@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Compiles the run-time entry for one architecture and fails if ptxas spills registers or a kernel takes more of them than
-its launch bounds allow; without an architecture, fails if including the library compiles a kernel.
+"""Compiles the run-time entry for one architecture and fails if ptxas spills registers or a kernel takes more of them
+than its launch bounds allow; without an architecture, fails if including the library compiles a kernel.
 
 check_resources.py NVCC INCLUDE_FOLDER [ARCH]
 """
@@ -70,7 +70,8 @@ def check_entry(nvcc, include, arch):
 
 def check_include(nvcc, include):
     with tempfile.TemporaryDirectory() as folder:
-        compile_file(nvcc, include, "include_only.cu", ["-arch=sm_90", "-cubin", "--keep", "--keep-dir", folder], folder)
+        options = ["-arch=sm_90", "-cubin", "--keep", "--keep-dir", folder]
+        compile_file(nvcc, include, "include_only.cu", options, folder)
         ptx = next(Path(folder).glob("*.ptx")).read_text()
     entries = re.findall(r"\.entry\s+([\w$]+)", ptx)
     for entry in entries:

@@ -1,5 +1,5 @@
-// Two translation units with the same kernels, of different targets or relocatable, are one program. Running it registers
-// both with the CUDA runtime, which needs no GPU; the malformed call ends before the runtime is asked.
+// Two translation units with the same kernels, of different targets or relocatable, are one program. Running it
+// registers both with the CUDA runtime, which needs no GPU; the malformed call ends before the runtime is asked.
 #include <cstdint>
 #include <cstdio>
 
