@@ -188,7 +188,7 @@ TEST_CASE("no launch of a tensor-core policy that is accepted exceeds the shared
         for (const int tokens : {8, 16}) {
           for (std::int64_t n = 16; n < 200000; n += n / 64 * 16 + 16) {
             const GemvProblem problem = well_formed(ActivationType::kBf16, tokens, n, k);
-            GemvPolicy policy = reset::tensor_policy(device, tokens, k, true);
+            GemvPolicy policy = reset::tensor_policy(device, tokens, k);
             if (cluster > 0) {
               const auto units = static_cast<int>(k / 256);
               policy.kernel = GemvKernel::kTensorRing;
@@ -233,7 +233,7 @@ TEST_CASE("a policy of kRing that cannot serve a call is refused by name") {
 
 TEST_CASE("a policy of kTensor that cannot serve a call is refused by name") {
   const GemvProblem problem = well_formed(ActivationType::kBf16, 4, 1000, 8192);  // 32 units
-  const GemvPolicy good = reset::tensor_policy(device_of(90), 4, 8192, true);
+  const GemvPolicy good = reset::tensor_policy(device_of(90), 4, 8192);
   const auto bad = [&](auto change, const char* argument) { refused(good, problem, change, argument); };
   for (const int tokens : {0, 1, 4, 9, 12, 17, 24}) bad([=](GemvPolicy& p) { p.tokens = tokens; }, "policy.tokens");
   bad([](GemvPolicy& p) { p.k_warps = 0; }, "policy.k_warps");
@@ -248,11 +248,6 @@ TEST_CASE("a policy of kTensor that cannot serve a call is refused by name") {
   bad([](GemvPolicy& p) { p.ctas_per_sm = 0; }, "policy.ctas_per_sm");
   const GemvProblem many = well_formed(ActivationType::kBf16, 9, 1000, 8192);
   CHECK(std::string(validate(good, many, device_of(90)).argument()) == "policy.tokens");
-  GemvProblem pieces = well_formed(ActivationType::kBf16, 4, 1000, 5120);  // ten warps hold no copies in pieces
-  const GemvPolicy ten = reset::tensor_policy(device_of(90), 4, 5120, true);
-  REQUIRE(validate(ten, pieces, device_of(90)).ok());
-  ++pieces.weights.packed;
-  CHECK(std::string(validate(ten, pieces, device_of(90)).argument()) == "policy.k_warps");
   DeviceInfo small = device_of(90);
   small.shared_bytes = 48 * 1024;
   CHECK(std::string(validate(good, problem, small).argument()) == "policy.row_groups");
@@ -302,7 +297,7 @@ TEST_CASE("refusals read well") {
   policy.stages = 3;
   CHECK(message(policy, well_formed(ActivationType::kBf16, 4, 1000, 2048), 90) ==
         "invalid argument: policy.stages is 3, expected a multiple of row_groups, at most 16");
-  policy = reset::tensor_policy(device_of(90), 4, 4096, true);
+  policy = reset::tensor_policy(device_of(90), 4, 4096);
   policy.cluster = 2;
   CHECK(message(policy, problem, 90) == "invalid argument: policy.cluster is 2, expected 1 for kTensor");
 }

@@ -173,7 +173,7 @@ static Status count_clusters(DeviceInfo& info) noexcept {
     attribute.val.clusterDim = {2u << i, 1, 1};
     cudaLaunchConfig_t config = {};
     config.gridDim = dim3(static_cast<unsigned>(info.sm_count) / (2u << i) * (2u << i));
-    config.blockDim = dim3(32 * tensor_max_warps(1, true));
+    config.blockDim = dim3(32 * kTensorMaxWarps);
     // More than half of a multiprocessor's: one CTA each.
     config.dynamicSmemBytes = static_cast<std::size_t>(info.shared_bytes);
     config.attrs = &attribute;

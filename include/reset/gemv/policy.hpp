@@ -98,13 +98,11 @@ constexpr int cta_threads(const GemvPolicy& policy) noexcept {
 }
 
 /// The policy of kTensor for a shape: as many warps as registers and shared memory allow, with room for some tiles.
-/// `whole`: see `detail::copies_are_whole`.
-constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t k, bool whole) noexcept {
+constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.tokens = tokens <= 8 ? 8 : 16;
-  const int token_tiles = policy.tokens / 8;
   const auto units = static_cast<int>(detail::ceil_div(k, detail::kUnitK));
-  policy.k_warps = detail::tensor_max_warps(token_tiles, whole);
+  policy.k_warps = detail::kTensorMaxWarps;
   constexpr int kTiles = 16;
   while (policy.k_warps > 1 && tensor_shared_bytes(policy, kTiles) > device.shared_bytes) --policy.k_warps;
   const int most = policy.k_warps;
@@ -233,7 +231,7 @@ inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem
     const GemvPolicy policy = tensor_ring_policy(device, problem.tokens, n, k);
     if (policy.stages > 0) return policy;
   }
-  return tensor_policy(device, problem.tokens, k, detail::copies_are_whole(problem.weights));
+  return tensor_policy(device, problem.tokens, k);
 }
 
 namespace detail {
@@ -262,11 +260,11 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   if ((policy.tokens != 8 && policy.tokens != 16) || policy.tokens < problem.tokens) {
     return invalid("policy.tokens", policy.tokens, "8 or 16, at least the tokens of the call");
   }
-  const int most = policy.kernel == GemvKernel::kTensorRing
-                       ? tensor_ring_max_warps(policy.tokens / 8)
-                       : tensor_max_warps(policy.tokens / 8, copies_are_whole(problem.weights));
+  const int most =
+      policy.kernel == GemvKernel::kTensorRing ? tensor_ring_max_warps(policy.tokens / 8) : kTensorMaxWarps;
   if (policy.k_warps < 1 || policy.k_warps > most) {
-    return invalid("policy.k_warps", policy.k_warps, "1..20, as the kernel, its tokens and its copies allow");
+    return invalid("policy.k_warps", policy.k_warps,
+                   "1..8 for kTensor; 1..20, or 1..14 for 16 tokens, for kTensorRing");
   }
   if (policy.row_groups < 1 || policy.row_groups > most / policy.k_warps) {
     return invalid("policy.row_groups", policy.row_groups, "1 or more, and k_warps * row_groups within the bound too");

@@ -202,7 +202,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// on the tensor core. One of the group adds its warps' sums up, a batch of tiles at a time, in a fixed order: the same
 /// bits every time. No barrier of the CTA stands in the loop.
 template <int kTokenTiles, bool kWhole>
-static __global__ void __launch_bounds__(32 * tensor_max_warps(kTokenTiles, kWhole), 1)
+static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     gemv_tensor(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorShape shape) {
   extern __shared__ __align__(128) std::uint8_t tensor_memory[];
   using Totals = LocalTotals<kTokenTiles>;

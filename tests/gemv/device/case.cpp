@@ -31,6 +31,7 @@ void randomise_scales(std::vector<std::uint8_t>& bytes, Inputs inputs, std::mt19
     byte = static_cast<std::uint8_t>(random());
     if ((byte & 0x7f) == 0x7f) byte = 0x7e;
     if (inputs == Inputs::kEdges) byte = kEdges[byte % 8];
+    if (inputs == Inputs::kTiny) byte = static_cast<std::uint8_t>((byte & 0x80) | (1 + byte % 7));
   }
 }
 

@@ -19,6 +19,7 @@ enum class Residual { kNone, kApart, kInPlace };
 enum class Inputs {
   kNormal,     // 16-bit ones of a normal distribution with outliers; every code of NVFP4
   kWide,       // bfloat16 of exponents -30..30 within a token; every finite half
+  kTiny,       // NVFP4 whose scales are all subnormal: their halves are, too; otherwise as kNormal
   kEdges,      // NVFP4 whose scales are 448, subnormal, 0, -0 and negative; otherwise as kWide
   kNonFinite,  // some tokens with NaN or infinities: a NaN scale, or one or two elements
 };

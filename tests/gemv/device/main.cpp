@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
   failures += test_shapes(device, reduced);
   failures += test_policies(device, reduced);
   failures += test_ranges(device, reduced);
-  failures += test_rows_are_independent(device);
+  failures += test_rows_are_independent(device, reduced);
   failures += test_determinism(device, reduced);
   failures += test_graph(device);
   failures += test_refusals(device);

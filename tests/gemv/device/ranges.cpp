@@ -21,11 +21,9 @@ struct Runner {
   void run_selected(Case& call, const reset::DeviceInfo& device) {
     run_pinned(call, reset::select_gemv_policy(device, call.problem()), device);
     // kTensor serves what the selector gives to another kernel, too.
-    const bool whole = reset::detail::copies_are_whole(call.problem().weights);
-    const GemvPolicy plain = reset::tensor_policy(device, call.options().m, call.options().k, whole);
+    const GemvPolicy plain = reset::tensor_policy(device, call.options().m, call.options().k);
     if (validate(plain, call.problem(), device).ok()) run_pinned(call, plain, device);
-    const GemvPolicy ring =
-        reset::tensor_ring_policy(device, call.options().m, call.options().n, call.options().k);
+    const GemvPolicy ring = reset::tensor_ring_policy(device, call.options().m, call.options().n, call.options().k);
     if (validate(ring, call.problem(), device).ok()) run_pinned(call, ring, device);
   }
 
@@ -52,7 +50,7 @@ struct Runner {
 int test_ranges(const reset::DeviceInfo& device, bool reduced) {
   Runner runner;
   unsigned seed = 0;
-  for (const Inputs inputs : {Inputs::kWide, Inputs::kEdges, Inputs::kNonFinite}) {
+  for (const Inputs inputs : {Inputs::kWide, Inputs::kTiny, Inputs::kEdges, Inputs::kNonFinite}) {
     for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
       for (const std::int64_t m : {1, 2, 5, 8, 9, 16}) {
         for (const std::int64_t k : {48, 512, 1296, 2560}) {

@@ -12,7 +12,7 @@ int test_policies(const reset::DeviceInfo& device, bool reduced);
 // Numbers at the limits of their formats, and what is not a number.
 int test_ranges(const reset::DeviceInfo& device, bool reduced);
 // A policy that is pinned gives a row the same bits, whatever the other tokens.
-int test_rows_are_independent(const reset::DeviceInfo& device);
+int test_rows_are_independent(const reset::DeviceInfo& device, bool reduced);
 // The same bits again and again, with and without dependent launch, and from two streams at once.
 int test_determinism(const reset::DeviceInfo& device, bool reduced);
 // Captured once, replayed with other inputs in the same memory.

@@ -25,10 +25,8 @@ inline constexpr int kUnitScaleBytes = kMmaRows * kUnitBlocks;
 
 inline constexpr int kTensorStages = 4;  // of a warp's ring
 inline constexpr int kTensorStageBytes = kUnitCodeBytes + kUnitScaleBytes;
-/// Warps of a CTA: those that hold twice as many tokens, or that copy in pieces, need more registers.
-RESET_HOST_DEVICE constexpr int tensor_max_warps(int token_tiles, bool whole) noexcept {
-  return token_tiles == 1 && whole ? 10 : 8;
-}
+/// Warps of a CTA of kTensor: with more its registers would not suffice.
+inline constexpr int kTensorMaxWarps = 8;
 /// Tiles that the warps which share rows pass on at once, and how many such batches wait to be added up.
 RESET_HOST_DEVICE constexpr int tensor_batch(int token_tiles) noexcept { return token_tiles == 1 ? 2 : 1; }
 inline constexpr int kTensorBatches = 3;

@@ -49,13 +49,12 @@ __device__ __forceinline__ void invalidate_group_barriers(std::uint32_t barriers
   for (int i = 0; i < 2 * kTensorBatches; ++i) barrier_invalidate(batch_full(group_barriers(barriers, group), i));
 }
 
-/// By one thread of the group, before a barrier of the CTA: `warps` of the group have a part of the slice. Every thread
-/// that touches sums arrives for itself.
+/// By one thread of the group, before a barrier of the CTA: `warps` of the group have a part of the slice.
 __device__ __forceinline__ void init_group_barriers(std::uint32_t barriers, int group, int warps) {
 #pragma unroll
   for (int i = 0; i < kTensorBatches; ++i) {
-    barrier_init(batch_full(group_barriers(barriers, group), i), 32 * warps);
-    barrier_init(batch_empty(group_barriers(barriers, group), i), 32);
+    barrier_init(batch_full(group_barriers(barriers, group), i), warps);
+    barrier_init(batch_empty(group_barriers(barriers, group), i), 1);
   }
 }
 
@@ -90,7 +89,8 @@ class RowGroup {
         first_tile_(group),
         step_(groups),
         k_warp_(k_warp),
-        warps_(warps) {}
+        warps_(warps),
+        lane_(lane) {}
 
   /// After the last tile.
   __device__ __forceinline__ void finish() const {
@@ -103,7 +103,8 @@ class RowGroup {
 #pragma unroll
     for (int n = 0; n < kTokenTiles; ++n) store_shared16(slot(buffer_, place_, k_warp_, n), sums[n]);
     if (++place_ < kBatch && !last) return;
-    barrier_arrive(full(buffer_));
+    __syncwarp();
+    if (lane_ == 0) barrier_arrive(full(buffer_));
     if (batch_ > 0 && turn_ == k_warp_) add_batch(batch_ - 1, kBatch);
     if (batch_ > 0 && ++turn_ == warps_) turn_ = 0;
     if (last) return;  // `finish` adds this batch up
@@ -141,7 +142,8 @@ class RowGroup {
         totals_.put(first_tile_ + (batch * kBatch + place) * step_, n, sum);
       }
     }
-    barrier_arrive(empty(buffer));
+    __syncwarp();
+    if (lane_ == 0) barrier_arrive(empty(buffer));
   }
 
   Totals totals_;
@@ -151,6 +153,7 @@ class RowGroup {
   int step_;
   int k_warp_;
   int warps_;
+  int lane_;
   int place_ = 0;  // in the batch
   int batch_ = 0;
   int buffer_ = 0;  // batch_ % kTensorBatches

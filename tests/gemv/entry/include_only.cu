@@ -1,0 +1,2 @@
+// Everything included, nothing called: no kernel is compiled.
+#include <reset/reset.cuh>

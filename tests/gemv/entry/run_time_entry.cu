@@ -1,0 +1,12 @@
+// The mat-vec's run-time entry: every kernel that it can choose. Compiled several times under several names.
+#include <reset/reset.cuh>
+
+#if !defined(RESET_TEST_ENTRY)
+#define RESET_TEST_ENTRY run_time_entry
+#endif
+
+reset::Status RESET_TEST_ENTRY(const reset::GemvProblem& problem, int ordinal, reset::DeviceInfo& device,
+                               cudaStream_t stream) {
+  if (stream == nullptr) return reset::gemv_prepare(ordinal, device);
+  return reset::gemv(problem, device, {}, stream);
+}
