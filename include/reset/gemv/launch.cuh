@@ -235,12 +235,11 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 ///
 /// Error bound of a sum before the epilogue, element by element, u = 2^-24:
 /// - kRing: (K / 512 + 64) u sum_k |x_k W_nk|; the sums of 16 are exact, the others float.
-/// - kTensor, kTensorRing: (336 + K / 256) u sum_k [x_k] [W_nk] over the k at which neither is 0. [W_nk] is |W_nk|, but
-/// at
-///   least the global scale, [x_k] is |x_k|, but at least 2^-14 (fp16), the global scale (NVFP4), or 2^-29 of the
-///   largest of the 256 of K that it is one of (bfloat16). Products of halves are exact; a warp adds 256 of them in two
-///   chains of 8 mma, each of which aligns 17 terms to the largest, by exponents in which subnormal halves count as
-///   normal, and may cut off 2 u of it from each and from the sum; then come its chains, warps and slices in float.
+/// - kTensor, kTensorRing: (336 + K / 256) u sum_k [x_k] [W_nk] over the k at which neither is 0. [W_nk] is |W_nk|,
+///   but at least the global scale, [x_k] is |x_k|, but at least 2^-14 (fp16), the global scale (NVFP4), or 2^-29 of
+///   the largest of the 256 of K that it is one of (bfloat16). Products of halves are exact; a warp adds 256 of them in
+///   two chains of 8 mma, each of which aligns 17 terms to the largest, by exponents in which subnormal halves count
+///   as normal, and may cut off 2 u of it from each and from the sum; then come its chains, warps and slices in float.
 ///   Bfloat16 becomes half after a power of two has moved the largest of the 256 below 2^16: add 2^-40 of that largest
 ///   times the sum of the 256 |W_nk|. Bfloat16 below 2^-126 counts as 0 where the engine flushes subnormals.
 ///

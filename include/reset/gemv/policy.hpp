@@ -46,8 +46,8 @@ struct GemvPolicy {
   int tokens = 8;           ///< Tokens that the kernel is compiled for: kTensor... 8 or 16, at least M; kRing 1.
   int ctas_per_sm = 1;      ///< CTAs for each multiprocessor.
   int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time.
-  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 20 warps for 8 tokens and 14 for 16 in
-                            ///< kTensorRing, 10 and 8 in kTensor.
+  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 8 warps in kTensor, 20 in kTensorRing
+                            ///< or 14 for 16 tokens.
   int cluster = 1;          ///< kTensorRing: CTAs that share rows, each with a slice of K: 1, 2, 4 or 8.
   int slices = 1;           ///< kTensor...: of K, of at most 256 * k_warps each; kTensorRing as many as `cluster`.
   int warps_per_group = 1;  ///< kRing: warps that share a stage; each thread has `chunks` times 32 of K.
@@ -291,8 +291,9 @@ inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, con
   if (policy.ctas_per_sm < 1 || policy.ctas_per_sm > 16) {
     return detail::invalid("policy.ctas_per_sm", policy.ctas_per_sm, "1..16");
   }
-  if (policy.kernel == GemvKernel::kTensor || policy.kernel == GemvKernel::kTensorRing)
+  if (policy.kernel == GemvKernel::kTensor || policy.kernel == GemvKernel::kTensorRing) {
     return detail::validate_tensor(policy, problem, device);
+  }
   if (policy.kernel != GemvKernel::kRing) {
     return detail::invalid("policy.kernel", static_cast<int>(policy.kernel), "a GemvKernel");
   }

@@ -1,11 +1,10 @@
 // Policies that the selector would not choose: every path of the tensor-core kernels.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <vector>
 
 #include "gemv/device/case.hpp"
-#include "gemv/device/launcher.hpp"
+#include "gemv/device/pinned_runs.hpp"
 #include "gemv/device/tests.hpp"
 
 namespace {
@@ -43,8 +42,7 @@ std::vector<GemvPolicy> policies(std::int64_t k, std::int64_t tokens) {
 
 struct Sweep {
   int runs[2][9] = {};  // by kernel and slices
-  int failures = 0;
-  double worst = 0;
+  PinnedRuns pinned;
 
   void run_all(const CaseOptions& options, const reset::DeviceInfo& device, int step) {
     Case call(options, device);
@@ -56,21 +54,8 @@ struct Sweep {
   }
 
   void run_one(Case& call, const GemvPolicy& policy, const reset::DeviceInfo& device) {
-    call.poison();
-    call.serve_with(policy.kernel);
-    const reset::Status status = run(call.problem(), policy, device, false, nullptr);
-    const cudaError_t error = cudaDeviceSynchronize();
-    std::string wrong = error != cudaSuccess ? cudaGetErrorString(error) : status.ok() ? "" : status.message();
-    if (wrong.empty()) wrong = call.compare();
-    worst = std::max(worst, call.worst());
+    pinned.run(call, policy, device);
     ++runs[policy.kernel == GemvKernel::kTensorRing][policy.slices];
-    if (wrong.empty()) return;
-    if (++failures <= 10) {
-      std::printf("FAILED: %s: kernel %d tokens %d k_warps %d row_groups %d slices %d stages %d on %d: %s\n",
-                  call.options().text().c_str(), static_cast<int>(policy.kernel), policy.tokens, policy.k_warps,
-                  policy.row_groups, policy.slices, policy.stages, device.sm_count, wrong.c_str());
-    }
-    if (error != cudaSuccess) std::exit(1);
   }
 
   // Nothing may have been left out silently.
@@ -120,6 +105,6 @@ int test_policies(const reset::DeviceInfo& device, bool reduced) {
     for (const int runs : sweep.runs[kernel]) total[kernel] += runs;
   }
   std::printf("policies: %d runs of kTensor, %d of kTensorRing, %d failures, worst error %.2f of its bound\n", total[0],
-              total[1], sweep.failures, sweep.worst);
-  return sweep.failures + sweep.missing(device);
+              total[1], sweep.pinned.failures, sweep.pinned.worst);
+  return sweep.pinned.failures + sweep.missing(device);
 }
