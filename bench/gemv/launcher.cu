@@ -21,14 +21,14 @@ reset::DeviceInfo prepare_device(int device) {
 
 void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool pdl, cudaStream_t stream) {
   reset::LaunchOptions options;
-  options.dependent = pdl;
+  options.dependent_launch = pdl;
   require(reset::gemv(problem, device, options, stream));
 }
 
 void launch_gemv(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
                  bool pdl, cudaStream_t stream) {
   reset::LaunchOptions options;
-  options.dependent = pdl;
+  options.dependent_launch = pdl;
   require(reset::gemv(problem, policy, device, options, stream));
 }
 

@@ -52,8 +52,8 @@ std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const 
 std::vector<GemvPolicy> tensor_cuts(const bench::Case& c) {
   std::vector<GemvPolicy> cuts;
   const auto units = static_cast<int>((c.layer.k + 255) / 256);
-  for (int k_warps = 4; k_warps <= 10; ++k_warps) {
-    for (int groups = 1; k_warps * groups <= 10; ++groups) {
+  for (int k_warps = 4; k_warps <= reset::detail::kTensorMaxWarps; ++k_warps) {
+    for (int groups = 1; k_warps * groups <= reset::detail::kTensorMaxWarps; ++groups) {
       GemvPolicy policy;
       policy.tokens = c.m <= 8 ? 8 : 16;
       policy.k_warps = std::min(k_warps, units);

@@ -57,6 +57,17 @@ void refused(const GemvPolicy& good, const GemvProblem& problem, Change change, 
   CHECK(std::string(status.argument()) == argument);
 }
 
+// Refused under that name, once `change` has changed a good call.
+template <class Change>
+void refused_call(const GemvPolicy& policy, const GemvProblem& good, Change change, const char* argument) {
+  GemvProblem problem = good;
+  change(problem);
+  const reset::Status status = validate(policy, problem, device_of(90));
+  INFO(status.message());
+  CHECK(status.code() == reset::StatusCode::kInvalidArgument);
+  CHECK(std::string(status.argument()) == argument);
+}
+
 std::string message(const GemvPolicy& policy, const GemvProblem& problem, int arch) {
   return validate(policy, problem, device_of(arch)).message();
 }
@@ -225,10 +236,45 @@ TEST_CASE("a policy of kRing that cannot serve a call is refused by name") {
   bad([](GemvPolicy& p) { p.stages = 32; }, "policy.stages");
   bad([](GemvPolicy& p) { p.ctas_per_sm = 0; }, "policy.ctas_per_sm");
   bad([](GemvPolicy& p) { p.ctas_per_sm = 17; }, "policy.ctas_per_sm");
-  const GemvProblem two = well_formed(ActivationType::kNvfp4, 2, 1000, 4096);
-  CHECK(std::string(validate(good, two, device_of(90)).argument()) == "policy.kernel");
-  const GemvProblem dense = well_formed(ActivationType::kBf16, 1, 1000, 4096);
-  CHECK(std::string(validate(good, dense, device_of(90)).argument()) == "policy.kernel");
+  bad([](GemvPolicy& p) { p.tokens = 8; }, "policy.tokens");
+}
+
+TEST_CASE("a call that kRing cannot serve is refused by the member that keeps it") {
+  const GemvProblem good = well_formed(ActivationType::kNvfp4, 1, 1000, 20480);
+  const GemvPolicy policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, 20480);
+  REQUIRE(validate(policy, good, device_of(90)).ok());
+  const auto bad = [&](auto change, const char* argument) { refused_call(policy, good, change, argument); };
+  bad([](GemvProblem& p) { p.tokens = 2; }, "tokens");
+  bad([](GemvProblem& p) { p.activations.type = ActivationType::kBf16; }, "activations.type");
+  bad([](GemvProblem& p) { p.weights.cols -= 16; }, "weights.cols");
+  bad([](GemvProblem& p) { p.gate = GemvGate::kUpGate; }, "gate");
+  bad([](GemvProblem& p) { p.weights.packed += 8; }, "weights.packed");
+  bad([](GemvProblem& p) { p.weights.row_stride += 8; }, "weights.row_stride");
+  bad([](GemvProblem& p) { p.weights.block_scale.layout = reset::ScaleLayout::kSwizzled128x4; },
+      "weights.block_scale.layout");
+  bad([](GemvProblem& p) { p.weights.block_scale.block_origin = 4; }, "weights.block_scale.data");
+  bad([](GemvProblem& p) { p.weights.block_scale.stride += 8; }, "weights.block_scale.stride");
+  bad([](GemvProblem& p) { p.activations.nvfp4.packed += 4; }, "activations.nvfp4.packed");
+}
+
+TEST_CASE("a call that kTensorRing cannot serve is refused by the member that keeps it") {
+  const GemvProblem good = well_formed(ActivationType::kBf16, 4, 1000, 4096);
+  const GemvPolicy policy = reset::tensor_ring_policy(device_of(90), 4, 1000, 4096);
+  REQUIRE(validate(policy, good, device_of(90)).ok());
+  const auto bad = [&](auto change, const char* argument) { refused_call(policy, good, change, argument); };
+  bad([](GemvProblem& p) { p.weights.cols -= 16; }, "weights.cols");
+  bad([](GemvProblem& p) { p.weights.packed += 8; }, "weights.packed");
+  bad([](GemvProblem& p) { p.weights.row_stride += 8; }, "weights.row_stride");
+  bad([](GemvProblem& p) { p.weights.block_scale.data += 2; }, "weights.block_scale.data");
+  bad([](GemvProblem& p) { p.weights.block_scale.block_origin = 2; }, "weights.block_scale.block_origin");
+  bad([](GemvProblem& p) { p.weights.block_scale.stride += 2; }, "weights.block_scale.stride");
+}
+
+TEST_CASE("a device that nobody prepared is refused") {
+  const GemvProblem problem = well_formed(ActivationType::kBf16, 4, 1000, 4096);
+  const GemvPolicy policy = reset::select_gemv_policy(DeviceInfo{}, problem);
+  CHECK(validate(policy, problem, DeviceInfo{}).message() ==
+        "invalid argument: device.sm_count is 0, expected 1 or more, as gemv_prepare finds it");
 }
 
 TEST_CASE("a policy of kTensor that cannot serve a call is refused by name") {
@@ -274,13 +320,10 @@ TEST_CASE("a policy of kTensorRing that cannot serve a call is refused by name")
   bad([](GemvPolicy& p) { p.cluster = 0; }, "policy.cluster");
   bad([](GemvPolicy& p) { p.cluster = p.slices = 16; }, "policy.cluster");
   for (const int stages : {-2, 0, 1, 3, 5, 15, 18}) bad([=](GemvPolicy& p) { p.stages = stages; }, "policy.stages");
-  bad([](GemvPolicy& p) { p.stages = 16; }, "policy.row_groups");  // do not fit
-  GemvProblem unaligned = problem;
-  unaligned.weights.packed += 8;
-  CHECK(std::string(validate(good, unaligned, device_of(90)).argument()) == "policy.kernel");
-  DeviceInfo alone = device_of(90);  // no two multiprocessors of a cluster
+  bad([](GemvPolicy& p) { p.stages = 16; }, "policy.stages");  // do not fit
+  DeviceInfo alone = device_of(90);                            // no two multiprocessors of a cluster
   alone.clusters[0] = 0;
-  CHECK_FALSE(validate(good, problem, alone).ok());
+  CHECK(std::string(validate(good, problem, alone).argument()) == "policy.cluster");
 }
 
 TEST_CASE("refusals read well") {

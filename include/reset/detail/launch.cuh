@@ -52,12 +52,12 @@ struct LaunchShape {
   int cluster = 1;               ///< CTAs of a cluster, which the grid is a multiple of; 1 below sm_90.
 };
 
-/// A launch's own error, not one that an earlier call left behind.
-static inline Status launch_status(cudaError_t error) noexcept {
+/// What a call of the runtime returned: its own error, not one that an earlier call left behind.
+static inline Status cuda_status(const char* call, cudaError_t error) noexcept {
   if (error == cudaSuccess) return Status();
   const bool unsupported = error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction;
-  return Status(unsupported ? StatusCode::kUnsupported : StatusCode::kCudaError, "cudaLaunchKernelEx",
-                static_cast<int>(error), "cudaSuccess, 0");
+  return Status(unsupported ? StatusCode::kUnsupported : StatusCode::kCudaError, call, static_cast<int>(error),
+                "cudaSuccess, 0");
 }
 
 /// Launches `kernel` on `stream` with the arguments converted to its parameters.
@@ -81,7 +81,7 @@ static Status launch(void (*kernel)(Parameters...), const LaunchShape& shape, cu
   config.stream = stream;
   config.attrs = attributes;
   config.numAttrs = count;
-  return launch_status(cudaLaunchKernelEx(&config, kernel, static_cast<Arguments&&>(arguments)...));
+  return cuda_status("cudaLaunchKernelEx", cudaLaunchKernelEx(&config, kernel, static_cast<Arguments&&>(arguments)...));
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

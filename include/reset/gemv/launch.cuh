@@ -1,6 +1,16 @@
 /// @file
 /// The mat-vec: validates a call, chooses a kernel and launches it.
+///
+/// For one file of the engine that nvcc compiles, for sm_80 or later; others see `problem.hpp` and `policy.hpp` and
+/// call a function of their own in it. Every file that calls `gemv` has kernels of its own, and readies them itself.
 #pragma once
+
+#if !defined(__CUDACC__)
+#error "reset/gemv/launch.cuh holds kernels: include it where nvcc compiles, and problem.hpp and policy.hpp elsewhere"
+#endif
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "the mat-vec of reset needs sm_80 or later: set CMAKE_CUDA_ARCHITECTURES, or the -arch of nvcc"
+#endif
 
 #include <cuda_runtime_api.h>
 
@@ -23,15 +33,10 @@ struct LaunchOptions {
   /// Programmatic dependent launch: the kernel may begin while the one before it in the stream still runs, requests
   /// its weights, and waits for that kernel's end before it reads anything else or writes. In return no kernel before
   /// it in the chain of dependent launches may write weights, block scales or global scales.
-  bool dependent = false;
+  bool dependent_launch = false;
 };
 
 namespace detail {
-
-inline Status cuda_status(const char* call, cudaError_t error) noexcept {
-  if (error == cudaSuccess) return Status();
-  return Status(StatusCode::kCudaError, call, static_cast<int>(error), "cudaSuccess");
-}
 
 inline TensorShape tensor_shape(const GemvProblem& problem, const GemvPolicy& policy, std::int64_t clusters) noexcept {
   const Nvfp4MatrixView& w = problem.weights;
@@ -98,7 +103,8 @@ static RingKernel ring_kernel(int chunks) noexcept {
 
 static inline LaunchShape launch_shape(std::int64_t ctas, dim3 block, std::int64_t shared, const LaunchOptions& options,
                                        int cluster) noexcept {
-  return {dim3(static_cast<unsigned>(ctas)), block, static_cast<std::size_t>(shared), options.dependent, cluster};
+  return {dim3(static_cast<unsigned>(ctas)), block, static_cast<std::size_t>(shared), options.dependent_launch,
+          cluster};
 }
 
 template <class = void>
@@ -214,8 +220,9 @@ static Status prepare_current(int device, DeviceInfo& info) noexcept {
 inline namespace RESET_ARCH_NAMESPACE {
 
 /// Readies a device for `gemv` and fills `info`. Call it once a device, from the translation unit that launches: the
-/// kernels are private to it. The current device is the same afterwards. Fails with kCudaError, `info` untouched, where
-/// the runtime does.
+/// kernels are private to it, and with those of another one `gemv` fails with kCudaError for want of shared memory. The
+/// current device is the same afterwards. Fails, `info` untouched, where the runtime does: with kUnsupported if the
+/// file was not compiled for the device, with kCudaError otherwise.
 template <class = void>
 static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
   int before = 0;
@@ -231,7 +238,9 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 /// one that `device` describes. Allocates nothing, waits for nothing, can be captured in a graph; several threads may
 /// call it.
 ///
-/// A call that `validate` refuses, or that the policy cannot serve, launches nothing and returns why.
+/// A call that `validate` refuses, or that the policy cannot serve, launches nothing and returns why: kInvalidArgument,
+/// or kUnsupported where the device lacks what the policy asks for. kCudaError, with the runtime's code, where the
+/// launch fails.
 ///
 /// Error bound of a sum before the epilogue, element by element, u = 2^-24:
 /// - kRing: (K / 512 + 64) u sum_k |x_k W_nk|; the sums of 16 are exact, the others float.

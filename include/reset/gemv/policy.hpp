@@ -6,6 +6,7 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/detail/kernel_limits.hpp>
+#include <reset/gemv/detail/kernel_needs.hpp>
 #include <reset/gemv/problem.hpp>
 #include <reset/status.hpp>
 
@@ -17,7 +18,9 @@ enum class GemvKernel : std::uint8_t {
   /// tensor_ring.cuh: K a multiple of 64, packed rows aligned to 16 bytes, runs of four block scales to 4; sm_90 and
   /// later.
   kTensorRing,
-  kRing,  ///< cuda_core.cuh: NVFP4 activations, one token, K a multiple of 256, aligned rows; sm_90 and later.
+  /// cuda_core.cuh: NVFP4 activations, one token, linear block scales, K a multiple of 256 and at most 40960 (with a
+  /// gate 16384), packed rows and rows of block scales aligned to 16 bytes; sm_90 and later.
+  kRing,
 };
 
 /// What the engine knows of a device: `gemv_prepare` fills it, once a device, and every launch takes it.
@@ -39,8 +42,9 @@ constexpr int resident_clusters(const DeviceInfo& device, int size) noexcept {
                      : 0;
 }
 
-/// The cut of a call. `select_gemv_policy` gives a good one; an engine that pins one gets the same bits for a token
-/// from every call of the same weights, whatever the other tokens.
+/// The cut of a call. Start from `select_gemv_policy`, or from `tensor_policy`, `tensor_ring_policy` or `ring_policy`
+/// for a certain kernel, and change that: the defaults below serve K up to 2048. An engine that pins one gets the same
+/// bits for a token from every call of the same weights, whatever the other tokens.
 struct GemvPolicy {
   GemvKernel kernel = GemvKernel::kTensor;  ///< Which kernel.
   int tokens = 8;           ///< Tokens that the kernel is compiled for: kTensor... 8 or 16, at least M; kRing 1.
@@ -191,43 +195,13 @@ constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64
   return policy;
 }
 
-/// Whether the memory of a call lies as the ring kernel needs it: linear block scales, rows of weights, of their scales
-/// and of the activations aligned to 16 bytes, and with a gate tiles that hold pairs.
-inline bool ring_serves(const GemvProblem& problem, const GemvPolicy& policy) noexcept {
-  const Nvfp4MatrixView& w = problem.weights;
-  const Nvfp4MatrixView& x = problem.activations.nvfp4;
-  if (problem.activations.type != ActivationType::kNvfp4 || problem.tokens != 1) return false;
-  if (w.cols % 256 != 0 || w.block_scale.layout != ScaleLayout::kLinear) return false;
-  if (problem.gate != GemvGate::kNone && detail::ring_rows(policy.chunks) < 2) return false;
-  const auto scales = detail::address(w.block_scale.data + w.block_scale.offset(0, 0));
-  const auto strides = w.row_stride | w.block_scale.stride;
-  return (detail::address(w.packed) | detail::address(x.packed) | scales) % 16 == 0 && strides % 16 == 0;
-}
-
-namespace detail {
-
-/// Whether the weights of a call lie as kTensorRing needs it.
-inline bool tensor_ring_serves(const Nvfp4MatrixView& w) noexcept {
-  const WeightAlignment alignment = weight_alignment(w);
-  return w.cols % 64 == 0 && alignment.codes == 16 && alignment.scales;
-}
-
-/// Whether rows of block scales can be copied in bulk.
-inline bool scale_rows_are_whole(const Nvfp4MatrixView& w) noexcept {
-  const BlockScaleView& scale = w.block_scale;
-  return w.cols % kUnitK == 0 && scale.layout == ScaleLayout::kLinear &&
-         row_alignment(scale.data + scale.offset(0, 0), scale.stride) == 16;
-}
-
-}  // namespace detail
-
 /// The policy that `gemv` takes for a well-formed call on a device.
 inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem& problem) noexcept {
   const std::int64_t n = problem.weights.rows;
   const std::int64_t k = problem.weights.cols;
   const GemvPolicy ring = ring_policy(device.arch, problem.activations.type, problem.tokens, k);
-  if (ring.stages > 0 && problem.tokens == 1 && ring_serves(problem, ring)) return ring;
-  if (device.arch >= 90 && detail::tensor_ring_serves(problem.weights)) {
+  if (ring.stages > 0 && detail::ring_serves(problem, ring.chunks).ok()) return ring;
+  if (device.arch >= 90 && detail::tensor_ring_serves(problem.weights).ok()) {
     const GemvPolicy policy = tensor_ring_policy(device, problem.tokens, n, k);
     if (policy.stages > 0) return policy;
   }
@@ -241,9 +215,8 @@ inline Status validate_tensor_ring(const GemvPolicy& policy, const GemvProblem& 
   if (device.arch < 90) {
     return Status(StatusCode::kUnsupported, "device.arch", device.arch, "90 or more for kTensorRing");
   }
-  if (!tensor_ring_serves(problem.weights)) {
-    return invalid("policy.kernel", static_cast<int>(policy.kernel), "kTensor for a call that lies like this");
-  }
+  const Status served = tensor_ring_serves(problem.weights);
+  if (!served.ok()) return served;
   const int cluster = policy.cluster;
   if (cluster != 1 && cluster != 2 && cluster != 4 && cluster != 8) {
     return invalid("policy.cluster", cluster, "1, 2, 4 or 8");
@@ -271,7 +244,8 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   }
   const std::int64_t units = ceil_div(problem.weights.cols, kUnitK);
   if (policy.slices < 1 || policy.slices > units || ceil_div(units, policy.slices) > policy.k_warps) {
-    return invalid("policy.slices", policy.slices, "slices of 1..256 * k_warps of K");
+    return invalid("policy.slices", policy.slices,
+                   "at most K / 256, and so many that each has at most 256 * k_warps of K");
   }
   if (policy.kernel == GemvKernel::kTensorRing) {
     const Status status = validate_tensor_ring(policy, problem, device);
@@ -279,15 +253,24 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   } else if (policy.cluster != 1) {
     return invalid("policy.cluster", policy.cluster, "1 for kTensor");
   }
+  if (resident_clusters(device, policy.cluster) < 1) {
+    return invalid("policy.cluster", policy.cluster, "clusters that the device runs");
+  }
   if (tensor_clusters(policy, problem, device) > 0) return Status();
-  return invalid("policy.row_groups", policy.row_groups,
-                 "warps whose rings fit the shared memory of a CTA, clusters that the device runs");
+  if (policy.kernel == GemvKernel::kTensorRing) {
+    return invalid("policy.stages", policy.stages, "a ring that fits the shared memory of a CTA");
+  }
+  return invalid("policy.row_groups", policy.row_groups, "warps whose rings fit the shared memory of a CTA");
 }
 
 }  // namespace detail
 
-/// Whether a policy can serve a well-formed call on a device, the offending member named where not.
+/// Whether a policy can serve a well-formed call on a device; where not, the offending member of the policy, of the
+/// call or of the device is named.
 inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) noexcept {
+  if (device.sm_count < 1) {
+    return detail::invalid("device.sm_count", device.sm_count, "1 or more, as gemv_prepare finds it");
+  }
   if (policy.ctas_per_sm < 1 || policy.ctas_per_sm > 16) {
     return detail::invalid("policy.ctas_per_sm", policy.ctas_per_sm, "1..16");
   }
@@ -301,12 +284,13 @@ inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, con
   if (policy.chunks < 1 || policy.chunks == 4 || policy.chunks > 5) {
     return detail::invalid("policy.chunks", policy.chunks, "1, 2, 3 or 5");
   }
-  if (!ring_serves(problem, policy)) {
-    return detail::invalid("policy.kernel", static_cast<int>(policy.kernel), "kTensor for a call that lies like this");
-  }
+  if (policy.tokens != 1) return detail::invalid("policy.tokens", policy.tokens, "1 for kRing");
+  const Status served = detail::ring_serves(problem, policy.chunks);
+  if (!served.ok()) return served;
   const std::int64_t covered = std::int64_t{32} * detail::kRingChunkK * policy.chunks * policy.warps_per_group;
   if (policy.warps_per_group < 1 || policy.warps_per_group > detail::kMaxRingGroup || covered < problem.weights.cols) {
-    return detail::invalid("policy.warps_per_group", policy.warps_per_group, "1..8, and 1024 * chunks of K each");
+    return detail::invalid("policy.warps_per_group", policy.warps_per_group,
+                           "1..8, which together cover K, each 1024 * chunks");
   }
   if (policy.groups < 1 || policy.groups > 16 || cta_threads(policy) > detail::ring_max_threads(policy.chunks)) {
     return detail::invalid("policy.groups", policy.groups, "threads within the kernel's bound");

@@ -59,8 +59,10 @@ struct OutputView {
   std::int64_t row_stride = 0;          ///< Elements from one token to the next; matters for M > 1.
 };
 
-/// result[m, n] = gate(alpha * sum over k of activation[m, k] * weight[n, k] + bias[n]) + residual[m, n], all in float
-/// before the one rounding of the store.
+/// result[m, n] = sum[m, n] + residual[m, n], where sum[m, n] is alpha times the sum over k of activation[m, k] *
+/// weight[n, k], plus bias[n]; with a gate result[m, j] = silu(sum[m, gate row j]) * sum[m, up row j] + residual[m, j]
+/// for the N / 2 rows j of either half. Activations and weights are codes times block scale times global scale. All in
+/// float before the one rounding of the store.
 struct GemvProblem {
   Nvfp4MatrixView weights;     ///< N x K in device memory, read in place.
   ActivationView activations;  ///< M x K in device memory.
@@ -96,7 +98,8 @@ inline Status check_row_stride(const char* argument, std::int64_t stride, std::i
 
 inline Status check_dense(const ActivationView& x, std::int64_t tokens, std::int64_t cols) noexcept {
   if (x.dense == nullptr) return invalid("activations.dense", 0, "not null");
-  if (address(x.dense) % 2 != 0) return invalid("activations.dense", misalignment(x.dense, 2), "2-byte alignment");
+  if (address(x.dense) % 2 != 0)
+    return invalid("activations.dense", misalignment(x.dense, 2), "an even address (the value is the remainder)");
   return check_row_stride("activations.row_stride", x.row_stride, cols, tokens);
 }
 
@@ -122,7 +125,8 @@ inline Status check_activations(const GemvProblem& p) noexcept {
 
 inline Status check_aligned(const char* argument, const void* data, std::int64_t bytes) noexcept {
   if (address(data) % static_cast<std::uintptr_t>(bytes) == 0) return Status();
-  return invalid(argument, misalignment(data, bytes), "the alignment of its elements (the value is what is over)");
+  return invalid(argument, misalignment(data, bytes),
+                 "an address that the size of an element divides (the value is the remainder)");
 }
 
 inline Status check_output(const GemvProblem& p) noexcept {
@@ -151,17 +155,17 @@ inline Status check_overlap(const GemvProblem& p) noexcept {
   const MemoryRegion dense = {address(x.dense), p.tokens, p.weights.cols * 2, x.row_stride * 2};
   const MemoryRegion bias = {address(p.bias), 1, p.weights.rows * element_bytes(p.output.type), 0};
   const char* other = nullptr;
-  if (overlap(output, packed_region(p.weights))) other = "nothing that weights.packed holds";
-  if (overlap(output, scale_region(p.weights))) other = "nothing that weights.block_scale holds";
-  if (nvfp4 && overlap(output, packed_region(x.nvfp4))) other = "nothing that activations.nvfp4.packed holds";
-  if (nvfp4 && overlap(output, scale_region(x.nvfp4))) other = "nothing that activations.nvfp4.block_scale holds";
-  if (!nvfp4 && overlap(output, dense)) other = "nothing that activations.dense holds";
-  if (p.bias != nullptr && overlap(output, bias)) other = "nothing that bias holds";
+  if (overlap(output, packed_region(p.weights))) other = "no memory of weights.packed";
+  if (overlap(output, scale_region(p.weights))) other = "no memory of weights.block_scale";
+  if (nvfp4 && overlap(output, packed_region(x.nvfp4))) other = "no memory of activations.nvfp4.packed";
+  if (nvfp4 && overlap(output, scale_region(x.nvfp4))) other = "no memory of activations.nvfp4.block_scale";
+  if (!nvfp4 && overlap(output, dense)) other = "no memory of activations.dense";
+  if (p.bias != nullptr && overlap(output, bias)) other = "no memory of bias";
   if (p.alpha.device != nullptr && overlap(output, {address(p.alpha.device), 1, 4, 0})) {
-    other = "nothing that alpha.device holds";
+    other = "no memory of alpha.device";
   }
   const bool apart = p.residual == nullptr || p.residual == p.output.data;
-  if (!apart && overlap(output, output_region(p, p.residual))) other = "the residual itself, or nothing that it holds";
+  if (!apart && overlap(output, output_region(p, p.residual))) other = "the residual itself, or no memory of it";
   return other == nullptr ? Status() : invalid("output.data", static_cast<std::int64_t>(address(p.output.data)), other);
 }
 

@@ -39,7 +39,8 @@ RESET_NAMESPACE_BEGIN
 /// How a device quantiser runs.
 struct QuantizeOptions {
   /// One global scale in device memory, read by the kernel, in place of those that the view carries; or null. It
-  /// multiplies, as GlobalScale does.
+  /// multiplies, as GlobalScale does. The view's own must be valid all the same: set 1, which is what a mat-vec then
+  /// wants of it, with this pointer as its `GemvProblem::alpha.device`.
   const float* global = nullptr;
   /// Write zeros to the padding of swizzled scales: rows M .. round_up(M, 128) and blocks up to the stride. The view
   /// must be the whole tensor then: origins 0, stride as `scale_stride` gives it. Linear scales have no padding.

@@ -227,7 +227,7 @@ void Case::compute_sums() {
   for (std::int64_t m = 0; m < options_.m; ++m) {
     for (std::int64_t i = 0; i < options_.k; ++i) x[static_cast<std::size_t>(m * options_.k + i)] = activation(m, i);
   }
-  sums_.assign(static_cast<std::size_t>(options_.m * options_.n), {0, 0, 0});
+  sums_.assign(static_cast<std::size_t>(options_.m * options_.n), RawSum{});
   const auto most = static_cast<std::int64_t>(std::min(16u, std::max(1u, std::thread::hardware_concurrency())));
   const std::int64_t threads = std::min(most, options_.n * options_.k * options_.m / 200000 + 1);
   std::vector<std::thread> others;

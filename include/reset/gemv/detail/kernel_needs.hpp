@@ -1,0 +1,86 @@
+/// @file
+/// What the kernels that do not serve every call need of one, each need told by the member of the call that misses it.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/gemv/detail/kernel_limits.hpp>
+#include <reset/gemv/detail/memory_region.hpp>
+#include <reset/gemv/problem.hpp>
+#include <reset/nvfp4/layout.hpp>
+#include <reset/nvfp4/matrix.hpp>
+#include <reset/status.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// Where the block scales of a view begin.
+inline const std::uint8_t* first_scale(const Nvfp4MatrixView& w) noexcept {
+  return w.block_scale.data + w.block_scale.offset(0, 0);
+}
+
+/// Ok if rows of packed weights can be copied by 16 bytes.
+inline Status whole_codes(const Nvfp4MatrixView& w) noexcept {
+  if (address(w.packed) % 16 != 0) {
+    return invalid("weights.packed", misalignment(w.packed, 16),
+                   "an address that 16 divides, for this kernel (the value is the remainder)");
+  }
+  if (w.row_stride % 16 == 0) return Status();
+  return invalid("weights.row_stride", w.row_stride, "a multiple of 16 for this kernel");
+}
+
+/// Ok if kRing with `chunks` serves a call.
+inline Status ring_serves(const GemvProblem& problem, int chunks) noexcept {
+  const Nvfp4MatrixView& w = problem.weights;
+  const ActivationView& x = problem.activations;
+  if (x.type != ActivationType::kNvfp4) {
+    return invalid("activations.type", static_cast<int>(x.type), "kNvfp4, 0, for kRing");
+  }
+  if (problem.tokens != 1) return invalid("tokens", problem.tokens, "1 for kRing");
+  if (w.cols % 256 != 0) return invalid("weights.cols", w.cols, "a multiple of 256 for kRing");
+  if (w.block_scale.layout != ScaleLayout::kLinear) {
+    return invalid("weights.block_scale.layout", static_cast<int>(w.block_scale.layout), "kLinear, 0, for kRing");
+  }
+  if (problem.gate != GemvGate::kNone && ring_rows(chunks) < 2) {
+    return invalid("gate", static_cast<int>(problem.gate), "kNone, 0, for kRing with more than 2 chunks");
+  }
+  const Status codes = whole_codes(w);
+  if (!codes.ok()) return codes;
+  if (address(first_scale(w)) % 16 != 0) {
+    return invalid("weights.block_scale.data", misalignment(first_scale(w), 16),
+                   "with the origins an address that 16 divides, for kRing (the value is the remainder)");
+  }
+  if (w.block_scale.stride % 16 != 0) {
+    return invalid("weights.block_scale.stride", w.block_scale.stride, "a multiple of 16 for kRing");
+  }
+  if (address(x.nvfp4.packed) % 16 == 0) return Status();
+  return invalid("activations.nvfp4.packed", misalignment(x.nvfp4.packed, 16),
+                 "an address that 16 divides, for kRing (the value is the remainder)");
+}
+
+/// Ok if kTensorRing serves a call of these weights.
+inline Status tensor_ring_serves(const Nvfp4MatrixView& w) noexcept {
+  const BlockScaleView& scale = w.block_scale;
+  if (w.cols % 64 != 0) return invalid("weights.cols", w.cols, "a multiple of 64 for kTensorRing");
+  const Status codes = whole_codes(w);
+  if (!codes.ok()) return codes;
+  if (address(scale.data) % 4 != 0) {
+    return invalid("weights.block_scale.data", misalignment(scale.data, 4),
+                   "an address that 4 divides, for kTensorRing (the value is the remainder)");
+  }
+  if (scale.block_origin % 4 != 0) {
+    return invalid("weights.block_scale.block_origin", scale.block_origin, "a multiple of 4 for kTensorRing");
+  }
+  if (scale.stride % 4 == 0) return Status();
+  return invalid("weights.block_scale.stride", scale.stride, "a multiple of 4 for kTensorRing");
+}
+
+/// Whether rows of block scales can be copied in bulk.
+inline bool scale_rows_are_whole(const Nvfp4MatrixView& w) noexcept {
+  return w.cols % kUnitK == 0 && w.block_scale.layout == ScaleLayout::kLinear &&
+         row_alignment(first_scale(w), w.block_scale.stride) == 16;
+}
+
+}  // namespace detail
+RESET_NAMESPACE_END
