@@ -32,7 +32,8 @@ RESET_NAMESPACE_BEGIN
 struct LaunchOptions {
   /// Programmatic dependent launch: the kernel may begin while the one before it in the stream still runs, requests
   /// its weights, and waits for that kernel's end before it reads anything else or writes. In return no kernel before
-  /// it in the chain of dependent launches may write weights, block scales or global scales.
+  /// it in the chain of dependent launches may write weights, block scales or global scales. Needs compute capability
+  /// 9.0.
   bool dependent_launch = false;
 };
 
