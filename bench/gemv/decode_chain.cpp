@@ -21,18 +21,9 @@ constexpr std::int64_t kMaxWidth = 51200;
 constexpr float kWeightScale = 0x1p-12f;
 constexpr float kActivationScale = 0x1p-9f;
 
-template <class T>
-void allocate(T*& data, std::size_t bytes) {
-  void* memory = nullptr;
-  CHECK_CUDA(cudaMalloc(&memory, bytes));
-  data = static_cast<T*>(memory);
-}
-
 constexpr std::size_t kActivationBytes = static_cast<std::size_t>(kMaxTokens * kMaxWidth * 2);
 
 std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
-
-std::size_t packed_bytes(const Layer& linear) { return static_cast<std::size_t>(linear.n * linear.k / 2); }
 
 // One step a graph, as an engine would replay it.
 constexpr Repeats kOneStep = {1, 15};
@@ -41,7 +32,7 @@ constexpr Repeats kOneStep = {1, 15};
 
 std::int64_t chain_bytes(const ChainModel& model) {
   std::int64_t bytes = 0;
-  for (const Layer& linear : model.linears) bytes += linear.n * linear.k / 2 + linear.n * linear.k / 16;
+  for (const Layer& linear : model.linears) bytes += weight_bytes(linear);
   return bytes * model.layers;
 }
 
@@ -71,14 +62,14 @@ void DecodeChain::take(const ChainModel& model, Weights kind) {
   held_ = kind;
   layer_bytes_ = 0;
   for (std::size_t i = 0; i < kLinears; ++i) {
-    const std::size_t packed = packed_bytes(model.linears[i]);
+    const auto packed = static_cast<std::size_t>(packed_bytes(model.linears[i]));
     offsets_[i] = layer_bytes_;
     layer_bytes_ += aligned(kind == Weights::kNvfp4 ? packed + packed / 8 : packed * 4);
   }
   distinct_layers_ = std::min(model.layers, static_cast<int>(kArenaBytes / layer_bytes_));
   for (int layer = 0; layer < distinct_layers_; ++layer) {
     for (int i = 0; i < kLinears; ++i) {
-      const std::size_t packed = packed_bytes(model.linears[static_cast<std::size_t>(i)]);
+      const auto packed = static_cast<std::size_t>(packed_bytes(model.linears[static_cast<std::size_t>(i)]));
       std::uint8_t* begin = weights(layer, i);
       const auto seed = static_cast<unsigned>(layer * kLinears + i);
       if (kind == Weights::kBf16) {

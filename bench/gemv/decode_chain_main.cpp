@@ -15,6 +15,7 @@
 #include "decode_chain.hpp"
 #include "options.hpp"
 #include "records.hpp"
+#include "registration.hpp"
 
 namespace {
 
@@ -99,22 +100,15 @@ class Run {
 
 int main(int argc, char** argv) {
   Run run(bench::take_options(argc, argv));
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  for (const bench::ChainModel& model : bench::kChainModels) {
-    for (const std::int64_t m : {1, 8}) {
-      for (const bool nvfp4 : {true, false}) {
-        const std::string name =
-            std::string("decode_chain/") + model.name + "/m:" + std::to_string(m) + (nvfp4 ? "/nvfp4" : "/bf16");
-        benchmark::RegisterBenchmark(
-            name.c_str(), [&run, &model, m, nvfp4](benchmark::State& state) { run.measure(model, m, nvfp4, state); })
-            ->UseManualTime()
-            ->Iterations(1)
-            ->Unit(benchmark::kMicrosecond);
+  return bench::run_registered(argc, argv, run, [&run] {
+    for (const bench::ChainModel& model : bench::kChainModels) {
+      for (const std::int64_t m : {1, 8}) {
+        for (const bool nvfp4 : {true, false}) {
+          bench::register_measured(
+              std::string("decode_chain/") + model.name + "/m:" + std::to_string(m) + (nvfp4 ? "/nvfp4" : "/bf16"),
+              [&run, &model, m, nvfp4](benchmark::State& state) { run.measure(model, m, nvfp4, state); });
+        }
       }
     }
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  run.end();
-  return 0;
+  });
 }

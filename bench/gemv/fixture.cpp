@@ -11,15 +11,6 @@ constexpr std::size_t kMaxK = 32768;
 constexpr std::size_t kMaxN = 40960;
 const auto kGlobalScale = reset::FusedGlobalScales::uniform({0x1p-9f});
 
-template <class T>
-void allocate(T*& data, std::size_t bytes) {
-  void* memory = nullptr;
-  CHECK_CUDA(cudaMalloc(&memory, bytes));
-  data = static_cast<T*>(memory);
-}
-
-std::size_t packed_bytes(const Layer& layer) { return static_cast<std::size_t>(layer.n * layer.k / 2); }
-
 }  // namespace
 
 GemvFixture::GemvFixture(bool baselines) : device_(prepare_device(0)) {
@@ -51,7 +42,7 @@ GemvFixture::~GemvFixture() {
 }
 
 void GemvFixture::take(const Layer& layer, reset::ScaleLayout layout) {
-  pool_->take(packed_bytes(layer), kRandomE2m1,
+  pool_->take(static_cast<std::size_t>(packed_bytes(layer)), kRandomE2m1,
               static_cast<std::size_t>(reset::scale_bytes(layout, layer.n, layer.k / 16)));
 }
 

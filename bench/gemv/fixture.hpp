@@ -17,9 +17,6 @@
 
 namespace bench {
 
-// Bytes of a layer's weights: packed codes and block scales, without padding.
-inline std::int64_t weight_bytes(const Layer& layer) { return layer.n * layer.k / 2 + layer.n * layer.k / 16; }
-
 class GemvFixture {
  public:
   explicit GemvFixture(bool baselines);

@@ -45,6 +45,10 @@ inline constexpr Layer kLayers[] = {
     {"odd", "5119x1856", 5119, 1856},
 };
 
+// Bytes of a layer's weights: packed codes, and with block scales, without padding.
+constexpr std::int64_t packed_bytes(const Layer& layer) { return layer.n * layer.k / 2; }
+constexpr std::int64_t weight_bytes(const Layer& layer) { return packed_bytes(layer) + layer.n * layer.k / 16; }
+
 // One measured call of a layer.
 struct Case {
   Layer layer;

@@ -12,6 +12,7 @@
 #include "launcher.hpp"
 #include "options.hpp"
 #include "records.hpp"
+#include "registration.hpp"
 
 namespace {
 
@@ -89,17 +90,9 @@ class Run {
 
 int main(int argc, char** argv) {
   Run run(bench::take_options(argc, argv));
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  for (const bench::Case& c : bench::all_cases()) {
-    // The one iteration is the median of many replays of a graph.
-    benchmark::RegisterBenchmark(bench::name_of(c).c_str(),
-                                 [&run, c](benchmark::State& state) { run.measure(c, state); })
-        ->UseManualTime()
-        ->Iterations(1)
-        ->Unit(benchmark::kMicrosecond);
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  run.end();
-  return 0;
+  return bench::run_registered(argc, argv, run, [&run] {
+    for (const bench::Case& c : bench::all_cases()) {
+      bench::register_measured(bench::name_of(c), [&run, c](benchmark::State& state) { run.measure(c, state); });
+    }
+  });
 }

@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -16,6 +17,14 @@ inline void check(cudaError_t error, const char* what) {
   std::exit(1);
 }
 #define CHECK_CUDA(call) ::bench::check(call, #call)
+
+// Device memory, to be freed by cudaFree.
+template <class T>
+void allocate(T*& data, std::size_t bytes) {
+  void* memory = nullptr;
+  CHECK_CUDA(cudaMalloc(&memory, bytes));
+  data = static_cast<T*>(memory);
+}
 
 struct Repeats {
   int launches = 64;  // in the graph

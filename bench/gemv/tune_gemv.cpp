@@ -1,6 +1,7 @@
 // The sweep behind the selector of the mat-vec: every cut that a call can have, by time.
 //   bench_tune_gemv --results=bench/results/h200 --commit=$(git rev-parse --short HEAD) [words of layers to keep...]
-// Prints for each call the fastest cuts and what the selected one loses to the best; writes tune_gemv.json.
+// Prints for each call the fastest cuts and what the selected one loses to the best; writes
+// tune_gemv.json and tune_gemv_context.json.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -27,8 +28,8 @@ struct Timed {
 // Stages as many as fit all of a CTA's shared memory, and as many as fit half of it.
 std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const bench::Case& c) {
   std::vector<GemvPolicy> cuts;
-  const std::int64_t tiles = (c.layer.n + 15) / 16;
-  const auto units = static_cast<int>((c.layer.k + 255) / 256);
+  const std::int64_t tiles = reset::detail::mma_tiles(c.layer.n);
+  const int units = reset::detail::k_units(c.layer.k);
   for (const int cluster : {1, 2, 4, 8}) {
     const std::int64_t clusters = reset::resident_clusters(device, cluster);
     if (clusters == 0) continue;
@@ -51,7 +52,7 @@ std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const 
 
 std::vector<GemvPolicy> tensor_cuts(const bench::Case& c) {
   std::vector<GemvPolicy> cuts;
-  const auto units = static_cast<int>((c.layer.k + 255) / 256);
+  const int units = reset::detail::k_units(c.layer.k);
   for (int k_warps = 4; k_warps <= reset::detail::kTensorMaxWarps; ++k_warps) {
     for (int groups = 1; k_warps * groups <= reset::detail::kTensorMaxWarps; ++groups) {
       GemvPolicy policy;
@@ -149,6 +150,9 @@ bool wanted(const std::string& name, int argc, char** argv) {
 int main(int argc, char** argv) {
   const bench::Options options = bench::take_options(argc, argv);
   bench::GemvFixture fixture(false);
+  const double read_rate = fixture.read_rate();
+  bench::Clocks clocks;
+  clocks.before_mhz = fixture.sm_clock_mhz();
   Sweep sweep(fixture);
   for (const bench::Layer& layer : bench::kLayers) {
     for (const auto type : {reset::ActivationType::kNvfp4, reset::ActivationType::kBf16}) {
@@ -158,6 +162,9 @@ int main(int argc, char** argv) {
       }
     }
   }
-  if (!options.results.empty()) bench::write_records(options.results + "/tune_gemv.json", sweep.records());
+  clocks.after_mhz = fixture.sm_clock_mhz();
+  if (options.results.empty()) return 0;
+  bench::write_records(options.results + "/tune_gemv.json", sweep.records());
+  bench::write_json(options.results + "/tune_gemv_context.json", bench::context_json(options, clocks, read_rate));
   return 0;
 }

@@ -175,6 +175,27 @@ TEST_CASE("which kernel serves which call") {
   CHECK(chosen(90, problem) == GemvKernel::kTensorRing);
 }
 
+TEST_CASE(
+    "on an H100 the selector takes cuts that the sweep in bench/results/h100/tune_gemv.json found best or near it") {
+  struct Call {
+    std::int64_t m, n, k;
+    int cluster, k_warps, row_groups, stages;
+  };
+  const Call calls[] = {{8, 4096, 12288, 8, 6, 2, 10}, {8, 5120, 8192, 4, 8, 2, 8},   {4, 5120, 5120, 2, 10, 1, 3},
+                        {16, 5120, 5120, 2, 10, 1, 3}, {4, 17408, 5120, 2, 10, 2, 6}, {4, 5120, 17408, 8, 9, 2, 6},
+                        {8, 18944, 3584, 2, 7, 1, 4},  {4, 3584, 18944, 8, 10, 2, 6}, {4, 5120, 13824, 8, 7, 2, 10}};
+  for (const Call& call : calls) {
+    const GemvProblem problem = well_formed(ActivationType::kBf16, call.m, call.n, call.k);
+    const GemvPolicy policy = reset::select_gemv_policy(device_of(90), problem);
+    INFO("m " << call.m << " n " << call.n << " k " << call.k);
+    CHECK(policy.kernel == GemvKernel::kTensorRing);
+    CHECK(policy.cluster == call.cluster);
+    CHECK(policy.k_warps == call.k_warps);
+    CHECK(policy.row_groups == call.row_groups);
+    CHECK(policy.stages == call.stages);
+  }
+}
+
 TEST_CASE("the threads of a ring cover K, and half a multiprocessor's memory holds it") {
   for (const int arch : {90, 100, 120}) {
     for (std::int64_t k = 256; k <= 40960; k += 256) {

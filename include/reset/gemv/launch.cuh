@@ -45,8 +45,8 @@ inline TensorShape tensor_shape(const GemvProblem& problem, const GemvPolicy& po
   const bool nvfp4 = x.type == ActivationType::kNvfp4;
   const std::int64_t stride = nvfp4 ? x.nvfp4.row_stride : x.row_stride * 2;
   const void* begin = nvfp4 ? static_cast<const void*>(x.nvfp4.packed) : x.dense;
-  return {cut(static_cast<int>(ceil_div(w.rows, kMmaRows)), static_cast<int>(clusters)),
-          cut(static_cast<int>(ceil_div(w.cols, kUnitK)), policy.slices),
+  return {cut(static_cast<int>(mma_tiles(w.rows)), static_cast<int>(clusters)),
+          cut(k_units(w.cols), policy.slices),
           policy.slices,
           policy.k_warps,
           weight_alignment(w),
@@ -62,7 +62,7 @@ inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy
 inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy,
                                          std::int64_t clusters) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
-  const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;
+  const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;  // of 1, 2, 4 or 8
   return {shape.tiles,    shape.units,
           policy.k_warps, policy.row_groups,
           policy.stages,  !scale_rows_are_whole(problem.weights),
@@ -112,8 +112,7 @@ template <class = void>
 static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                             const LaunchOptions& options, cudaStream_t stream) noexcept {
   const std::int64_t clusters = tensor_clusters(policy, problem, device);
-  const std::int64_t tiles = ceil_div(problem.weights.rows, kMmaRows);
-  const std::int64_t shared = tensor_shared_bytes(policy, ceil_div(tiles, clusters));
+  const std::int64_t shared = tensor_shared_bytes(policy, ceil_div(mma_tiles(problem.weights.rows), clusters));
   if (policy.kernel == GemvKernel::kTensorRing) {
     const LaunchShape shape = launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(cta_threads(policy))),
                                            shared, options, policy.cluster);
@@ -130,12 +129,21 @@ template <class = void>
 static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                           const LaunchOptions& options, cudaStream_t stream) noexcept {
   const RingKernel kernel = ring_kernel(policy.chunks);
-  const int rows = ring_rows(policy.chunks);
-  const std::int64_t tiles = (problem.weights.rows + rows - 1) / rows;
+  const std::int64_t tiles = ceil_div(problem.weights.rows, ring_rows(policy.chunks));
   const std::int64_t most = std::int64_t{device.sm_count} * policy.ctas_per_sm;
   const LaunchShape shape = launch_shape(tiles < most ? tiles : most, dim3(static_cast<unsigned>(cta_threads(policy))),
                                          ring_shared_bytes(policy, problem.weights.cols), options, 1);
   return launch(kernel, shape, stream, problem, ring_shape(problem, policy));
+}
+
+/// Launches a well-formed call if the policy can serve it.
+template <class = void>
+static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
+                          const LaunchOptions& options, cudaStream_t stream) noexcept {
+  const Status status = validate(policy, problem, device);
+  if (!status.ok()) return status;
+  return policy.kernel == GemvKernel::kRing ? launch_ring(problem, policy, device, options, stream)
+                                            : launch_tensor(problem, policy, device, options, stream);
 }
 
 /// Lets a kernel have as much shared memory as a CTA can, and the multiprocessor set as much aside: the next kernel's
@@ -258,11 +266,8 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 template <class = void>
 static Status gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                    const LaunchOptions& options, cudaStream_t stream) noexcept {
-  Status status = validate(problem);
-  if (status.ok()) status = validate(policy, problem, device);
-  if (!status.ok()) return status;
-  return policy.kernel == GemvKernel::kRing ? detail::launch_ring(problem, policy, device, options, stream)
-                                            : detail::launch_tensor(problem, policy, device, options, stream);
+  const Status status = validate(problem);
+  return status.ok() ? detail::launch_gemv(problem, policy, device, options, stream) : status;
 }
 
 /// The mat-vec with the cut that `select_gemv_policy` chooses.
@@ -271,7 +276,7 @@ static Status gemv(const GemvProblem& problem, const DeviceInfo& device, const L
                    cudaStream_t stream) noexcept {
   const Status status = validate(problem);
   if (!status.ok()) return status;
-  return gemv(problem, select_gemv_policy(device, problem), device, options, stream);
+  return detail::launch_gemv(problem, select_gemv_policy(device, problem), device, options, stream);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -77,7 +77,7 @@ constexpr std::int64_t tensor_shared_bytes(const GemvPolicy& policy, std::int64_
 /// multiple of that; 0 if nothing fits.
 constexpr std::int64_t tensor_clusters(const GemvPolicy& policy, const GemvProblem& problem,
                                        const DeviceInfo& device) noexcept {
-  const std::int64_t tiles = detail::ceil_div(problem.weights.rows, detail::kMmaRows);
+  const std::int64_t tiles = detail::mma_tiles(problem.weights.rows);
   const std::int64_t resident = std::int64_t{resident_clusters(device, policy.cluster)} * policy.ctas_per_sm;
   const std::int64_t fixed = tensor_shared_bytes(policy, 0);
   std::int64_t most = (device.shared_bytes - fixed) / detail::tensor_tile_bytes(policy.tokens / 8);
@@ -105,7 +105,7 @@ constexpr int cta_threads(const GemvPolicy& policy) noexcept {
 constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.tokens = tokens <= 8 ? 8 : 16;
-  const auto units = static_cast<int>(detail::ceil_div(k, detail::kUnitK));
+  const int units = detail::k_units(k);
   policy.k_warps = detail::kTensorMaxWarps;
   constexpr int kTiles = 16;
   while (policy.k_warps > 1 && tensor_shared_bytes(policy, kTiles) > device.shared_bytes) --policy.k_warps;
@@ -132,15 +132,16 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 
 }  // namespace detail
 
-/// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules are those that
-/// bench/gemv/tune_gemv found best, or within 3 % of that, for nearly every layer.
+/// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules come from
+/// bench_tune_gemv on an H100: they take the best cut of every call in bench/results/h100/tune_gemv.json, or one within
+/// 3 % of it.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n,
                                         std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kTensorRing;
   policy.tokens = tokens <= 8 ? 8 : 16;
   policy.stages = 0;
-  const auto units = static_cast<int>(detail::ceil_div(k, detail::kUnitK));
+  const int units = detail::k_units(k);
   const int token_tiles = policy.tokens / 8;
   while (policy.cluster < 8 && units > policy.cluster * detail::tensor_ring_units(token_tiles)) policy.cluster *= 2;
   policy.slices = policy.cluster;
@@ -148,7 +149,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   const int most_warps = detail::tensor_ring_max_warps(token_tiles);
   const std::int64_t clusters = resident_clusters(device, policy.cluster);
   if (policy.k_warps > most_warps || clusters == 0) return policy;
-  const std::int64_t tiles = detail::ceil_div(detail::ceil_div(n, detail::kMmaRows), clusters);
+  const std::int64_t tiles = detail::ceil_div(detail::mma_tiles(n), clusters);
   // Half of the shared memory, if enough stages fit, leaves the other for the next kernel's first stages. Not with
   // clusters of more than two: where two CTAs fit a multiprocessor, some get two while others have none; the registers
   // for 16 tokens rule that out.
@@ -166,8 +167,8 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
 }
 
 /// The policy of the ring kernel for a shape; `stages` is 0 where it serves none on that target: it wants NVFP4
-/// activations, one token, K a multiple of 256 and at most 40960, and sm_90 or later. The figures are those that
-/// were fastest on an H200.
+/// activations, one token, K a multiple of 256 and at most 40960, and sm_90 or later. The figures were
+/// fastest on an H200; that for 3 chunks on an H100.
 constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64_t tokens, std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kRing;
@@ -242,7 +243,7 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   if (policy.row_groups < 1 || policy.row_groups > most / policy.k_warps) {
     return invalid("policy.row_groups", policy.row_groups, "1 or more, and k_warps * row_groups within the bound too");
   }
-  const std::int64_t units = ceil_div(problem.weights.cols, kUnitK);
+  const int units = k_units(problem.weights.cols);
   if (policy.slices < 1 || policy.slices > units || ceil_div(units, policy.slices) > policy.k_warps) {
     return invalid("policy.slices", policy.slices,
                    "at most K / 256, and so many that each has at most 256 * k_warps of K");

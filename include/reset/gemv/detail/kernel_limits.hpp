@@ -19,6 +19,10 @@ inline constexpr int kMaxRingStages = 16;
 inline constexpr int kMmaRows = 16;
 inline constexpr int kUnitK = 256;
 inline constexpr int kUnitBlocks = kUnitK / 16;  // block scales of a row in a unit
+RESET_HOST_DEVICE constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
+/// Tiles of N rows, and units of K; rows that a gate pairs make no more tiles.
+RESET_HOST_DEVICE constexpr std::int64_t mma_tiles(std::int64_t n) noexcept { return ceil_div(n, kMmaRows); }
+RESET_HOST_DEVICE constexpr int k_units(std::int64_t k) noexcept { return static_cast<int>(ceil_div(k, kUnitK)); }
 /// Bytes of 16 rows in a unit.
 inline constexpr int kUnitCodeBytes = kMmaRows * kUnitK / 2;
 inline constexpr int kUnitScaleBytes = kMmaRows * kUnitBlocks;
@@ -70,8 +74,6 @@ RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept {
 /// Warps of a CTA of kTensorRing that compute, and those that request weights.
 RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int token_tiles) noexcept { return token_tiles == 1 ? 20 : 14; }
 RESET_HOST_DEVICE constexpr int tensor_producers(int token_tiles) noexcept { return token_tiles == 1 ? 4 : 2; }
-
-RESET_HOST_DEVICE constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
 
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;
