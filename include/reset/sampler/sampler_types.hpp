@@ -120,6 +120,12 @@ struct SampledToken {
   /// told once, by the next active token. The same with ReSET enabled and disabled.
   bool boundary = false;
   bool active = false;  ///< Whether the policy set the temperature: the detector says active, and ReSET is enabled.
+  /// Logarithm of the token's probability in the row as it arrived, at temperature 1 and before truncation; NaN if the
+  /// row is bad.
+  float logprob = detail::float_from_bits(0x7fc00000u);
+  /// How many tokens are preferred to it (a higher logit, or the same one and a lower id); -1 where not asked for or the
+  /// row is bad.
+  std::int32_t rank = -1;
 };
 
 /// Everything that a sampler remembers of one request, `RequestParams` aside: trivially copyable.

@@ -1,0 +1,109 @@
+/// @file
+/// The token of a row once its temperature is known, by a whole CTA.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/sampler/detail/device_pass.cuh>
+#include <reset/sampler/detail/device_race.cuh>
+#include <reset/sampler/detail/device_statistics.cuh>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+inline namespace RESET_ARCH_NAMESPACE {
+
+/// The two temperatures that a pass prepares for: those of the policy, or the plain one where it will not rule. Rows
+/// behind a drafted token may turn out otherwise, and then take the long way.
+struct Temperatures {
+  float high;
+  float low;
+};
+
+static __device__ __forceinline__ Temperatures expected_temperatures(const RequestParams& request, bool active) {
+  if (request.reset_enabled && active) return {request.reset.t_high, request.reset.t_low};
+  return {request.sampling.temperature, request.sampling.temperature};
+}
+
+static __device__ __forceinline__ bool truncates(const SamplingParams& sampling, int columns) {
+  return (sampling.top_k > 0 && sampling.top_k < columns) || sampling.top_p < 1.0f || sampling.min_p > 0.0f;
+}
+
+static __device__ __forceinline__ PassKind pass_kind(const SamplingParams& sampling, const Temperatures& t,
+                                                     int columns) {
+  if (!(t.high > kArgmaxTemperature) && !(t.low > kArgmaxTemperature)) return PassKind::kEntropy;
+  if (!truncates(sampling, columns)) return PassKind::kRace;
+  const bool by_count = sampling.top_k > 0 && sampling.top_k < columns;
+  return !by_count && sampling.top_p < 1.0f ? PassKind::kMass : PassKind::kEntropy;
+}
+
+static __device__ __forceinline__ float exponent_scale(float temperature) {
+  return temperature > kArgmaxTemperature ? kLog2E / temperature : 0.0f;
+}
+
+/// A token and its logit; the logit is not finite where the row has none that is.
+struct DrawnToken {
+  std::int32_t id;
+  float logit;
+};
+
+/// The lowest id of the highest logit of a good row.
+template <class T>
+static __device__ DrawnToken draw_highest(const DeviceRow<T>& row, const ChunkRoom& chunks, ReductionRoom& room) {
+  const int self = static_cast<int>(threadIdx.x);
+  const int chunk = candidate_id(block_best(candidate_key(chunks.max[self], self), room));
+  std::uint64_t best = 0;
+#pragma unroll
+  for (int q = 0; q < 4; ++q) {
+    const int id = chunk * kChunk + q * kChunkBlocks + self;
+    const std::uint64_t key = candidate_key(load_logit(row, id), id);
+    best = key > best ? key : best;
+  }
+  best = block_best(best, room);
+  return {candidate_id(best), candidate_logit(best)};
+}
+
+/// What a bad row gives: the lowest id of its highest finite logit, `fallback` if there is none.
+template <class T>
+static __device__ DrawnToken draw_highest_finite(const DeviceRow<T>& row, std::int32_t fallback, ReductionRoom& room) {
+  std::uint64_t best = 0;
+  for (int id = static_cast<int>(threadIdx.x); id < row.columns; id += kSamplerThreads) {
+    const float x = load_logit(row, id);
+    const std::uint64_t key = is_finite(x) ? candidate_key(x, id) : 0;
+    best = key > best ? key : best;
+  }
+  best = block_best(best, room);
+  return best == 0 ? DrawnToken{fallback, float_from_bits(0x7fc00000u)}
+                   : DrawnToken{candidate_id(best), candidate_logit(best)};
+}
+
+/// Fills `bounds`: what the tokens of each chunk can reach in a race, from the pass where it knew the temperature.
+static __device__ __forceinline__ void set_bounds(ChunkRoom& chunks, const RaceRule& rule, const float* noise) {
+  constexpr float kMostNoise = 45.1f * kLog2E;
+  const int self = static_cast<int>(threadIdx.x);
+  const float distance = chunks.max[self] - rule.max;
+  const bool competes = is_finite(chunks.max[self]) && order_of(chunks.max[self]) >= rule.cut >> 32;
+  const float reach = distance * (kLog2E / rule.temperature) + (noise == nullptr ? kMostNoise : noise[self]);
+  chunks.bounds[self] = competes ? reach : float_from_bits(0xff800000u);
+}
+
+/// The token of a row by the request's rule at `temperature`, one of `expected` unless the pass was wrong.
+template <class T>
+static __device__ DrawnToken draw_token(const DeviceRow<T>& row, const RowFacts& facts, const SamplingParams& sampling,
+                                        const Temperatures& expected, float temperature, const RandomKey& key,
+                                        ChunkRoom& chunks, ReductionRoom& room) {
+  if (facts.status != RowStatus::kOk) return draw_highest_finite(row, sampling.fallback_token, room);
+  if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room);
+  const RaceRule rule{key, facts.max, temperature, 0};
+  const bool raced = pass_kind(sampling, expected, row.columns) == PassKind::kRace;
+  const float* noise = !raced                           ? nullptr
+                       : temperature == expected.high ? chunks.high
+                       : temperature == expected.low  ? chunks.low
+                                                      : nullptr;
+  set_bounds(chunks, rule, noise);
+  const Contender best = race_row(rule, row, chunks.bounds, room);
+  return {best.id, best.logit};
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+}  // namespace detail
+RESET_NAMESPACE_END
