@@ -36,7 +36,6 @@ struct SamplerCall {
   std::int32_t count = 0;            ///< Rows, 0..max_rows.
   std::int32_t* tokens = nullptr;    ///< Where not null, token i; kPlaceholderToken where none was drawn.
   SampledToken* results = nullptr;   ///< Where not null, everything about row i.
-  bool rank = false;                 ///< Whether results tell the rank, which may take another read of the row.
 };
 
 /// How a call is spread over the device. It changes no bit of any result.

@@ -45,7 +45,8 @@ static SamplerView<Detector> view_of(const ReSETSampler<Detector, DeviceBackend>
           config.vocabulary,
           config.row_stride != 0 ? config.row_stride : config.vocabulary,
           config.slots,
-          config.rows_per_slot};
+          config.rows_per_slot,
+          config.rank};
 }
 
 /// Few rows are cut into many CTAs, four warps to a chunk, so that one row is read by most of the device; many rows

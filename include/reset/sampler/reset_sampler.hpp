@@ -269,6 +269,7 @@ class ReSETSampler<Detector, HostBackend> {
       detail::decide_row(slot.request, policy, mark, result);
       const RandomKey key{slot.request.seed, pending[i].input.position, RandomPurpose::kSampling};
       result.token = row_.draw(row, slot.request.sampling, result.policy.temperature, key);
+      row_.describe(row, config_.rank, result);
       results[pending[i].row] = result;
     }
   }

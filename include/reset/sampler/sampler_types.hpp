@@ -27,6 +27,7 @@ struct SamplerConfig {
   std::int64_t row_stride = 0;  ///< Elements from one row of logits to the next; 0 means `vocabulary`.
   std::int32_t slots = 1;       ///< Requests that are in flight at once.
   std::int32_t rows_per_slot = 1;  ///< Most rows of one slot in one call: 1 + drafted tokens, at most kMaxRowsPerSlot.
+  bool rank = false;  ///< Whether results tell the rank of their token, which takes another read of the row.
 
   /// Names the first field that is outside its domain.
   RESET_HOST_DEVICE constexpr Status validate() const noexcept {

@@ -76,6 +76,23 @@ static __device__ DrawnToken draw_highest_finite(const DeviceRow<T>& row, std::i
                    : DrawnToken{candidate_id(best), candidate_logit(best)};
 }
 
+/// How many tokens of a good row are preferred to one.
+template <class T>
+static __device__ std::int32_t rank_of(const DeviceRow<T>& row, const ChunkRoom& chunks, const DrawnToken& token,
+                                       ReductionRoom& room) {
+  const std::uint64_t key = candidate_key(token.logit, token.id);
+  std::int32_t count = 0;
+  for (int chunk = 0; chunk < row.chunks(); ++chunk) {
+    if (order_of(chunks.max[chunk]) < key >> 32) continue;
+#pragma unroll
+    for (int q = 0; q < 4; ++q) {
+      const int id = chunk * kChunk + q * kChunkBlocks + static_cast<int>(threadIdx.x);
+      count += candidate_key(load_logit(row, id), id) > key ? 1 : 0;
+    }
+  }
+  return block_reduce(count, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
+}
+
 /// Fills `bounds`: what the tokens of each chunk can reach in a race, from the pass where it knew the temperature.
 static __device__ __forceinline__ void set_bounds(ChunkRoom& chunks, const RaceRule& rule, const float* noise) {
   constexpr float kMostNoise = 45.1f * kLog2E;

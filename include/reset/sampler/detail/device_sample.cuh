@@ -20,6 +20,7 @@ struct SamplerView {
   std::int64_t row_stride;
   std::int32_t slots;
   std::int32_t rows_per_slot;
+  bool rank;
 };
 
 /// The shared memory of a CTA.
@@ -190,9 +191,12 @@ class SlotSequence {
     const DeviceRow<T> row(call_.logits + index * view_.row_stride, view_.vocabulary);
     const DrawnToken token = draw_token(row, facts, request.sampling, expected, result.policy.temperature, key,
                                         room_.chunks, room_.reduction);
+    const bool good = facts.status == RowStatus::kOk;
+    const std::int32_t rank = good && view_.rank ? rank_of(row, room_.chunks, token, room_.reduction) : -1;
     if (threadIdx.x == 0) {
       result.token = token.id;
-      if (facts.status == RowStatus::kOk) {
+      result.rank = rank;
+      if (good) {
         const double distance = add_rn(static_cast<double>(token.logit), -static_cast<double>(facts.max));
         result.logprob = static_cast<float>(add_rn(distance, -facts.log_sum));
       }
@@ -247,7 +251,7 @@ static __device__ __forceinline__ void pass_rest(ChunkReader<T, kWarps>& reader,
 }
 
 template <class Detector, class T, int kWarps>
-static __global__ void __launch_bounds__(kSamplerThreads, 3)
+static __global__ void __launch_bounds__(kSamplerThreads, 2)
     sample_rows(const __grid_constant__ SamplerView<Detector> view, const __grid_constant__ SamplerCall<T> call,
                 SampleMode mode) {
   using Room = SampleRoom<typename Detector::State>;
