@@ -77,8 +77,8 @@ static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, c
   }
   const SamplerPolicy& policy = options.policy;
   if (policy.parts < 0 || policy.parts > 256) return {kInvalid, "policy.parts", policy.parts, "0..256"};
-  if (policy.chunk_warps != 0 && policy.chunk_warps != 1 && policy.chunk_warps != 4) {
-    return {kInvalid, "policy.chunk_warps", policy.chunk_warps, "0, 1 or 4"};
+  if (policy.chunk_warps < 0 || policy.chunk_warps == 3 || policy.chunk_warps > 4) {
+    return {kInvalid, "policy.chunk_warps", policy.chunk_warps, "0, 1, 2 or 4"};
   }
   if (sampler.device().sm_count < 1) {
     return {kInvalid, "device.sm_count", sampler.device().sm_count, "what sampler_prepare has found"};
@@ -100,7 +100,9 @@ static Status launch_rows(const ReSETSampler<Detector, DeviceBackend>& sampler, 
   shape.grid = dim3(static_cast<unsigned>(policy.parts), static_cast<unsigned>(call.count));
   shape.block = dim3(kSamplerThreads);
   shape.dependent = options.dependent_launch;
-  const auto kernel = policy.chunk_warps == 4 ? sample_rows<Detector, T, 4> : sample_rows<Detector, T, 1>;
+  const auto kernel = policy.chunk_warps == 4   ? sample_rows<Detector, T, 4>
+                      : policy.chunk_warps == 2 ? sample_rows<Detector, T, 2>
+                                                : sample_rows<Detector, T, 1>;
   return launch(kernel, shape, stream, view_of(sampler), call, mode);
 }
 

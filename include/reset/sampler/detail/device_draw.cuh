@@ -7,6 +7,7 @@
 #include <reset/sampler/detail/device_pass.cuh>
 #include <reset/sampler/detail/device_race.cuh>
 #include <reset/sampler/detail/device_statistics.cuh>
+#include <reset/sampler/detail/device_truncate.cuh>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
@@ -103,19 +104,39 @@ static __device__ __forceinline__ void set_bounds(ChunkRoom& chunks, const RaceR
   chunks.bounds[self] = competes ? reach : float_from_bits(0xff800000u);
 }
 
+/// The mass of a row from what the pass has summed at `expected`; negative where that is of no use.
+static __device__ double pass_mass(const ChunkRoom& chunks, float max, float temperature, const Temperatures& expected,
+                                   ReductionRoom& room) {
+  if (temperature != expected.high && temperature != expected.low) return -1.0;
+  const int self = static_cast<int>(threadIdx.x);
+  const float sum = temperature == expected.high ? chunks.high[self] : chunks.low[self];
+  const float factor = fast_exp2((chunks.max[self] - max) * (kLog2E / temperature));
+  const double own = is_finite(chunks.max[self]) ? static_cast<double>(factor) * static_cast<double>(sum) : 0.0;
+  return 0x1p40 * block_reduce(own, [](double a, double b) { return add_rn(a, b); }, room);
+}
+
 /// The token of a row by the request's rule at `temperature`, one of `expected` unless the pass was wrong.
 template <class T>
 static __device__ DrawnToken draw_token(const DeviceRow<T>& row, const RowFacts& facts, const SamplingParams& sampling,
                                         const Temperatures& expected, float temperature, const RandomKey& key,
-                                        ChunkRoom& chunks, ReductionRoom& room) {
+                                        ChunkRoom& chunks, ListRoom& list, ReductionRoom& room) {
   if (facts.status != RowStatus::kOk) return draw_highest_finite(row, sampling.fallback_token, room);
   if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room);
-  const RaceRule rule{key, facts.max, temperature, 0};
-  const bool raced = pass_kind(sampling, expected, row.columns) == PassKind::kRace;
-  const float* noise = !raced                           ? nullptr
-                       : temperature == expected.high ? chunks.high
-                       : temperature == expected.low  ? chunks.low
-                                                      : nullptr;
+  RaceRule rule{key, facts.max, temperature, 0};
+  const PassKind kind = pass_kind(sampling, expected, row.columns);
+  const float* noise = nullptr;
+  if (truncates(sampling, row.columns)) {
+    const double total =
+        kind == PassKind::kMass ? pass_mass(chunks, facts.max, temperature, expected, room) : -1.0;
+    const KeptTokens kept = truncate_row(row, sampling, facts.max, temperature, total, chunks, list, room);
+    if (kept.count > 0) {
+      const Contender best = race_list(rule, kept.count, list, room);
+      return {best.id, best.logit};
+    }
+    rule.cut = kept.cut;
+  } else if (kind == PassKind::kRace) {
+    noise = temperature == expected.high ? chunks.high : temperature == expected.low ? chunks.low : nullptr;
+  }
   set_bounds(chunks, rule, noise);
   const Contender best = race_row(rule, row, chunks.bounds, room);
   return {best.id, best.logit};

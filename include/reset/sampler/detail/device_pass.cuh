@@ -44,6 +44,16 @@ static __device__ __forceinline__ LeafSums join_sums(const LeafSums& a, const Le
           mass ? __fadd_rn(a.low, b.low) : fmaxf(a.low, b.low)};
 }
 
+/// Joins `Count` neighbours in the tree over the chunk.
+template <int Count>
+static __device__ __forceinline__ LeafSums join_all(const LeafSums* sums, PassKind kind) {
+  if constexpr (Count == 1) {
+    return sums[0];
+  } else {
+    return join_sums(join_all<Count / 2>(sums, kind), join_all<Count / 2>(sums + Count / 2, kind), kind);
+  }
+}
+
 /// -log2 of a number not above the v of `gumbel_noise`: not below the noise in bits, for -log(-log(1 - v)) <= -log v.
 static __device__ __forceinline__ float noise_bound(std::uint32_t word) {
   return -fast_log2(float_from_bits(0x3f800000u + (word >> 9)) - 1.0f);
@@ -119,12 +129,7 @@ struct ChunkReader {
         }
       }
     }
-    if constexpr (kLeaves == 1) {
-      return leaves[0];
-    } else {
-      static_assert(kLeaves == 4, "a thread has one leaf or four");
-      return join_sums(join_sums(leaves[0], leaves[1], kKind), join_sums(leaves[2], leaves[3], kKind), kKind);
-    }
+    return join_all<kLeaves>(leaves, kKind);
   }
 };
 
@@ -152,7 +157,10 @@ static __device__ __forceinline__ float group_max(float max, GroupRoom& room) {
   if constexpr (kWarps == 1) return max;
   if (threadIdx.x % 32 == 0) room.max[threadIdx.x / 32 % kWarps] = max;
   group_sync<kWarps>();
-  return max_or_nan(max_or_nan(room.max[0], room.max[1]), max_or_nan(room.max[2], room.max[3]));
+  max = room.max[0];
+#pragma unroll
+  for (int i = 1; i < kWarps; ++i) max = max_or_nan(max, room.max[i]);
+  return max;
 }
 
 template <int kWarps, PassKind kKind>
@@ -174,7 +182,7 @@ static __device__ __forceinline__ LeafSums group_sums(LeafSums sums, GroupRoom& 
   if constexpr (kWarps == 1) return sums;
   if (threadIdx.x % 32 == 0) room.sums[threadIdx.x / 32 % kWarps] = sums;
   group_sync<kWarps>();
-  return join_sums(join_sums(room.sums[0], room.sums[1], kKind), join_sums(room.sums[2], room.sums[3], kKind), kKind);
+  return join_all<kWarps>(room.sums, kKind);
 }
 
 /// One chunk that is already in registers.

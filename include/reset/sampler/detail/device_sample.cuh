@@ -35,6 +35,7 @@ struct SampleRoom {
   alignas(16) std::uint32_t result_words[sizeof(SampledToken) / 4];
   ReductionRoom reduction;
   ChunkRoom chunks;
+  ListRoom list;
   GroupRoom groups[kSamplerWarps];
   unsigned long long places;  // that a row of the slot has
   std::int32_t order[kMaxRowsPerSlot];
@@ -190,7 +191,7 @@ class SlotSequence {
     __syncthreads();
     const DeviceRow<T> row(call_.logits + index * view_.row_stride, view_.vocabulary);
     const DrawnToken token = draw_token(row, facts, request.sampling, expected, result.policy.temperature, key,
-                                        room_.chunks, room_.reduction);
+                                        room_.chunks, room_.list, room_.reduction);
     const bool good = facts.status == RowStatus::kOk;
     const std::int32_t rank = good && view_.rank ? rank_of(row, room_.chunks, token, room_.reduction) : -1;
     if (threadIdx.x == 0) {
