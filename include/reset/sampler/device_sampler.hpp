@@ -38,6 +38,18 @@ struct SamplerCall {
   SampledToken* results = nullptr;   ///< Where not null, everything about row i.
 };
 
+/// What of the applied rows is kept: for each i below `count`, the first counts[i] rows of slots[i]. All pointers are of
+/// the device; a slot stands at most once. An entry that its slot cannot take (no request, more rows than were applied,
+/// a token outside the vocabulary) changes nothing.
+struct SamplerCommit {
+  const std::int32_t* slots = nullptr;   ///< Slots.
+  const std::int32_t* counts = nullptr;  ///< Rows of each: accepted drafts + 1; 0 drops them all.
+  /// Where not null, the tokens that were settled on, those of entry i from i rows_per_slot on. Otherwise the drafted
+  /// ones, and the sampled one at the end.
+  const std::int32_t* tokens = nullptr;
+  std::int32_t count = 0;  ///< Entries.
+};
+
 /// How a call is spread over the device. It changes no bit of any result.
 struct SamplerPolicy {
   int parts = 0;        ///< CTAs of a row, 1..256; 0 chooses.

@@ -108,6 +108,9 @@ RESET_HOST_DEVICE constexpr std::uint64_t ring_index(std::int64_t n) noexcept {
 // The newest min(window, count) entropies, summed afresh in order of arrival: a sum kept by subtraction would drift.
 RESET_HOST_DEVICE inline double window_mean(const ReSETState& state, std::int64_t length) noexcept {
   double sum = 0.0;
+#if defined(__CUDA_ARCH__)
+#pragma unroll 8
+#endif
   for (std::int64_t n = state.global_count - length; n < state.global_count; ++n) {
     sum = add_rn(sum, static_cast<double>(state.ring[ring_index(n)]));
   }

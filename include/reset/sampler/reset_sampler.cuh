@@ -152,6 +152,60 @@ static Status sampler_add(const ReSETSampler<Detector, DeviceBackend>& sampler, 
                         request);
 }
 
+/// Gives the request in `slot` other parameters from the next call on; what it remembers stays, and `first_position` is
+/// not read. Refuses a slot or parameters outside their domain.
+template <class Detector>
+static Status sampler_update(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
+                             const RequestParams& request, cudaStream_t stream) noexcept {
+  const Status status = detail::check_request(sampler, slot, request);
+  if (!status.ok()) return status;
+  return detail::launch(detail::update_request<Detector>, detail::LaunchShape(), stream, detail::view_of(sampler), slot,
+                        request);
+}
+
+/// Copies a slot's memory to `state`, in memory of either side, for preemption. Rows that are applied and not committed
+/// are not part of it. The state of a slot without a request is of no use.
+template <class Detector>
+static Status sampler_export(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
+                             SlotState<typename Detector::State>* state, cudaStream_t stream) noexcept {
+  if (slot < 0 || slot >= sampler.config().slots) return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
+  if (state == nullptr) return {StatusCode::kInvalidArgument, "state", 0, "a pointer to memory"};
+  const auto* source = &detail::view_of(sampler).memory.slots[slot].state;
+  return detail::cuda_status("cudaMemcpyAsync",
+                             cudaMemcpyAsync(state, source, sizeof *state, cudaMemcpyDefault, stream));
+}
+
+/// Puts a slot's memory back, into this or any other slot or sampler that `sampler_add` has begun the same request in;
+/// without one it changes nothing. Refuses a state that no request can have, as far as the sampler can tell.
+template <class Detector>
+static Status sampler_import(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
+                             const SlotState<typename Detector::State>& state, cudaStream_t stream) noexcept {
+  if (slot < 0 || slot >= sampler.config().slots) return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
+  const Status status = state.validate();
+  if (!status.ok()) return status;
+  if (state.last_token >= sampler.config().vocabulary) {
+    return {StatusCode::kInvalidArgument, "last_token", state.last_token, "a token of the vocabulary, or -1 for none"};
+  }
+  return detail::launch(detail::import_state<Detector>, detail::LaunchShape(), stream, detail::view_of(sampler), slot,
+                        state);
+}
+
+/// Folds applied rows into the histories of their slots; see SamplerCommit.
+template <class Detector>
+static Status sampler_commit(const ReSETSampler<Detector, DeviceBackend>& sampler, const SamplerCommit& commit,
+                             cudaStream_t stream) noexcept {
+  if (commit.count < 0) return {StatusCode::kInvalidArgument, "count", commit.count, "at least 0"};
+  if (commit.count == 0) return {};
+  if (commit.slots == nullptr || commit.counts == nullptr) {
+    return {StatusCode::kInvalidArgument, "slots or counts", 0, "pointers to device memory"};
+  }
+  constexpr int kThreads = 32;
+  detail::LaunchShape shape;
+  shape.grid = dim3(static_cast<unsigned>((commit.count + kThreads - 1) / kThreads));
+  shape.block = dim3(kThreads);
+  return detail::launch(detail::commit_rows<Detector>, shape, stream, detail::view_of(sampler), commit);
+}
+
 /// Samples the rows of `call` and commits what they give: a slot's only row, or of 1 + K rows with drafted tokens those
 /// up to and including the first whose sample is not the drafted token (rows behind it give kUnused). The tokens, and
 /// what the slot remembers, are bit for bit those of one row after the other.

@@ -304,10 +304,7 @@ class ReSETSampler<Detector, HostBackend> {
     State& state = slot.state;
     SampledToken again = pending.result;
     detail::decide_row(slot.request, state.policy, state.mark, again);
-    state.mark = observe_token(detector_, state.detector, state.mark, event(pending, token));
-    state.last_token = token;
-    state.next_position = pending.input.position + 1;
-    ++state.tokens;
+    detail::follow_token(detector_, state, event(pending, token));
   }
 
   SamplerConfig config_;

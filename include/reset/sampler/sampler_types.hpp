@@ -165,6 +165,16 @@ RESET_HOST_DEVICE inline StepMark observe_token(const Detector& detector, typena
   return mark;
 }
 
+/// A token enters everything that its slot remembers beside the entropies.
+template <class Detector>
+RESET_HOST_DEVICE inline void follow_token(const Detector& detector, SlotState<typename Detector::State>& state,
+                                           const TokenEvent& event) noexcept {
+  state.mark = observe_token(detector, state.detector, state.mark, event);
+  state.last_token = event.token;
+  state.next_position = event.position + 1;
+  ++state.tokens;
+}
+
 /// The temperature of one row, and the entropy's entry into the history: the one place where both happen.
 RESET_HOST_DEVICE inline void decide_row(const RequestParams& request, ReSETState& policy, StepMark mark,
                                          SampledToken& row) noexcept {

@@ -28,6 +28,7 @@ void test_setting(const reset::SamplerDevice& device, const char* name, float te
   for (int slot = 0; slot < kSlots; ++slot) {
     reset::RequestParams request;
     request.sampling = sampling;
+    request.sampling.temperature = temperature;  // where the detector gates the policy
     request.reset.t_low = request.reset.t_high = temperature;
     request.seed = static_cast<std::uint64_t>(slot) * 0x9e3779b97f4a7c15u;
     engine.add(slot, request);

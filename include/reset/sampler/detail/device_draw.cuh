@@ -49,7 +49,7 @@ struct DrawnToken {
 
 /// The lowest id of the highest logit of a good row.
 template <class T>
-static __device__ DrawnToken draw_highest(const DeviceRow<T>& row, const ChunkRoom& chunks, ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken draw_highest(const DeviceRow<T> row, const ChunkRoom& chunks, ReductionRoom& room) {
   const int self = static_cast<int>(threadIdx.x);
   const int chunk = candidate_id(block_best(candidate_key(chunks.max[self], self), room));
   std::uint64_t best = 0;
@@ -65,7 +65,7 @@ static __device__ DrawnToken draw_highest(const DeviceRow<T>& row, const ChunkRo
 
 /// What a bad row gives: the lowest id of its highest finite logit, `fallback` if there is none.
 template <class T>
-static __device__ DrawnToken draw_highest_finite(const DeviceRow<T>& row, std::int32_t fallback, ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken draw_highest_finite(const DeviceRow<T> row, std::int32_t fallback, ReductionRoom& room) {
   std::uint64_t best = 0;
   for (int id = static_cast<int>(threadIdx.x); id < row.columns; id += kSamplerThreads) {
     const float x = load_logit(row, id);
@@ -79,7 +79,7 @@ static __device__ DrawnToken draw_highest_finite(const DeviceRow<T>& row, std::i
 
 /// How many tokens of a good row are preferred to one.
 template <class T>
-static __device__ std::int32_t rank_of(const DeviceRow<T>& row, const ChunkRoom& chunks, const DrawnToken& token,
+static __device__ __noinline__ std::int32_t rank_of(const DeviceRow<T> row, const ChunkRoom& chunks, const DrawnToken token,
                                        ReductionRoom& room) {
   const std::uint64_t key = candidate_key(token.logit, token.id);
   std::int32_t count = 0;

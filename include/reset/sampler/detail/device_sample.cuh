@@ -96,7 +96,7 @@ static __device__ __forceinline__ SlotRows shuffle_xor(const SlotRows& rows, int
 
 /// Finds the rows of `slot` and puts them into `order` by position. All CTAs of the slot come to the same verdict.
 template <class Detector, class T>
-static __device__ SlotRows find_rows(const SamplerView<Detector>& view, const SamplerCall<T>& call, std::int32_t slot,
+static __device__ __noinline__ SlotRows find_rows(const SamplerView<Detector>& view, const SamplerCall<T>& call, std::int32_t slot,
                                      std::int64_t next, SampleRoom<typename Detector::State>& room) {
   const int self = static_cast<int>(threadIdx.x);
   SlotRows rows{kMaxPosition, 0};
@@ -131,11 +131,23 @@ static __device__ SlotRows find_rows(const SamplerView<Detector>& view, const Sa
   return rows;
 }
 
+/// The same for the row `index` where no other is of its slot.
+template <class Room>
+static __device__ __forceinline__ SlotRows only_row(std::int32_t index, std::int64_t position, Room& room) {
+  if (threadIdx.x == 0) room.order[0] = index;
+  return {position, position < 0 || position > kMaxPosition ? 0 : 1};
+}
+
 /// What the calls that sample do with the slot.
 enum class SampleMode : std::uint8_t {
   kApply,  ///< Rows wait for a commit.
   kStep,   ///< Drafts are matched against the slot's own samples, and what holds is committed.
 };
+
+static __device__ __noinline__ void decide_out_of_line(const RequestParams& request, ReSETState& policy, StepMark mark,
+                                                       SampledToken& row) {
+  decide_row(request, policy, mark, row);
+}
 
 /// The rows of a slot one after the other: temperature, token, and the history that the next one sees.
 template <class Detector, class T>
@@ -186,7 +198,7 @@ class SlotSequence {
       result = SampledToken();
       result.status = facts.status;
       result.entropy = facts.entropy;
-      decide_row(request, room_.slot().state.policy, room_.slot().state.mark, result);
+      decide_out_of_line(request, room_.slot().state.policy, room_.slot().state.mark, result);
     }
     __syncthreads();
     const DeviceRow<T> row(call_.logits + index * view_.row_stride, view_.vocabulary);
@@ -209,13 +221,8 @@ class SlotSequence {
   // The token behind a row enters the history.
   __device__ void advance(std::int32_t done, std::int64_t position, std::int32_t follower, std::int32_t token,
                           SampleMode mode) {
-    auto& state = room_.slot().state;
     const float entropy = room_.result().entropy;
-    state.mark =
-        observe_token(view_.detector, state.detector, state.mark, TokenEvent{follower, entropy, position});
-    state.last_token = follower;
-    state.next_position = position + 1;
-    ++state.tokens;
+    follow_token(view_.detector, room_.slot().state, TokenEvent{follower, entropy, position});
     if (mode == SampleMode::kApply) {
       view_.memory.pending[static_cast<std::size_t>(slot_) * view_.rows_per_slot + done] = {position, entropy, token,
                                                                                            follower};
@@ -273,7 +280,9 @@ static __global__ void __launch_bounds__(kSamplerThreads, 2)
     copy_words(room.slot_words, reinterpret_cast<const std::uint32_t*>(&view.memory.slots[input.slot]),
                Room::kSlotWords);
   }
-  __syncthreads();
+  // Up to 256 rows, a glance of each thread at one tells whether the slot has others.
+  const int self = static_cast<int>(threadIdx.x);
+  const int namesakes = __syncthreads_count(self < call.count && call.rows[self].slot == input.slot ? 1 : 0);
   if (!exists || room.slot().in_use == 0) {
     if (blockIdx.x == 0 && threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);
     return;
@@ -298,7 +307,8 @@ static __global__ void __launch_bounds__(kSamplerThreads, 2)
   if (!is_last(&view.memory.row_tickets[index], gridDim.x, room.flag)) return;
   const ChunkFacts own = take_chunk(facts, row.chunks(), room.chunks);
   const RowFacts found = row_facts(own, room.reduction);
-  const SlotRows rows = find_rows(view, call, input.slot, next, room);
+  const bool only = call.count <= kSamplerThreads && namesakes == 1;
+  const SlotRows rows = only ? only_row(index, rule.key.position, room) : find_rows(view, call, input.slot, next, room);
   if (rows.count == 0) {
     if (threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);
     return;

@@ -37,6 +37,63 @@ static __global__ void add_request(const __grid_constant__ SamplerView<Detector>
   place.in_use = 1;
 }
 
+/// Gives a running request other parameters; what it remembers stays.
+template <class Detector>
+static __global__ void update_request(const __grid_constant__ SamplerView<Detector> view, std::int32_t slot,
+                                      const __grid_constant__ RequestParams request) {
+  wait_for_dependencies();
+  view.memory.slots[slot].request = request;
+}
+
+/// Puts a state in the place of a request's own, if there is a request.
+template <class Detector>
+static __global__ void import_state(const __grid_constant__ SamplerView<Detector> view, std::int32_t slot,
+                                    const __grid_constant__ SlotState<typename Detector::State> state) {
+  wait_for_dependencies();
+  DeviceSlot<typename Detector::State>& place = view.memory.slots[slot];
+  if (place.in_use == 0) return;
+  place.state = state;
+  place.pending = 0;
+}
+
+/// Whether a commit is one that its slot can take.
+template <class Detector>
+static __device__ bool can_commit(const SamplerView<Detector>& view, const SamplerCommit& commit, std::int32_t index) {
+  const std::int32_t slot = commit.slots[index];
+  if (slot < 0 || slot >= view.slots || view.memory.slots[slot].in_use == 0) return false;
+  const std::int32_t count = commit.counts[index];
+  if (count < 0 || count > view.memory.slots[slot].pending) return false;
+  for (std::int32_t i = 0; i < count && commit.tokens != nullptr; ++i) {
+    const std::int32_t token = commit.tokens[static_cast<std::size_t>(index) * view.rows_per_slot + i];
+    if (token < 0 || token >= view.vocabulary) return false;
+  }
+  return true;
+}
+
+/// Folds accepted rows into the histories: a thread a slot.
+template <class Detector>
+static __global__ void commit_rows(const __grid_constant__ SamplerView<Detector> view,
+                                   const __grid_constant__ SamplerCommit commit) {
+  wait_for_dependencies();
+  const std::int32_t index = static_cast<std::int32_t>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (index >= commit.count || !can_commit(view, commit, index)) return;
+  const std::size_t slot = static_cast<std::size_t>(commit.slots[index]);
+  const std::int32_t count = commit.counts[index];
+  DeviceSlot<typename Detector::State>& place = view.memory.slots[slot];
+  for (std::int32_t i = 0; i < count; ++i) {
+    const DevicePending& row = view.memory.pending[slot * view.rows_per_slot + i];
+    SampledToken again;
+    again.entropy = row.entropy;
+    decide_row(place.request, place.state.policy, place.state.mark, again);
+    const std::int32_t settled = i + 1 < count ? row.follower : row.sampled;
+    const std::int32_t token = commit.tokens == nullptr
+                                   ? settled
+                                   : commit.tokens[static_cast<std::size_t>(index) * view.rows_per_slot + i];
+    follow_token(view.detector, place.state, TokenEvent{token, row.entropy, row.position});
+  }
+  place.pending = 0;
+}
+
 }  // namespace RESET_ARCH_NAMESPACE
 }  // namespace detail
 RESET_NAMESPACE_END

@@ -22,7 +22,7 @@ struct KeptTokens {
 /// Lists the tokens whose logit is finite and at least `threshold`, in any order; returns their number, of which no more
 /// than kListLength are listed.
 template <class T>
-static __device__ std::int32_t gather_tokens(const DeviceRow<T>& row, const ChunkRoom& chunks, float threshold,
+static __device__ __noinline__ std::int32_t gather_tokens(const DeviceRow<T> row, const ChunkRoom& chunks, float threshold,
                                              ListRoom& list) {
   const int self = static_cast<int>(threadIdx.x);
   __syncthreads();
@@ -172,7 +172,7 @@ static __device__ std::int32_t count_near(std::int32_t count, double distance, f
 /// changes them; weights are good to 1e-6, and a cut of top-p that comes closer to p may keep a few tokens of next to no
 /// weight more or less.
 template <class T>
-static __device__ KeptTokens truncate_row(const DeviceRow<T>& row, const SamplingParams& sampling, float max,
+static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, const SamplingParams& sampling, float max,
                                           float temperature, double total, const ChunkRoom& chunks, ListRoom& list,
                                           ReductionRoom& room) {
   const bool by_count = sampling.top_k > 0 && sampling.top_k < row.columns;
@@ -201,7 +201,7 @@ static __device__ KeptTokens truncate_row(const DeviceRow<T>& row, const Samplin
 }
 
 /// The sample among the listed tokens.
-static __device__ Contender race_list(const RaceRule& rule, std::int32_t count, const ListRoom& list,
+static __device__ __noinline__ Contender race_list(const RaceRule rule, std::int32_t count, const ListRoom& list,
                                       ReductionRoom& room) {
   return best_of(
       rule,
@@ -216,6 +216,12 @@ static __device__ Contender race_list(const RaceRule& rule, std::int32_t count, 
           const std::uint32_t high = slot.word == 2 ? words.word[2] : words.word[3];
           f(float_score(rule, x, id, slot.word < 2 ? low : high), x, id);
         }
+      },
+      [&](std::int32_t id) {
+        // Any key of it will do for the logit.
+        std::int32_t i = 0;
+        while (candidate_id(list.key[i]) != id) ++i;
+        return candidate_logit(list.key[i]);
       },
       room);
 }
