@@ -57,7 +57,7 @@ static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunk
   const int groups = kSamplerWarps / policy.chunk_warps;
   const int most = (chunks + groups - 1) / groups;
   if (policy.parts == 0) {
-    const int fill = 3 * sm_count / rows;
+    const int fill = 2 * sm_count / rows;
     policy.parts = fill < 1 ? 1 : fill;
   }
   if (policy.parts > most) policy.parts = most;

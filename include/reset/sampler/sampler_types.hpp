@@ -175,17 +175,30 @@ RESET_HOST_DEVICE inline void follow_token(const Detector& detector, SlotState<t
   ++state.tokens;
 }
 
-/// The temperature of one row, and the entropy's entry into the history: the one place where both happen.
-RESET_HOST_DEVICE inline void decide_row(const RequestParams& request, ReSETState& policy, StepMark mark,
-                                         SampledToken& row) noexcept {
+/// The part of `decide_row` that does not need the row.
+RESET_HOST_DEVICE inline HistoryMeans prepare_row(const RequestParams& request, ReSETState& policy,
+                                                  StepMark mark) noexcept {
+  const bool active = request.reset_enabled && mark.active;
+  return active ? prepare_step(request.reset, policy, mark.boundary) : HistoryMeans();
+}
+
+/// The rest of it: what the row's entropy makes of the means.
+RESET_HOST_DEVICE inline void finish_row(const RequestParams& request, ReSETState& policy, StepMark mark,
+                                         const HistoryMeans& means, SampledToken& row) noexcept {
   row.boundary = mark.boundary && mark.active;
   row.active = request.reset_enabled && mark.active;
   if (row.active) {
-    row.policy = reset_step(request.reset, policy, row.entropy, mark.boundary);
+    row.policy = finish_step(request.reset, policy, means, row.entropy);
   } else {
     row.policy = ReSETDecision{};
     row.policy.temperature = request.sampling.temperature;
   }
+}
+
+/// The temperature of one row, and the entropy's entry into the history: the one place where both happen.
+RESET_HOST_DEVICE inline void decide_row(const RequestParams& request, ReSETState& policy, StepMark mark,
+                                         SampledToken& row) noexcept {
+  finish_row(request, policy, mark, prepare_row(request, policy, mark), row);
 }
 
 }  // namespace detail

@@ -142,6 +142,29 @@ class Engine {
     check(host_.add(slot, request), "add");
   }
 
+  void commit(const std::vector<std::int32_t>& slots, const std::vector<std::int32_t>& counts,
+              const std::vector<std::int32_t>& tokens = {}) {
+    const DeviceArray<std::int32_t> device_slots(slots);
+    const DeviceArray<std::int32_t> device_counts(counts);
+    const DeviceArray<std::int32_t> device_tokens(tokens);
+    const reset::SamplerCommit commit{device_slots.data(), device_counts.data(),
+                                      tokens.empty() ? nullptr : device_tokens.data(),
+                                      static_cast<std::int32_t>(slots.size())};
+    check(device_test::commit(device_, commit, nullptr), "sampler_commit");
+    CHECK_CUDA(cudaDeviceSynchronize());
+  }
+
+  DeviceSampler::State state(std::int32_t slot) const {
+    DeviceSampler::State state;
+    check(export_state(device_, slot, &state, nullptr), "sampler_export");
+    CHECK_CUDA(cudaDeviceSynchronize());
+    return state;
+  }
+
+  void import_state(std::int32_t slot, const DeviceSampler::State& state) {
+    check(device_test::import_state(device_, slot, state, nullptr), "sampler_import");
+  }
+
   // Runs `launch(call)` on poisoned outputs; rows lie where `logits` does.
   template <class T, class Launch>
   std::vector<reset::SampledToken> run(const T* logits, const std::vector<reset::SamplerRow>& rows, Launch launch) {

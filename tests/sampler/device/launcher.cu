@@ -15,6 +15,25 @@ reset::Status add(const DeviceSampler& sampler, std::int32_t slot, const reset::
   return reset::sampler_add(sampler, slot, request, stream);
 }
 
+reset::Status update(const DeviceSampler& sampler, std::int32_t slot, const reset::RequestParams& request,
+                     cudaStream_t stream) {
+  return reset::sampler_update(sampler, slot, request, stream);
+}
+
+reset::Status commit(const DeviceSampler& sampler, const reset::SamplerCommit& commit, cudaStream_t stream) {
+  return reset::sampler_commit(sampler, commit, stream);
+}
+
+reset::Status export_state(const DeviceSampler& sampler, std::int32_t slot, DeviceSampler::State* state,
+                           cudaStream_t stream) {
+  return reset::sampler_export(sampler, slot, state, stream);
+}
+
+reset::Status import_state(const DeviceSampler& sampler, std::int32_t slot, const DeviceSampler::State& state,
+                           cudaStream_t stream) {
+  return reset::sampler_import(sampler, slot, state, stream);
+}
+
 template <class T>
 reset::Status step(const DeviceSampler& sampler, const reset::SamplerCall<T>& call, const reset::SamplerLaunch& options,
                    cudaStream_t stream) {

@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   failures += device_test::test_traces(device, reduced);
   failures += device_test::test_misuse(device);
   failures += device_test::test_graph(device);
+  failures += device_test::test_drafts(device);
   failures += device_test::test_distribution(device, reduced);
   std::printf(failures == 0 ? "passed\n" : "%d failures\n", failures);
   return failures == 0 ? 0 : 1;

@@ -71,33 +71,26 @@ static __device__ __forceinline__ Value block_reduce(Value value, Join join, Red
   return join(low, high);
 }
 
-/// The highest key of all threads.
-static __device__ __forceinline__ std::uint64_t block_best(std::uint64_t key, ReductionRoom& room) {
-  // A warp's in two steps, the upper halves first.
+/// The highest key of a warp.
+static __device__ __forceinline__ std::uint64_t warp_best(std::uint64_t key) {
+  // In two steps, the upper halves first.
   const std::uint32_t high = __reduce_max_sync(kFullWarp, static_cast<std::uint32_t>(key >> 32));
   const bool leads = static_cast<std::uint32_t>(key >> 32) == high;
   const std::uint32_t low = __reduce_max_sync(kFullWarp, leads ? static_cast<std::uint32_t>(key) : 0u);
+  return static_cast<std::uint64_t>(high) << 32 | low;
+}
+
+/// The highest key of all threads.
+static __device__ __forceinline__ std::uint64_t block_best(std::uint64_t key, ReductionRoom& room) {
   std::uint64_t* warps = reinterpret_cast<std::uint64_t*>(room.bytes);
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = static_cast<std::uint64_t>(high) << 32 | low;
+  key = warp_best(key);
+  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = key;
   __syncthreads();
   std::uint64_t best = warps[0];
 #pragma unroll
   for (int w = 1; w < kSamplerWarps; ++w) best = warps[w] > best ? warps[w] : best;
   __syncthreads();
   return best;
-}
-
-/// The largest float of all threads, NaN if any is the canonical NaN.
-static __device__ __forceinline__ float block_max(float value, ReductionRoom& room) {
-  std::uint32_t* warps = reinterpret_cast<std::uint32_t*>(room.bytes);
-  const std::uint32_t own = __reduce_max_sync(kFullWarp, order_of(value));
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = own;
-  __syncthreads();
-  std::uint32_t most = warps[0];
-#pragma unroll
-  for (int w = 1; w < kSamplerWarps; ++w) most = warps[w] > most ? warps[w] : most;
-  __syncthreads();
-  return number_of(most);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -5,24 +5,16 @@
 #include <cstdint>
 
 #include <reset/sampler/detail/device_pass.cuh>
-#include <reset/sampler/detail/device_race.cuh>
-#include <reset/sampler/detail/device_statistics.cuh>
+#include <reset/sampler/detail/device_tail.cuh>
 #include <reset/sampler/detail/device_truncate.cuh>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
-/// The two temperatures that a pass prepares for: those of the policy, or the plain one where it will not rule. Rows
-/// behind a drafted token may turn out otherwise, and then take the long way.
-struct Temperatures {
-  float high;
-  float low;
-};
-
 static __device__ __forceinline__ Temperatures expected_temperatures(const RequestParams& request, bool active) {
-  if (request.reset_enabled && active) return {request.reset.t_high, request.reset.t_low};
-  return {request.sampling.temperature, request.sampling.temperature};
+  if (request.reset_enabled && active) return {{request.reset.t_high, request.reset.t_low}};
+  return {{request.sampling.temperature, request.sampling.temperature}};
 }
 
 static __device__ __forceinline__ bool truncates(const SamplingParams& sampling, int columns) {
@@ -31,14 +23,10 @@ static __device__ __forceinline__ bool truncates(const SamplingParams& sampling,
 
 static __device__ __forceinline__ PassKind pass_kind(const SamplingParams& sampling, const Temperatures& t,
                                                      int columns) {
-  if (!(t.high > kArgmaxTemperature) && !(t.low > kArgmaxTemperature)) return PassKind::kEntropy;
+  if (!(t.value[0] > kArgmaxTemperature) && !(t.value[1] > kArgmaxTemperature)) return PassKind::kEntropy;
   if (!truncates(sampling, columns)) return PassKind::kRace;
   const bool by_count = sampling.top_k > 0 && sampling.top_k < columns;
   return !by_count && sampling.top_p < 1.0f ? PassKind::kMass : PassKind::kEntropy;
-}
-
-static __device__ __forceinline__ float exponent_scale(float temperature) {
-  return temperature > kArgmaxTemperature ? kLog2E / temperature : 0.0f;
 }
 
 /// A token and its logit; the logit is not finite where the row has none that is.
@@ -107,9 +95,10 @@ static __device__ __forceinline__ void set_bounds(ChunkRoom& chunks, const RaceR
 /// The mass of a row from what the pass has summed at `expected`; negative where that is of no use.
 static __device__ double pass_mass(const ChunkRoom& chunks, float max, float temperature, const Temperatures& expected,
                                    ReductionRoom& room) {
-  if (temperature != expected.high && temperature != expected.low) return -1.0;
+  const int t = expected.index_of(temperature);
+  if (t < 0) return -1.0;
   const int self = static_cast<int>(threadIdx.x);
-  const float sum = temperature == expected.high ? chunks.high[self] : chunks.low[self];
+  const float sum = chunks.side[t][self];
   const float factor = fast_exp2((chunks.max[self] - max) * (kLog2E / temperature));
   const double own = is_finite(chunks.max[self]) ? static_cast<double>(factor) * static_cast<double>(sum) : 0.0;
   return 0x1p40 * block_reduce(own, [](double a, double b) { return add_rn(a, b); }, room);
@@ -135,7 +124,8 @@ static __device__ DrawnToken draw_token(const DeviceRow<T>& row, const RowFacts&
     }
     rule.cut = kept.cut;
   } else if (kind == PassKind::kRace) {
-    noise = temperature == expected.high ? chunks.high : temperature == expected.low ? chunks.low : nullptr;
+    const int t = expected.index_of(temperature);
+    noise = t < 0 ? nullptr : chunks.side[t];
   }
   set_bounds(chunks, rule, noise);
   const Contender best = race_row(rule, row, chunks.bounds, room);

@@ -42,7 +42,6 @@ struct alignas(16) ChunkFacts {
 /// What the last CTA of a row hands to the last of its slot.
 struct RowFacts {
   double log_sum;
-  double sum;
   float max;
   float entropy;
   RowStatus status;

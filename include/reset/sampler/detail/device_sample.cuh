@@ -36,12 +36,15 @@ struct SampleRoom {
   ReductionRoom reduction;
   ChunkRoom chunks;
   ListRoom list;
+  TailRoom tail;
+  alignas(8) std::uint32_t means_words[sizeof(HistoryMeans) / 4];
   GroupRoom groups[kSamplerWarps];
   unsigned long long places;  // that a row of the slot has
   std::int32_t order[kMaxRowsPerSlot];
   std::int32_t flag;
 
   __device__ __forceinline__ Slot& slot() { return *reinterpret_cast<Slot*>(slot_words); }
+  __device__ __forceinline__ HistoryMeans& means() { return *reinterpret_cast<HistoryMeans*>(means_words); }
   __device__ __forceinline__ SampledToken& result() { return *reinterpret_cast<SampledToken*>(result_words); }
 };
 
@@ -53,11 +56,11 @@ static __device__ __forceinline__ void copy_words(std::uint32_t* to, const std::
 static __device__ __forceinline__ bool is_last(std::uint32_t* ticket, std::uint32_t count, std::int32_t& flag) {
   __syncthreads();
   if (threadIdx.x == 0) {
-    __threadfence();
-    const std::uint32_t taken = atomicAdd(ticket, 1u);
+    // Releases what the barrier above has gathered, and acquires what the others released.
+    std::uint32_t taken;
+    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(taken) : "l"(ticket) : "memory");
     const bool last = taken == count - 1;
     if (last) *ticket = 0;  // for the next call; nobody else of this one comes
-    __threadfence();
     flag = last ? 1 : 0;
   }
   __syncthreads();
@@ -135,6 +138,7 @@ static __device__ __noinline__ SlotRows find_rows(const SamplerView<Detector>& v
 template <class Room>
 static __device__ __forceinline__ SlotRows only_row(std::int32_t index, std::int64_t position, Room& room) {
   if (threadIdx.x == 0) room.order[0] = index;
+  __syncthreads();
   return {position, position < 0 || position > kMaxPosition ? 0 : 1};
 }
 
@@ -144,9 +148,14 @@ enum class SampleMode : std::uint8_t {
   kStep,   ///< Drafts are matched against the slot's own samples, and what holds is committed.
 };
 
-static __device__ __noinline__ void decide_out_of_line(const RequestParams& request, ReSETState& policy, StepMark mark,
-                                                       SampledToken& row) {
-  decide_row(request, policy, mark, row);
+static __device__ __noinline__ void prepare_out_of_line(const RequestParams& request, ReSETState& policy, StepMark mark,
+                                                        HistoryMeans& means) {
+  means = prepare_row(request, policy, mark);
+}
+
+static __device__ __noinline__ void finish_out_of_line(const RequestParams& request, ReSETState& policy, StepMark mark,
+                                                       const HistoryMeans& means, SampledToken& row) {
+  finish_row(request, policy, mark, means, row);
 }
 
 /// The rows of a slot one after the other: temperature, token, and the history that the next one sees.
@@ -158,14 +167,14 @@ class SlotSequence {
   __device__ SlotSequence(const SamplerView<Detector>& view, const SamplerCall<T>& call, std::int32_t slot, Room& room)
       : view_(view), call_(call), slot_(slot), room_(room) {}
 
-  /// `facts` are those of the only row, or in memory for several.
-  __device__ void run(const SlotRows& rows, const RowFacts& only, const Temperatures& expected, SampleMode mode) {
+  /// The only row's facts, early races and prepared policy are in the room; several rows' facts are in memory.
+  __device__ void run(const SlotRows& rows, const Temperatures& expected, SampleMode mode) {
     std::int32_t done = 0;
     while (done < rows.count) {
       const std::int32_t index = room_.order[done];
-      const RowFacts facts = rows.count == 1 ? only : reload(index);
+      const RowFacts facts = rows.count == 1 ? room_.tail.facts : reload(index, done > 0);
       const RandomKey key{room_.slot().request.seed, rows.first + done, RandomPurpose::kSampling};
-      const std::int32_t token = sample(index, facts, expected, key, mode);
+      const std::int32_t token = sample(index, facts, expected, key);
       const std::int32_t drafted = done + 1 < rows.count ? call_.rows[room_.order[done + 1]].token : token;
       const std::int32_t follower = drafted == kPlaceholderToken ? token : drafted;
       const bool holds = mode == SampleMode::kApply || follower == token;
@@ -182,28 +191,45 @@ class SlotSequence {
 
  private:
   // The chunks of a row that another CTA has merged.
-  __device__ RowFacts reload(std::int32_t index) {
+  __device__ RowFacts reload(std::int32_t index, bool unprepared) {
     const int chunks = DeviceRow<T>(nullptr, view_.vocabulary).chunks();
     __syncthreads();
-    take_chunk(view_.memory.chunks + static_cast<std::size_t>(index) * chunks, chunks, room_.chunks);
+    take_chunk(view_.memory.chunks + static_cast<std::size_t>(index) * chunks, static_cast<int>(threadIdx.x), chunks,
+               room_.chunks);
+    if (threadIdx.x < 2) room_.tail.unsure[threadIdx.x] = 1;
+    auto& slot = room_.slot();
+    if (threadIdx.x == 0 && unprepared) {
+      prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room_.means());
+    }
     __syncthreads();
     return view_.memory.facts[index];
   }
 
+  __device__ DrawnToken draw(const DeviceRow<T>& row, const RowFacts& facts, const Temperatures& expected,
+                             const RandomKey& key) {
+    const float temperature = room_.result().policy.temperature;
+    const int t = expected.index_of(temperature);
+    if (t >= 0 && room_.tail.unsure[t] == 0) {
+      const std::int32_t id = room_.tail.early[t];
+      return {id, load_logit(row, id)};
+    }
+    return draw_token(row, facts, room_.slot().request.sampling, expected, temperature, key, room_.chunks, room_.list,
+                      room_.reduction);
+  }
+
   __device__ std::int32_t sample(std::int32_t index, const RowFacts& facts, const Temperatures& expected,
-                                 const RandomKey& key, SampleMode) {
+                                 const RandomKey& key) {
     const auto& request = room_.slot().request;
     SampledToken& result = room_.result();
     if (threadIdx.x == 0) {
       result = SampledToken();
       result.status = facts.status;
       result.entropy = facts.entropy;
-      decide_out_of_line(request, room_.slot().state.policy, room_.slot().state.mark, result);
+      finish_out_of_line(request, room_.slot().state.policy, room_.slot().state.mark, room_.means(), result);
     }
     __syncthreads();
     const DeviceRow<T> row(call_.logits + index * view_.row_stride, view_.vocabulary);
-    const DrawnToken token = draw_token(row, facts, request.sampling, expected, result.policy.temperature, key,
-                                        room_.chunks, room_.list, room_.reduction);
+    const DrawnToken token = draw(row, facts, expected, key);
     const bool good = facts.status == RowStatus::kOk;
     const std::int32_t rank = good && view_.rank ? rank_of(row, room_.chunks, token, room_.reduction) : -1;
     if (threadIdx.x == 0) {
@@ -291,8 +317,8 @@ static __global__ void __launch_bounds__(kSamplerThreads, 2)
   const std::int64_t next = room.slot().state.next_position;
   const Temperatures expected = expected_temperatures(request, room.slot().state.mark.active);
   const PassRule rule{{request.seed, resolve_position(input.position, next), RandomPurpose::kSampling},
-                      exponent_scale(expected.high),
-                      exponent_scale(expected.low)};
+                      exponent_scale(expected.value[0]),
+                      exponent_scale(expected.value[1])};
   ChunkFacts* facts = view.memory.chunks + static_cast<std::size_t>(index) * row.chunks();
   const int step = static_cast<int>(gridDim.x) * kGroups;
   GroupRoom& group_room = room.groups[group];
@@ -305,8 +331,16 @@ static __global__ void __launch_bounds__(kSamplerThreads, 2)
     pass_rest<T, kWarps, PassKind::kEntropy>(reader, row, rule, first, step, facts, group_room);
   }
   if (!is_last(&view.memory.row_tickets[index], gridDim.x, room.flag)) return;
-  const ChunkFacts own = take_chunk(facts, row.chunks(), room.chunks);
-  const RowFacts found = row_facts(own, room.reduction);
+  if (threadIdx.x < kTailThreads) {
+    tail(row, facts, kind == PassKind::kRace, expected, rule.key, room.chunks, room.tail);
+  } else if (threadIdx.x == kTailThreads) {
+    auto& slot = room.slot();
+    prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
+  }
+  // Chunks that the row does not have compete nowhere.
+  for (int c = row.chunks() + self; c < kSamplerThreads; c += kSamplerThreads) {
+    room.chunks.max[c] = float_from_bits(0xff800000u);
+  }
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
   const SlotRows rows = only ? only_row(index, rule.key.position, room) : find_rows(view, call, input.slot, next, room);
   if (rows.count == 0) {
@@ -314,10 +348,10 @@ static __global__ void __launch_bounds__(kSamplerThreads, 2)
     return;
   }
   if (rows.count > 1) {
-    if (threadIdx.x == 0) view.memory.facts[index] = found;
+    if (threadIdx.x == 0) view.memory.facts[index] = room.tail.facts;
     if (!is_last(&view.memory.slot_tickets[input.slot], static_cast<std::uint32_t>(rows.count), room.flag)) return;
   }
-  SlotSequence<Detector, T>(view, call, input.slot, room).run(rows, found, expected, mode);
+  SlotSequence<Detector, T>(view, call, input.slot, room).run(rows, expected, mode);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE
