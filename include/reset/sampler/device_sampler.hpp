@@ -36,6 +36,10 @@ struct SamplerCall {
   std::int32_t count = 0;            ///< Rows, 0..max_rows.
   std::int32_t* tokens = nullptr;    ///< Where not null, token i; kPlaceholderToken where none was drawn.
   SampledToken* results = nullptr;   ///< Where not null, everything about row i.
+  /// For `sampler_step` of drafted tokens by rejection; null matches them with the slot's own samples. At
+  /// draft_probabilities + i vocabulary stand the probabilities that the token drafted behind row i was drawn from (not
+  /// read where none is).
+  const float* draft_probabilities = nullptr;
 };
 
 /// What of the applied rows is kept: for each i below `count`, the first counts[i] rows of slots[i]. All pointers are of

@@ -207,8 +207,10 @@ static Status sampler_commit(const ReSETSampler<Detector, DeviceBackend>& sample
 }
 
 /// Samples the rows of `call` and commits what they give: a slot's only row, or of 1 + K rows with drafted tokens those
-/// up to and including the first whose sample is not the drafted token (rows behind it give kUnused). The tokens, and
-/// what the slot remembers, are bit for bit those of one row after the other.
+/// up to and including the first at which the draft does not hold (rows behind it give kUnused). Without
+/// `draft_probabilities` a draft holds if it is the slot's own sample: the tokens, and what the slot remembers, are bit
+/// for bit those of one row after the other. With them it holds with probability min(1, p / q), p after temperature and
+/// truncation, and the token that takes its place is drawn from max(p - q, 0): tokens are distributed as without drafts.
 template <class Detector, class T>
 static Status sampler_step(const ReSETSampler<Detector, DeviceBackend>& sampler, const SamplerCall<T>& call,
                            const SamplerLaunch& options, cudaStream_t stream) noexcept {

@@ -190,9 +190,11 @@ class Engine {
 
   template <class T>
   std::vector<reset::SampledToken> step(const T* logits, const std::vector<reset::SamplerRow>& rows,
-                                        const reset::SamplerLaunch& options = {}) {
-    return run(logits, rows,
-               [&](const reset::SamplerCall<T>& call) { return device_test::step(device_, call, options, nullptr); });
+                                        const reset::SamplerLaunch& options = {}, const float* draft = nullptr) {
+    return run(logits, rows, [&](reset::SamplerCall<T> call) {
+      call.draft_probabilities = draft;
+      return device_test::step(device_, call, options, nullptr);
+    });
   }
 
   template <class T>

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include <reset/sampler/detail/device_draw.cuh>
+#include <reset/sampler/detail/device_reject.cuh>
 #include <reset/sampler/device_sampler.hpp>
 
 RESET_NAMESPACE_BEGIN
@@ -145,7 +145,7 @@ static __device__ __forceinline__ SlotRows only_row(std::int32_t index, std::int
 /// What the calls that sample do with the slot.
 enum class SampleMode : std::uint8_t {
   kApply,  ///< Rows wait for a commit.
-  kStep,   ///< Drafts are matched against the slot's own samples, and what holds is committed.
+  kStep,   ///< Drafts are matched against the slot's own samples, or accepted by chance, and what holds is committed.
 };
 
 static __device__ __noinline__ void prepare_out_of_line(const RequestParams& request, ReSETState& policy, StepMark mark,
@@ -174,8 +174,9 @@ class SlotSequence {
       const std::int32_t index = room_.order[done];
       const RowFacts facts = rows.count == 1 ? room_.tail.facts : reload(index, done > 0);
       const RandomKey key{room_.slot().request.seed, rows.first + done, RandomPurpose::kSampling};
-      const std::int32_t token = sample(index, facts, expected, key);
-      const std::int32_t drafted = done + 1 < rows.count ? call_.rows[room_.order[done + 1]].token : token;
+      const std::int32_t drafted =
+          done + 1 < rows.count ? call_.rows[room_.order[done + 1]].token : kPlaceholderToken;
+      const std::int32_t token = sample(index, facts, expected, key, drafted, mode);
       const std::int32_t follower = drafted == kPlaceholderToken ? token : drafted;
       const bool holds = mode == SampleMode::kApply || follower == token;
       if (threadIdx.x == 0) advance(done, key.position, holds ? follower : token, token, mode);
@@ -206,8 +207,13 @@ class SlotSequence {
   }
 
   __device__ DrawnToken draw(const DeviceRow<T>& row, const RowFacts& facts, const Temperatures& expected,
-                             const RandomKey& key) {
+                             const RandomKey& key, const float* draft, std::int32_t drafted) {
     const float temperature = room_.result().policy.temperature;
+    if (draft != nullptr && facts.status == RowStatus::kOk && temperature > kArgmaxTemperature) {
+      const std::int32_t id = draw_or_accept(row, facts, room_.slot().request.sampling, temperature, key, drafted,
+                                             draft, room_.chunks, room_.list, room_.reduction);
+      return {id, load_logit(row, id)};
+    }
     const int t = expected.index_of(temperature);
     if (t >= 0 && room_.tail.unsure[t] == 0) {
       const std::int32_t id = room_.tail.early[t];
@@ -218,7 +224,7 @@ class SlotSequence {
   }
 
   __device__ std::int32_t sample(std::int32_t index, const RowFacts& facts, const Temperatures& expected,
-                                 const RandomKey& key) {
+                                 const RandomKey& key, std::int32_t drafted, SampleMode mode) {
     const auto& request = room_.slot().request;
     SampledToken& result = room_.result();
     if (threadIdx.x == 0) {
@@ -229,7 +235,10 @@ class SlotSequence {
     }
     __syncthreads();
     const DeviceRow<T> row(call_.logits + index * view_.row_stride, view_.vocabulary);
-    const DrawnToken token = draw(row, facts, expected, key);
+    const bool rejects = mode == SampleMode::kStep && call_.draft_probabilities != nullptr && drafted >= 0;
+    const float* draft =
+        rejects ? call_.draft_probabilities + static_cast<std::size_t>(index) * view_.vocabulary : nullptr;
+    const DrawnToken token = draw(row, facts, expected, key, draft, drafted);
     const bool good = facts.status == RowStatus::kOk;
     const std::int32_t rank = good && view_.rank ? rank_of(row, room_.chunks, token, room_.reduction) : -1;
     if (threadIdx.x == 0) {
