@@ -78,8 +78,9 @@ struct Section {
     }
   }
 
+  // The library names its parameters as the format does.
   void require(const reset::Status& status) const {
-    if (!status.ok()) throw reset::Error(where + status.message());
+    if (!status.ok()) refuse(status.argument(), describe(object.at(status.argument())), status.expectation());
   }
 };
 
