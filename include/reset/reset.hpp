@@ -27,5 +27,6 @@
 #include <reset/sampler/policy.hpp>
 #include <reset/sampler/random.hpp>
 #include <reset/sampler/reset_sampler.hpp>
+#include <reset/sampler/streaming_quantile.hpp>
 #include <reset/status.hpp>
 #include <reset/version.hpp>
