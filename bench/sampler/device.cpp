@@ -114,8 +114,7 @@ class Fixture {
   double read_rate() {
     void* memory = nullptr;
     bench::allocate(memory, std::size_t{1} << 30);
-    const double rate =
-        bench::read_rate(memory, reinterpret_cast<unsigned*>(scratch_), device_.sm_count, stream_);
+    const double rate = bench::read_rate(memory, reinterpret_cast<unsigned*>(scratch_), device_.sm_count, stream_);
     CHECK_CUDA(cudaFree(memory));
     return rate;
   }
@@ -216,9 +215,9 @@ void sweep() {
     for (const Setting& setting : {kSettings[1], kSettings[2]}) {
       for (const int batch : kBatches) {
         std::printf("%s b%d %s:", type, batch, setting.name);
-        for (const int warps : {1, 2, 4}) {
+        for (const int warps : {2, 4}) {
           std::printf("\n  %d warps:", warps);
-          for (const int parts : {2, 3, 4, 5, 6, 8, 10, 12, 16, 19, 25, 38, 75}) {
+          for (const int parts : {2, 3, 4, 6, 8, 12, 16, 25, 33, 38, 75}) {
             const reset::SamplerPolicy policy{parts, warps};
             const double time = fixture.time_us({type, batch, setting, true}, policy);
             std::printf(" %d:%.2f", parts, time);

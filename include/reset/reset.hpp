@@ -23,6 +23,7 @@
 #include <reset/sampler/boundary/token_set.hpp>
 #include <reset/sampler/boundary/vocabulary.hpp>
 #include <reset/sampler/calibrate.hpp>
+#include <reset/sampler/device_sampler.hpp>
 #include <reset/sampler/entropy.hpp>
 #include <reset/sampler/policy.hpp>
 #include <reset/sampler/random.hpp>

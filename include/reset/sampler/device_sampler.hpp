@@ -9,6 +9,7 @@
 
 #include <reset/sampler/detail/device_memory.hpp>
 #include <reset/sampler/reset_sampler.hpp>
+#include <reset/sampler/streaming_quantile.hpp>
 
 RESET_NAMESPACE_BEGIN
 
@@ -27,6 +28,13 @@ struct SamplerDevice {
 /// not change from replay to replay.
 inline constexpr std::int64_t kNextPosition = -1;
 
+/// Where the entropies of committed rows are counted, for tau_0: in one place, or in one for each slot. The counts are
+/// of the device and the engine's to clear; see StreamingQuantile.
+struct SlotQuantiles {
+  StreamingQuantile* data = nullptr;  ///< One, or as many as there are slots; null counts nowhere.
+  bool per_slot = false;              ///< Whether slot s has data[s].
+};
+
 /// One call: `count` rows of logits, and where their tokens go. All pointers are of the device.
 template <class T>
 struct SamplerCall {
@@ -40,30 +48,32 @@ struct SamplerCall {
   /// draft_probabilities + i vocabulary stand the probabilities that the token drafted behind row i was drawn from (not
   /// read where none is).
   const float* draft_probabilities = nullptr;
+  SlotQuantiles quantiles;  ///< For `sampler_step`: where entropies are counted.
 };
 
-/// What of the applied rows is kept: for each i below `count`, the first counts[i] rows of slots[i]. All pointers are of
-/// the device; a slot stands at most once. An entry that its slot cannot take (no request, more rows than were applied,
-/// a token outside the vocabulary) changes nothing.
+/// What of the applied rows is kept: for each i below `count`, the first counts[i] rows of slots[i]. All pointers are
+/// of the device; a slot stands at most once. An entry that its slot cannot take (no request, more rows than were
+/// applied, a token outside the vocabulary) changes nothing.
 struct SamplerCommit {
   const std::int32_t* slots = nullptr;   ///< Slots.
   const std::int32_t* counts = nullptr;  ///< Rows of each: accepted drafts + 1; 0 drops them all.
   /// Where not null, the tokens that were settled on, those of entry i from i rows_per_slot on. Otherwise the drafted
   /// ones, and the sampled one at the end.
   const std::int32_t* tokens = nullptr;
-  std::int32_t count = 0;  ///< Entries.
+  std::int32_t count = 0;   ///< Entries.
+  SlotQuantiles quantiles;  ///< Where entropies are counted.
 };
 
 /// How a call is spread over the device. It changes no bit of any result.
 struct SamplerPolicy {
   int parts = 0;        ///< CTAs of a row, 1..256; 0 chooses.
-  int chunk_warps = 0;  ///< Warps that share a chunk of 1,024 logits, 1 or 4; 0 chooses.
+  int chunk_warps = 0;  ///< Warps that share a chunk of 1,024 logits, 2 or 4; 0 chooses.
 };
 
 /// How a call is launched.
 struct SamplerLaunch {
-  /// Programmatic dependent launch: the kernel may begin while the one before it in the stream still runs, and waits for
-  /// its end before it reads or writes anything. Needs compute capability 9.0.
+  /// Programmatic dependent launch: the kernel may begin while the one before it in the stream still runs, and waits
+  /// for its end before it reads or writes anything. Needs compute capability 9.0.
   bool dependent_launch = false;
   SamplerPolicy policy;  ///< How the work is spread.
 };

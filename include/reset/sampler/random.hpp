@@ -33,22 +33,27 @@ struct PhiloxBlock {
 
 namespace detail {
 
-// All 64 bits of a product.
-RESET_HOST_DEVICE inline std::uint64_t multiply_wide(std::uint32_t a, std::uint32_t b) noexcept {
 #if defined(__CUDA_ARCH__)
-  // Left to itself the compiler widens the whole cipher to 64 bits, a third more instructions.
+// Left to itself the compiler widens the whole cipher to 64 bits, a third more instructions.
+RESET_HOST_DEVICE inline std::uint64_t multiply_wide_now(std::uint32_t a, std::uint32_t b) noexcept {
   std::uint64_t product;
   asm("mul.wide.u32 %0, %1, %2;" : "=l"(product) : "r"(a), "r"(b));
   return product;
-#else
-  return std::uint64_t{a} * b;
+}
 #endif
+
+// All 64 bits of a product.
+RESET_HOST_DEVICE constexpr std::uint64_t multiply_wide(std::uint32_t a, std::uint32_t b) noexcept {
+#if defined(__CUDA_ARCH__)
+  if (!__builtin_is_constant_evaluated()) return multiply_wide_now(a, b);
+#endif
+  return std::uint64_t{a} * b;
 }
 
 }  // namespace detail
 
 /// Philox4x32 with ten rounds: `counter` enciphered under the 64-bit `key` (low word first).
-RESET_HOST_DEVICE inline PhiloxBlock philox4x32_10(PhiloxBlock counter, std::uint64_t key) noexcept {
+RESET_HOST_DEVICE constexpr PhiloxBlock philox4x32_10(PhiloxBlock counter, std::uint64_t key) noexcept {
   constexpr std::uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
   constexpr std::uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
   std::uint32_t key0 = static_cast<std::uint32_t>(key);
@@ -89,7 +94,7 @@ inline namespace RESET_INSTRUCTION_SET {
 // The top bit of the purpose word tells the extension of a tail from the first 32 bits.
 inline constexpr std::uint32_t kTailStream = 0x80000000u;
 
-RESET_HOST_DEVICE inline PhiloxBlock random_block(const RandomKey& key, std::uint32_t block,
+RESET_HOST_DEVICE constexpr PhiloxBlock random_block(const RandomKey& key, std::uint32_t block,
                                                      std::uint32_t stream = 0) noexcept {
   const std::uint64_t position = static_cast<std::uint64_t>(key.position);
   return philox4x32_10({{block, static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32),

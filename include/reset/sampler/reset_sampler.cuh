@@ -49,15 +49,15 @@ static SamplerView<Detector> view_of(const ReSETSampler<Detector, DeviceBackend>
           config.rank};
 }
 
-/// Few rows are cut into many CTAs, four warps to a chunk, so that one row is read by most of the device; many rows
-/// give a warp whole chunks, several one after the other.
+/// One row is cut into as many CTAs as there are chunks for, four warps to a chunk, so that most of the device reads
+/// it; more rows give two warps a chunk, several one after the other, in as many CTAs as run at once.
 static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunks, int rows, int sm_count) noexcept {
   SamplerPolicy policy = wanted;
-  if (policy.chunk_warps == 0) policy.chunk_warps = rows * chunks <= 4 * sm_count ? 4 : 1;
+  if (policy.chunk_warps == 0) policy.chunk_warps = rows * chunks <= kResidentCtas * sm_count ? 4 : 2;
   const int groups = kSamplerWarps / policy.chunk_warps;
   const int most = (chunks + groups - 1) / groups;
   if (policy.parts == 0) {
-    const int fill = 2 * sm_count / rows;
+    const int fill = kResidentCtas * sm_count / rows;
     policy.parts = fill < 1 ? 1 : fill;
   }
   if (policy.parts > most) policy.parts = most;
@@ -77,8 +77,8 @@ static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, c
   }
   const SamplerPolicy& policy = options.policy;
   if (policy.parts < 0 || policy.parts > 256) return {kInvalid, "policy.parts", policy.parts, "0..256"};
-  if (policy.chunk_warps < 0 || policy.chunk_warps == 3 || policy.chunk_warps > 4) {
-    return {kInvalid, "policy.chunk_warps", policy.chunk_warps, "0, 1, 2 or 4"};
+  if (policy.chunk_warps != 0 && policy.chunk_warps != 2 && policy.chunk_warps != 4) {
+    return {kInvalid, "policy.chunk_warps", policy.chunk_warps, "0, 2 or 4"};
   }
   if (sampler.device().sm_count < 1) {
     return {kInvalid, "device.sm_count", sampler.device().sm_count, "what sampler_prepare has found"};
@@ -100,9 +100,7 @@ static Status launch_rows(const ReSETSampler<Detector, DeviceBackend>& sampler, 
   shape.grid = dim3(static_cast<unsigned>(policy.parts), static_cast<unsigned>(call.count));
   shape.block = dim3(kSamplerThreads);
   shape.dependent = options.dependent_launch;
-  const auto kernel = policy.chunk_warps == 4   ? sample_rows<Detector, T, 4>
-                      : policy.chunk_warps == 2 ? sample_rows<Detector, T, 2>
-                                                : sample_rows<Detector, T, 1>;
+  const auto kernel = policy.chunk_warps == 4 ? sample_rows<Detector, T, 4> : sample_rows<Detector, T, 2>;
   return launch(kernel, shape, stream, view_of(sampler), call, mode);
 }
 
@@ -210,7 +208,8 @@ static Status sampler_commit(const ReSETSampler<Detector, DeviceBackend>& sample
 /// up to and including the first at which the draft does not hold (rows behind it give kUnused). Without
 /// `draft_probabilities` a draft holds if it is the slot's own sample: the tokens, and what the slot remembers, are bit
 /// for bit those of one row after the other. With them it holds with probability min(1, p / q), p after temperature and
-/// truncation, and the token that takes its place is drawn from max(p - q, 0): tokens are distributed as without drafts.
+/// truncation, and the token that takes its place is drawn from max(p - q, 0): tokens are distributed as without
+/// drafts.
 template <class Detector, class T>
 static Status sampler_step(const ReSETSampler<Detector, DeviceBackend>& sampler, const SamplerCall<T>& call,
                            const SamplerLaunch& options, cudaStream_t stream) noexcept {

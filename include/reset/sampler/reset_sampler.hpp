@@ -319,6 +319,6 @@ template <class Detector>
 ReSETSampler(const SamplerConfig&, Detector) -> ReSETSampler<Detector, HostBackend>;
 
 /// A sampler without detector takes the whole request for one step.
-ReSETSampler(const SamplerConfig&) -> ReSETSampler<NoDetector, HostBackend>;
+ReSETSampler(const SamplerConfig&)->ReSETSampler<NoDetector, HostBackend>;
 
 RESET_NAMESPACE_END

@@ -124,8 +124,8 @@ struct SampledToken {
   /// Logarithm of the token's probability in the row as it arrived, at temperature 1 and before truncation; NaN if the
   /// row is bad.
   float logprob = detail::float_from_bits(0x7fc00000u);
-  /// How many tokens are preferred to it (a higher logit, or the same one and a lower id); -1 where not asked for or the
-  /// row is bad.
+  /// How many tokens are preferred to it (a higher logit, or the same one and a lower id); -1 where not asked for or
+  /// the row is bad.
   std::int32_t rank = -1;
 };
 

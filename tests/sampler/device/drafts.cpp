@@ -1,6 +1,7 @@
 // Speculative decoding: whatever was drafted, the tokens and the memory are those of one token after the other.
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <random>
 
 #include "sampler/device/harness.hpp"
@@ -43,9 +44,8 @@ bool same_states(const DeviceSampler::State& a, const DeviceSampler::State& b) {
   return std::memcmp(a.policy.ring, b.policy.ring, sizeof a.policy.ring) == 0 &&
          a.policy.step_sum == b.policy.step_sum && a.policy.global_sum == b.policy.global_sum &&
          a.policy.step_count == b.policy.step_count && a.policy.global_count == b.policy.global_count &&
-         a.policy.cleared == b.policy.cleared && a.mark.boundary == b.mark.boundary &&
-         a.mark.active == b.mark.active && a.last_token == b.last_token && a.next_position == b.next_position &&
-         a.tokens == b.tokens;
+         a.policy.cleared == b.policy.cleared && a.mark.boundary == b.mark.boundary && a.mark.active == b.mark.active &&
+         a.last_token == b.last_token && a.next_position == b.next_position && a.tokens == b.tokens;
 }
 
 // One token at a time, the truth for everything below.
@@ -68,8 +68,8 @@ void test_match(const reset::SamplerDevice& device, bool by_commit, Verdict& ver
   constexpr int kTokens = 120;
   std::vector<std::vector<std::int32_t>> truth(kSlots);
   std::vector<DeviceSampler::State> ends(kSlots);
-  for (int slot = 0; slot < kSlots; ++slot) truth[static_cast<std::size_t>(slot)] =
-      decode_alone(device, slot, kTokens, ends[static_cast<std::size_t>(slot)]);
+  for (int slot = 0; slot < kSlots; ++slot)
+    truth[static_cast<std::size_t>(slot)] = decode_alone(device, slot, kTokens, ends[static_cast<std::size_t>(slot)]);
   Engine engine(device, make_config(kSlots), kSlots * kRows);
   for (int slot = 0; slot < kSlots; ++slot) engine.add(slot, make_request(slot));
   std::vector<std::size_t> done(kSlots, 0);
@@ -187,6 +187,34 @@ void test_commits(const reset::SamplerDevice& device, Verdict& verdict) {
   verdict.expect(found[0].token == best && engine.state(0).tokens == 2, "parameters change between steps");
 }
 
+// Committed entropies are counted, in one place or slot by slot, however they are committed.
+void test_quantiles(const reset::SamplerDevice& device, Verdict& verdict) {
+  for (const bool per_slot : {false, true}) {
+    Engine engine(device, make_config(2), 2);
+    DeviceArray<reset::StreamingQuantile> counts(std::vector<reset::StreamingQuantile>(2));
+    std::vector<reset::StreamingQuantile> expected(2);
+    engine.add(0, make_request(0));
+    engine.add(1, make_request(1));
+    engine.count_in({counts.data(), per_slot});
+    for (int i = 0; i < 50; ++i) {
+      std::vector<float> logits = row_at(0, i);
+      const std::vector<float> second = row_at(1, i);
+      logits.insert(logits.end(), second.begin(), second.end());
+      const DeviceArray<float> memory(logits);
+      const std::vector<reset::SamplerRow> rows{{0, -1, reset::kNextPosition}, {1, -1, reset::kNextPosition}};
+      const auto found = i % 2 == 0 ? engine.step(memory.data(), rows) : engine.apply(memory.data(), rows);
+      if (i % 2 != 0) engine.commit({0, 1}, {1, 1});
+      for (std::size_t slot = 0; slot < 2; ++slot) expected[per_slot ? slot : 0].add(found[slot].entropy);
+    }
+    const auto found = counts.download();
+    for (std::size_t slot = 0; slot < 2; ++slot) {
+      verdict.expect(
+          std::equal(std::begin(found[slot].counts), std::end(found[slot].counts), std::begin(expected[slot].counts)),
+          "entropies are counted");
+    }
+  }
+}
+
 }  // namespace
 
 int test_drafts(const reset::SamplerDevice& device) {
@@ -195,6 +223,7 @@ int test_drafts(const reset::SamplerDevice& device) {
   test_match(device, true, verdict);
   test_preemption(device, verdict);
   test_commits(device, verdict);
+  test_quantiles(device, verdict);
   return verdict.failures();
 }
 

@@ -15,7 +15,8 @@ int test_graph(const reset::SamplerDevice& device) {
   std::vector<reset::Half> logits;
   std::vector<reset::SamplerRow> rows;
   for (int slot = 0; slot < kSlots; ++slot) {
-    const auto row = convert<reset::Half>(sampler_test::make_row(kVocabulary, static_cast<unsigned>(slot), 1.5f, 9, 7.0f));
+    const auto row =
+        convert<reset::Half>(sampler_test::make_row(kVocabulary, static_cast<unsigned>(slot), 1.5f, 9, 7.0f));
     logits.insert(logits.end(), row.begin(), row.end());
     rows.push_back({slot, -1, reset::kNextPosition});
   }

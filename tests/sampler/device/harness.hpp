@@ -142,6 +142,8 @@ class Engine {
     check(host_.add(slot, request), "add");
   }
 
+  void count_in(const reset::SlotQuantiles& quantiles) { quantiles_ = quantiles; }
+
   void commit(const std::vector<std::int32_t>& slots, const std::vector<std::int32_t>& counts,
               const std::vector<std::int32_t>& tokens = {}) {
     const DeviceArray<std::int32_t> device_slots(slots);
@@ -149,7 +151,7 @@ class Engine {
     const DeviceArray<std::int32_t> device_tokens(tokens);
     const reset::SamplerCommit commit{device_slots.data(), device_counts.data(),
                                       tokens.empty() ? nullptr : device_tokens.data(),
-                                      static_cast<std::int32_t>(slots.size())};
+                                      static_cast<std::int32_t>(slots.size()), quantiles_};
     check(device_test::commit(device_, commit, nullptr), "sampler_commit");
     CHECK_CUDA(cudaDeviceSynchronize());
   }
@@ -177,6 +179,7 @@ class Engine {
     call.count = static_cast<std::int32_t>(rows.size());
     call.tokens = tokens_.data();
     call.results = results_.data();
+    call.quantiles = quantiles_;
     check(launch(call), "launch");
     CHECK_CUDA(cudaDeviceSynchronize());
     std::vector<reset::SampledToken> results = results_.download();
@@ -209,6 +212,7 @@ class Engine {
   DeviceArray<std::uint8_t> memory_;
   DeviceSampler device_;
   HostSampler host_;
+  reset::SlotQuantiles quantiles_;
   DeviceArray<reset::SampledToken> results_;
   DeviceArray<std::int32_t> tokens_;
 };

@@ -41,12 +41,12 @@ int test_invariance(const reset::SamplerDevice& device, bool reduced) {
     Engine engine(device, config, 64);
     for (int slot = 0; slot < slots; ++slot) {
       engine.add(slot, make_request(slot));
-      alone.push_back(engine.step(memory.data() + static_cast<std::size_t>(slot) * width,
-                                  {{slot, -1, reset::kNextPosition}})[0]);
+      alone.push_back(
+          engine.step(memory.data() + static_cast<std::size_t>(slot) * width, {{slot, -1, reset::kNextPosition}})[0]);
     }
   }
   std::mt19937 random(7);
-  const reset::SamplerPolicy policies[] = {{0, 0}, {1, 1}, {2, 1}, {3, 4}, {7, 1}, {19, 2}, {75, 4}, {256, 1}};
+  const reset::SamplerPolicy policies[] = {{0, 0}, {1, 2}, {2, 2}, {3, 4}, {7, 2}, {19, 2}, {75, 4}, {256, 2}};
   for (const reset::SamplerPolicy& policy : policies) {
     for (const int batch : {7, slots}) {
       Engine engine(device, config, 64);

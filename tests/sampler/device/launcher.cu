@@ -46,11 +46,17 @@ reset::Status apply(const DeviceSampler& sampler, const reset::SamplerCall<T>& c
   return reset::sampler_apply(sampler, call, options, stream);
 }
 
-template reset::Status step(const DeviceSampler&, const reset::SamplerCall<float>&, const reset::SamplerLaunch&, cudaStream_t);
-template reset::Status apply(const DeviceSampler&, const reset::SamplerCall<float>&, const reset::SamplerLaunch&, cudaStream_t);
-template reset::Status step(const DeviceSampler&, const reset::SamplerCall<reset::Half>&, const reset::SamplerLaunch&, cudaStream_t);
-template reset::Status apply(const DeviceSampler&, const reset::SamplerCall<reset::Half>&, const reset::SamplerLaunch&, cudaStream_t);
-template reset::Status step(const DeviceSampler&, const reset::SamplerCall<reset::BFloat16>&, const reset::SamplerLaunch&, cudaStream_t);
-template reset::Status apply(const DeviceSampler&, const reset::SamplerCall<reset::BFloat16>&, const reset::SamplerLaunch&, cudaStream_t);
+template reset::Status step(const DeviceSampler&, const reset::SamplerCall<float>&, const reset::SamplerLaunch&,
+                            cudaStream_t);
+template reset::Status apply(const DeviceSampler&, const reset::SamplerCall<float>&, const reset::SamplerLaunch&,
+                             cudaStream_t);
+template reset::Status step(const DeviceSampler&, const reset::SamplerCall<reset::Half>&, const reset::SamplerLaunch&,
+                            cudaStream_t);
+template reset::Status apply(const DeviceSampler&, const reset::SamplerCall<reset::Half>&, const reset::SamplerLaunch&,
+                             cudaStream_t);
+template reset::Status step(const DeviceSampler&, const reset::SamplerCall<reset::BFloat16>&,
+                            const reset::SamplerLaunch&, cudaStream_t);
+template reset::Status apply(const DeviceSampler&, const reset::SamplerCall<reset::BFloat16>&,
+                             const reset::SamplerLaunch&, cudaStream_t);
 
 }  // namespace device_test

@@ -79,13 +79,13 @@ void test_bad_calls(const reset::SamplerDevice& device, Verdict& verdict) {
       {{-1, -1, 5}},
       {{4, -1, 5}},
       {{1 << 30, -1, 5}},
-      {{3, -1, 5}},                           // without a request
-      {{1, -1, 5}, {1, -1, 5}},               // the same position twice
-      {{1, -1, 5}, {1, -1, 7}},               // a gap
-      {{1, -1, 5}, {1, -1, 6}, {1, -1, 7}},   // more than rows_per_slot
-      {{1, -1, 5}, {1, -2, 6}},               // no token
-      {{1, -1, 5}, {1, kVocabulary, 6}},      // no token
-      {{1, -1, reset::kMaxPosition + 1}},     // no position
+      {{3, -1, 5}},                          // without a request
+      {{1, -1, 5}, {1, -1, 5}},              // the same position twice
+      {{1, -1, 5}, {1, -1, 7}},              // a gap
+      {{1, -1, 5}, {1, -1, 6}, {1, -1, 7}},  // more than rows_per_slot
+      {{1, -1, 5}, {1, -2, 6}},              // no token
+      {{1, -1, 5}, {1, kVocabulary, 6}},     // no token
+      {{1, -1, reset::kMaxPosition + 1}},    // no position
       {{1, -1, reset::kMaxPosition}, {1, -1, reset::kMaxPosition + 1}},
       {{1, -1, -1000}},
   };

@@ -1,4 +1,5 @@
-// Every kernel of the device sampler for one detector and one type of logits. Compiled several times under several names.
+// Every kernel of the device sampler for one detector and one type of logits. Compiled several times under several
+// names.
 #include <reset/sampler/reset_sampler.cuh>
 
 #include "sampler/entry/run_time_entry.hpp"

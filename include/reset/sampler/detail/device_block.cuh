@@ -13,6 +13,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 inline constexpr int kSamplerThreads = 256;  // the blocks of random numbers of a chunk, and the most chunks of a row
 inline constexpr int kSamplerWarps = kSamplerThreads / 32;
+inline constexpr int kResidentCtas = 2;  // of a multiprocessor, by their registers
 inline constexpr unsigned kFullWarp = 0xffffffffu;
 
 /// The larger of two, NaN if either is; subnormals count, whatever the flags.
@@ -56,7 +57,8 @@ static __device__ __forceinline__ SumPair shuffle_xor(SumPair pair, int distance
   return {shuffle_xor(pair.sum, distance), shuffle_xor(pair.weighted_sum, distance)};
 }
 
-/// All threads' values joined by a commutative `join` in one fixed tree over their numbers; every thread has the result.
+/// All threads' values joined by a commutative `join` in one fixed tree over their numbers; every thread has the
+/// result.
 template <class Value, class Join>
 static __device__ __forceinline__ Value block_reduce(Value value, Join join, ReductionRoom& room) {
   static_assert(sizeof(Value) <= 16, "a reduction's room is 16 bytes a warp");

@@ -37,7 +37,8 @@ struct DrawnToken {
 
 /// The lowest id of the highest logit of a good row.
 template <class T>
-static __device__ __noinline__ DrawnToken draw_highest(const DeviceRow<T> row, const ChunkRoom& chunks, ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken draw_highest(const DeviceRow<T> row, const ChunkRoom& chunks,
+                                                       ReductionRoom& room) {
   const int self = static_cast<int>(threadIdx.x);
   const int chunk = candidate_id(block_best(candidate_key(chunks.max[self], self), room));
   std::uint64_t best = 0;
@@ -53,7 +54,8 @@ static __device__ __noinline__ DrawnToken draw_highest(const DeviceRow<T> row, c
 
 /// What a bad row gives: the lowest id of its highest finite logit, `fallback` if there is none.
 template <class T>
-static __device__ __noinline__ DrawnToken draw_highest_finite(const DeviceRow<T> row, std::int32_t fallback, ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken draw_highest_finite(const DeviceRow<T> row, std::int32_t fallback,
+                                                              ReductionRoom& room) {
   std::uint64_t best = 0;
   for (int id = static_cast<int>(threadIdx.x); id < row.columns; id += kSamplerThreads) {
     const float x = load_logit(row, id);
@@ -67,8 +69,8 @@ static __device__ __noinline__ DrawnToken draw_highest_finite(const DeviceRow<T>
 
 /// How many tokens of a good row are preferred to one.
 template <class T>
-static __device__ __noinline__ std::int32_t rank_of(const DeviceRow<T> row, const ChunkRoom& chunks, const DrawnToken token,
-                                       ReductionRoom& room) {
+static __device__ __noinline__ std::int32_t rank_of(const DeviceRow<T> row, const ChunkRoom& chunks,
+                                                    const DrawnToken token, ReductionRoom& room) {
   const std::uint64_t key = candidate_key(token.logit, token.id);
   std::int32_t count = 0;
   for (int chunk = 0; chunk < row.chunks(); ++chunk) {
@@ -79,7 +81,8 @@ static __device__ __noinline__ std::int32_t rank_of(const DeviceRow<T> row, cons
       count += candidate_key(load_logit(row, id), id) > key ? 1 : 0;
     }
   }
-  return block_reduce(count, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
+  return block_reduce(
+      count, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
 }
 
 /// Fills `bounds`: what the tokens of each chunk can reach in a race, from the pass where it knew the temperature.
@@ -101,7 +104,8 @@ static __device__ double pass_mass(const ChunkRoom& chunks, float max, float tem
   const float sum = chunks.side[t][self];
   const float factor = fast_exp2((chunks.max[self] - max) * (kLog2E / temperature));
   const double own = is_finite(chunks.max[self]) ? static_cast<double>(factor) * static_cast<double>(sum) : 0.0;
-  return 0x1p40 * block_reduce(own, [](double a, double b) { return add_rn(a, b); }, room);
+  return 0x1p40 * block_reduce(
+                      own, [](double a, double b) { return add_rn(a, b); }, room);
 }
 
 /// The token of a row by the request's rule at `temperature`, one of `expected` unless the pass was wrong.
@@ -115,8 +119,7 @@ static __device__ DrawnToken draw_token(const DeviceRow<T>& row, const RowFacts&
   const PassKind kind = pass_kind(sampling, expected, row.columns);
   const float* noise = nullptr;
   if (truncates(sampling, row.columns)) {
-    const double total =
-        kind == PassKind::kMass ? pass_mass(chunks, facts.max, temperature, expected, room) : -1.0;
+    const double total = kind == PassKind::kMass ? pass_mass(chunks, facts.max, temperature, expected, room) : -1.0;
     const KeptTokens kept = truncate_row(row, sampling, facts.max, temperature, total, chunks, list, room);
     if (kept.count > 0) {
       const Contender best = race_list(rule, kept.count, list, room);

@@ -48,7 +48,8 @@ static __device__ __forceinline__ float log2_exponential(const RandomKey& key, s
   return fast_log2(-kLn2 * fast_log2((static_cast<float>(~word) + 0.5f) * 0x1p-32f));
 }
 
-static __device__ __forceinline__ float float_score(const RaceRule& rule, float x, std::int32_t id, std::uint32_t word) {
+static __device__ __forceinline__ float float_score(const RaceRule& rule, float x, std::int32_t id,
+                                                    std::uint32_t word) {
   const float scale = kLog2E / rule.temperature;
   return (x - rule.max) * scale - log2_exponential(rule.key, id, word);
 }
@@ -98,7 +99,9 @@ static __device__ std::int32_t judge_rivals(const RaceRule& rule, float near, Ea
   each([&](float score, float x, std::int32_t id) {
     if (score >= near) finalist = better(finalist, judge(rule, x, id));
   });
-  return block_reduce(finalist, [](const Finalist& a, const Finalist& b) { return better(a, b); }, room).id;
+  return block_reduce(
+             finalist, [](const Finalist& a, const Finalist& b) { return better(a, b); }, room)
+      .id;
 }
 
 /// The best of the tokens that `each` shows, in the whole CTA: each(f) calls f(score, logit, id) for every token of the

@@ -97,10 +97,16 @@ static __device__ __forceinline__ SlotRows shuffle_xor(const SlotRows& rows, int
   return {shuffle_xor(rows.first, distance), shuffle_xor(rows.count, distance)};
 }
 
+/// Counts the entropy of a committed row.
+static __device__ __forceinline__ void count_entropy(const SlotQuantiles& quantiles, std::int64_t slot, float entropy) {
+  if (quantiles.data != nullptr) quantiles.data[quantiles.per_slot ? slot : 0].add_shared(entropy);
+}
+
 /// Finds the rows of `slot` and puts them into `order` by position. All CTAs of the slot come to the same verdict.
 template <class Detector, class T>
-static __device__ __noinline__ SlotRows find_rows(const SamplerView<Detector>& view, const SamplerCall<T>& call, std::int32_t slot,
-                                     std::int64_t next, SampleRoom<typename Detector::State>& room) {
+static __device__ __noinline__ SlotRows find_rows(const SamplerView<Detector>& view, const SamplerCall<T>& call,
+                                                  std::int32_t slot, std::int64_t next,
+                                                  SampleRoom<typename Detector::State>& room) {
   const int self = static_cast<int>(threadIdx.x);
   SlotRows rows{kMaxPosition, 0};
   for (int r = self; r < call.count; r += kSamplerThreads) {
@@ -174,8 +180,7 @@ class SlotSequence {
       const std::int32_t index = room_.order[done];
       const RowFacts facts = rows.count == 1 ? room_.tail.facts : reload(index, done > 0);
       const RandomKey key{room_.slot().request.seed, rows.first + done, RandomPurpose::kSampling};
-      const std::int32_t drafted =
-          done + 1 < rows.count ? call_.rows[room_.order[done + 1]].token : kPlaceholderToken;
+      const std::int32_t drafted = done + 1 < rows.count ? call_.rows[room_.order[done + 1]].token : kPlaceholderToken;
       const std::int32_t token = sample(index, facts, expected, key, drafted, mode);
       const std::int32_t follower = drafted == kPlaceholderToken ? token : drafted;
       const bool holds = mode == SampleMode::kApply || follower == token;
@@ -258,9 +263,10 @@ class SlotSequence {
                           SampleMode mode) {
     const float entropy = room_.result().entropy;
     follow_token(view_.detector, room_.slot().state, TokenEvent{follower, entropy, position});
+    if (mode == SampleMode::kStep) count_entropy(call_.quantiles, slot_, entropy);
     if (mode == SampleMode::kApply) {
       view_.memory.pending[static_cast<std::size_t>(slot_) * view_.rows_per_slot + done] = {position, entropy, token,
-                                                                                           follower};
+                                                                                            follower};
     }
   }
 
@@ -294,7 +300,7 @@ static __device__ __forceinline__ void pass_rest(ChunkReader<T, kWarps>& reader,
 }
 
 template <class Detector, class T, int kWarps>
-static __global__ void __launch_bounds__(kSamplerThreads, 2)
+static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     sample_rows(const __grid_constant__ SamplerView<Detector> view, const __grid_constant__ SamplerCall<T> call,
                 SampleMode mode) {
   using Room = SampleRoom<typename Detector::State>;

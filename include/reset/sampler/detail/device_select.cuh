@@ -82,7 +82,8 @@ static __device__ std::uint64_t select_total(const DeviceRow<T>& row, std::uint6
                                              ReductionRoom& room) {
   std::uint64_t mass = 0;
   for_each_token(row, floor, [&](float x, std::uint64_t key) { mass += key != 0 ? token_mass(x, scale) : 0; });
-  return block_reduce(mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
+  return block_reduce(
+      mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
 }
 
 /// Adds to a bin; a warp that agrees on the bin adds once.
@@ -122,7 +123,10 @@ static __device__ Crossing find_crossing(const unsigned long long* bins, double 
   // At most one thread has something to tell.
   const Told told = block_reduce(
       here ? Told{static_cast<std::uint64_t>(bin + 1), scan.before} : Told{0, 0},
-      [](Told a, Told b) { return Told{a.bin | b.bin, a.above | b.above}; }, room);
+      [](Told a, Told b) {
+        return Told{a.bin | b.bin, a.above | b.above};
+      },
+      room);
   return {static_cast<std::int32_t>(told.bin) - 1, told.above};
 }
 
@@ -162,16 +166,15 @@ struct SelectRule {
 
 /// The lowest key that is kept.
 template <class T>
-static __device__ __noinline__ std::uint64_t select_cut(const DeviceRow<T>& row, const SelectRule& rule, unsigned long long* bins,
-                                           ReductionRoom& room) {
+static __device__ __noinline__ std::uint64_t select_cut(const DeviceRow<T>& row, const SelectRule& rule,
+                                                        unsigned long long* bins, ReductionRoom& room) {
   std::uint64_t cut = 0;
   if (rule.by_count) {
     const auto one = [](float) { return std::uint64_t{1}; };
     cut = select_key(row, 0, static_cast<double>(rule.sampling.top_k), one, bins, room);
   }
   if (rule.by_mass) {
-    const double total =
-        rule.by_count ? static_cast<double>(select_total(row, cut, rule.scale, room)) : rule.total;
+    const double total = rule.by_count ? static_cast<double>(select_total(row, cut, rule.scale, room)) : rule.total;
     // The first token is kept, whatever p is.
     const double need = static_cast<double>(rule.sampling.top_p) * total;
     const auto mass = [&](float x) { return token_mass(x, rule.scale); };
@@ -183,7 +186,8 @@ static __device__ __noinline__ std::uint64_t select_cut(const DeviceRow<T>& row,
       const bool near = key != 0 && add_rn(widen(x), -widen(rule.scale.max)) >= rule.nearest;
       lowest = near && key < lowest ? key : lowest;
     });
-    cut = block_reduce(lowest, [](std::uint64_t a, std::uint64_t b) { return a < b ? a : b; }, room);
+    cut = block_reduce(
+        lowest, [](std::uint64_t a, std::uint64_t b) { return a < b ? a : b; }, room);
   }
   return cut;
 }

@@ -37,9 +37,7 @@ struct TailRoom {
   RowFacts facts;
 };
 
-static __device__ __forceinline__ void tail_sync() {
-  asm volatile("bar.sync 8, %0;" ::"n"(kTailThreads) : "memory");
-}
+static __device__ __forceinline__ void tail_sync() { asm volatile("bar.sync 8, %0;" ::"n"(kTailThreads) : "memory"); }
 
 static __device__ __forceinline__ std::uint64_t highest(const std::uint64_t (&keys)[kTailWarps]) {
   std::uint64_t best = keys[0];

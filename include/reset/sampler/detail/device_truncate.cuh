@@ -19,11 +19,11 @@ struct KeptTokens {
   std::uint64_t cut;
 };
 
-/// Lists the tokens whose logit is finite and at least `threshold`, in any order; returns their number, of which no more
-/// than kListLength are listed.
+/// Lists the tokens whose logit is finite and at least `threshold`, in any order; returns their number, of which no
+/// more than kListLength are listed.
 template <class T>
-static __device__ __noinline__ std::int32_t gather_tokens(const DeviceRow<T> row, const ChunkRoom& chunks, float threshold,
-                                             ListRoom& list) {
+static __device__ __noinline__ std::int32_t gather_tokens(const DeviceRow<T> row, const ChunkRoom& chunks,
+                                                          float threshold, ListRoom& list) {
   const int self = static_cast<int>(threadIdx.x);
   __syncthreads();
   if (self == 0) list.listed = list.chunks = 0;
@@ -96,7 +96,8 @@ static __device__ float wanted_threshold(std::int32_t wanted, int chunks, const 
     for (int c = 0; c < chunks; ++c) above += room.max[c] > own ? 1 : 0;
   }
   const std::uint32_t order = self < chunks && above < wanted ? order_of(own) : 0xffffffffu;
-  return number_of(block_reduce(order, [](std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }, reduction));
+  return number_of(block_reduce(
+      order, [](std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }, reduction));
 }
 
 /// Lists at least the `wanted` best tokens (or all there are); their number, or more than kListLength.
@@ -125,7 +126,8 @@ static __device__ std::int32_t gather_mass(const DeviceRow<T>& row, double need,
     for (std::int32_t i = static_cast<int>(threadIdx.x); i < found; i += kSamplerThreads) {
       mass += token_mass(candidate_logit(list.key[i]), scale);
     }
-    mass = block_reduce(mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
+    mass = block_reduce(
+        mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
     if (static_cast<double>(mass) >= need) return found;
   }
   return gather_tokens(row, chunks, float_from_bits(0xff800000u), list);
@@ -152,7 +154,8 @@ static __device__ std::int32_t count_mass(std::int32_t count, float top_p, doubl
       break;
     }
   }
-  return 1 + block_reduce(crossing, [](std::int32_t a, std::int32_t b) { return a < b ? a : b; }, room);
+  return 1 + block_reduce(
+                 crossing, [](std::int32_t a, std::int32_t b) { return a < b ? a : b; }, room);
 }
 
 /// How many of the `count` sorted keys are not further than `distance` (not positive) from the maximum.
@@ -162,19 +165,20 @@ static __device__ std::int32_t count_near(std::int32_t count, double distance, f
   for (std::int32_t i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) {
     near += add_rn(widen(candidate_logit(list.key[i])), -widen(max)) >= distance ? 1 : 0;
   }
-  return block_reduce(near, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
+  return block_reduce(
+      near, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
 }
 
 /// What top-k, top-p and min-p leave of a good row, in this order. At least one of them is on. `total` is the mass of
 /// the row, negative where the pass did not take it.
 ///
 /// Top-k and min-p are exact. Masses are integers, multiples of 2^-40 of the highest weight, so that no order of adding
-/// changes them; weights are good to 1e-6, and a cut of top-p that comes closer to p may keep a few tokens of next to no
-/// weight more or less.
+/// changes them; weights are good to 1e-6, and a cut of top-p that comes closer to p may keep a few tokens of next to
+/// no weight more or less.
 template <class T>
-static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, const SamplingParams& sampling, float max,
-                                          float temperature, double total, const ChunkRoom& chunks, ListRoom& list,
-                                          ReductionRoom& room) {
+static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, const SamplingParams& sampling,
+                                                       float max, float temperature, double total,
+                                                       const ChunkRoom& chunks, ListRoom& list, ReductionRoom& room) {
   const bool by_count = sampling.top_k > 0 && sampling.top_k < row.columns;
   const bool by_mass = sampling.top_p < 1.0f;
   const double nearest = sampling.min_p > 0.0f ? min_p_distance(sampling.min_p, temperature) : 0.0;
@@ -202,7 +206,7 @@ static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, c
 
 /// The sample among the listed tokens.
 static __device__ __noinline__ Contender race_list(const RaceRule rule, std::int32_t count, const ListRoom& list,
-                                      ReductionRoom& room) {
+                                                   ReductionRoom& room) {
   return best_of(
       rule,
       [&](auto f) {
