@@ -16,7 +16,7 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// Requests the tiles first, first + step, ... below `end` of a warp, 256 of K of each, into the stages of its ring. A
+/// Requests the tiles first, first + step, ... of a CTA's rows, 256 of K of each, into the stages of a warp's ring. A
 /// stage holds, for each half of these and each of a lane's two rows, 16 bytes of codes at a place that is the lane's
 /// own; then the 16 scales of each row. What lies beyond K becomes 0.
 ///
@@ -26,10 +26,11 @@ namespace detail {
 template <bool kWhole>
 class WeightStream {
  public:
-  __device__ __forceinline__ WeightStream(const Nvfp4MatrixView& weights, bool gated, WeightAlignment alignment,
-                                          int unit, int first_tile, int end_tile, int step, int lane)
+  __device__ __forceinline__ WeightStream(const Nvfp4MatrixView& weights, const TileRows<kMmaRows>& rows,
+                                          WeightAlignment alignment, int unit, int first_tile, int end_tile, int step,
+                                          int lane)
       : weights_(weights),
-        gated_(gated),
+        rows_(rows),
         alignment_(alignment),
         unit_(unit),
         tile_(first_tile),
@@ -56,15 +57,13 @@ class WeightStream {
 
  private:
   __device__ __forceinline__ int cols() const { return static_cast<int>(weights_.cols); }
-  __device__ __forceinline__ TileRows<kMmaRows> rows() const { return {weights_.rows, gated_}; }
   __device__ __forceinline__ bool linear() const { return weights_.block_scale.layout == ScaleLayout::kLinear; }
 
   /// Rows of a tile lie at the same distances from those of the tile before it, but for the last tile, which may repeat
   /// a row; swizzled scales have no such distance.
   __device__ __forceinline__ void advance() {
-    const int tile_rows = gated_ ? kMmaRows / 2 : kMmaRows;
-    const std::int64_t skipped = std::int64_t{step_} * tile_rows;
-    if ((std::int64_t{tile_} + 1) * tile_rows > (gated_ ? weights_.rows / 2 : weights_.rows)) {
+    const std::int64_t skipped = std::int64_t{step_} * rows_.outputs();
+    if (!rows_.holds(tile_, kMmaRows - 1)) {
       point_at_tile();
       return;
     }
@@ -80,14 +79,14 @@ class WeightStream {
   /// The lane's places in the rows of the present tile.
   __device__ __forceinline__ void point_at_tile() {
     const int position = unit_ * (kUnitK / 2) + lane_ % 4 * 16;
-    low_ = weights_.packed + (rows().readable_row(tile_, lane_ / 4) * weights_.row_stride + position);
-    high_ = weights_.packed + (rows().readable_row(tile_, lane_ / 4 + 8) * weights_.row_stride + position);
+    low_ = weights_.packed + (rows_.readable_row(tile_, lane_ / 4) * weights_.row_stride + position);
+    high_ = weights_.packed + (rows_.readable_row(tile_, lane_ / 4 + 8) * weights_.row_stride + position);
     scales_ = scale_row().at(first_block());
   }
 
   /// Lane l brings of row l / 2 four scales from this block on, and four from 8 blocks further.
   __device__ __forceinline__ ScaleRow scale_row() const {
-    return ScaleRow(weights_.block_scale, rows().readable_row(tile_, lane_ / 2));
+    return ScaleRow(weights_.block_scale, rows_.readable_row(tile_, lane_ / 2));
   }
   __device__ __forceinline__ int first_block() const { return unit_ * kUnitBlocks + lane_ % 2 * 4; }
 
@@ -162,10 +161,10 @@ class WeightStream {
   static constexpr int kHalfStep = 2 * static_cast<int>(kScaleTileBytes);
 
   const Nvfp4MatrixView& weights_;
-  bool gated_;
+  const TileRows<kMmaRows>& rows_;
   WeightAlignment alignment_;
   int unit_;  // of K
-  int tile_;  // the next, in the matrix
+  int tile_;  // the next, of the CTA
   int end_;
   int step_;
   int lane_;
