@@ -50,9 +50,6 @@ struct LaunchShape {
   std::size_t shared_bytes = 0;  ///< Dynamic shared memory of a CTA.
   bool dependent = false;        ///< May start before the kernel ahead of it in the stream has ended.
   int cluster = 1;               ///< CTAs of a cluster, which the grid is a multiple of; 1 below sm_90.
-  /// Run with as much shared memory set aside as the mat-vec wants: a multiprocessor has to be idle before it divides
-  /// its memory anew, and a small kernel between two of the mat-vec would keep the second from starting early.
-  bool most_shared_memory = false;
 };
 
 /// What a call of the runtime returned: its own error, not one that an earlier call left behind.
@@ -67,7 +64,7 @@ static inline Status cuda_status(const char* call, cudaError_t error) noexcept {
 template <class... Parameters, class... Arguments>
 static Status launch(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t stream,
                      Arguments&&... arguments) noexcept {
-  cudaLaunchAttribute attributes[3] = {};
+  cudaLaunchAttribute attributes[2] = {};
   unsigned count = 0;
   if (shape.dependent) {
     attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
@@ -76,10 +73,6 @@ static Status launch(void (*kernel)(Parameters...), const LaunchShape& shape, cu
   if (shape.cluster > 1) {
     attributes[count].id = cudaLaunchAttributeClusterDimension;
     attributes[count++].val.clusterDim = {static_cast<unsigned>(shape.cluster), 1, 1};
-  }
-  if (shape.most_shared_memory) {
-    attributes[count].id = cudaLaunchAttributePreferredSharedMemoryCarveout;
-    attributes[count++].val.sharedMemCarveout = cudaSharedmemCarveoutMaxShared;
   }
   cudaLaunchConfig_t config = {};
   config.gridDim = shape.grid;

@@ -141,8 +141,7 @@ static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView
   const std::int64_t chunks = (out.cols / 8 + kQuantizeThreads - 1) / kQuantizeThreads;
   const std::int64_t ctas = out.rows * chunks + padding_ctas(target, kQuantizeThreads);
   if (ctas > kMaxCtas) return too_many_rows(out.rows);
-  const LaunchShape shape{
-      dim3(static_cast<unsigned>(ctas)), dim3(kQuantizeThreads), 0, options.dependent_launch, 1, true};
+  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kQuantizeThreads), 0, options.dependent_launch};
   return launch(quantize_kernel<Source>, shape, stream, source, target, static_cast<unsigned>(chunks));
 }
 
@@ -152,7 +151,7 @@ static Status launch_rms_norm_quantize(const RmsSource<T>& source, const Nvfp4Mu
   const QuantizeTarget target = quantize_target(out, options);
   const std::int64_t ctas = out.rows + padding_ctas(target, kSumLanes);
   if (ctas > kMaxCtas) return too_many_rows(out.rows);
-  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kSumLanes), 0, options.dependent_launch, 1, true};
+  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kSumLanes), 0, options.dependent_launch};
   return launch(rms_norm_quantize_kernel<T>, shape, stream, source, target);
 }
 
