@@ -15,8 +15,8 @@ RESET_NAMESPACE_BEGIN
 /// Which kernel serves a call.
 enum class GemvKernel : std::uint8_t {
   kTensor,  ///< tensor_core.cuh: every call that `validate` accepts, on every target.
-  /// tensor_ring.cuh: K a multiple of 64, packed rows aligned to 16 bytes, runs of four block scales to 4; sm_90 and
-  /// later.
+  /// tensor_ring.cuh: K a multiple of 64 and at most 32768 (30720 for more than 8 tokens), packed rows aligned to 16
+  /// bytes, runs of four block scales to 4; sm_90 and later.
   kTensorRing,
   /// cuda_core.cuh: NVFP4 activations, one token, linear block scales, K a multiple of 256 and at most 40960 (with a
   /// gate 16384), packed rows and rows of block scales aligned to 16 bytes; sm_90 and later.

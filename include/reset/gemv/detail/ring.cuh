@@ -23,19 +23,6 @@ __device__ __forceinline__ void barrier_arrive_expecting(std::uint32_t barrier, 
   asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
 
-/// As barrier_wait, for a barrier that counts what other CTAs of the cluster send.
-__device__ __forceinline__ void barrier_wait_cluster(std::uint32_t barrier, std::uint32_t parity) {
-  asm volatile(
-      "{\n"
-      ".reg .pred done;\n"
-      "again:\n"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
-      "@!done bra again;\n"
-      "}" ::"r"(barrier),
-      "r"(parity)
-      : "memory");
-}
-
 /// Copies a multiple of 16 bytes, both sides aligned to 16; the barrier counts them when they have landed.
 __device__ __forceinline__ void bulk_copy(std::uint32_t shared, const void* global, std::uint32_t bytes,
                                           std::uint32_t barrier) {

@@ -29,13 +29,15 @@ using EncodeTensorMap = decltype(&cuTensorMapEncodeTiled);
 
 inline namespace RESET_ARCH_NAMESPACE {
 
-/// Finds the driver's cuTensorMapEncodeTiled.
+/// Finds the driver's cuTensorMapEncodeTiled; fails where the driver has none.
 static inline Status find_encode_tensor_map(void*& function) noexcept {
   constexpr unsigned kVersion = 12000;  // of the function's signature
   cudaDriverEntryPointQueryResult result{};
-  return cuda_status(
+  const Status status = cuda_status(
       "cudaGetDriverEntryPointByVersion",
       cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, kVersion, cudaEnableDefault, &result));
+  if (!status.ok() || result == cudaDriverEntryPointSuccess) return status;
+  return Status(StatusCode::kUnsupported, "cuTensorMapEncodeTiled", static_cast<int>(result), "a driver that has it");
 }
 
 /// A matrix of rows `stride` bytes apart, `columns` elements each, to be read in boxes of `box` columns.
