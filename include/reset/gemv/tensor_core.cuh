@@ -232,7 +232,7 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     const Share units = shape.units.share(slice);
     const int unit = units.first + k_warp;
     const bool active = k_warp < units.count;
-    WeightStream<kWhole> stream(problem.weights, rows, shape.weights, unit, group, active ? tiles : 0, groups, lane);
+    WeightStream<kWhole> stream(problem.weights, rows, shape.weights, unit, group, active, groups, lane);
 #pragma unroll 1
     for (int s = 0; s < kTensorStages - 1; ++s) {
       stream.request(ring + static_cast<std::uint32_t>(s * kTensorStageBytes));

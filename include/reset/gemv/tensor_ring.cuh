@@ -274,7 +274,8 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
   } else {
     __syncthreads();
   }
-  store_results<kTokenTiles>(problem, rows(), memory.totals, cluster, part_tiles, cluster_rank(), cluster, own_tiles());
+  const int parts = (rows().tiles() + cluster - 1) >> shape.log_cluster;  // part_tiles, likewise anew
+  store_results<kTokenTiles>(problem, rows(), memory.totals, cluster, parts, cluster_rank(), cluster, own_tiles());
 #endif
 }
 

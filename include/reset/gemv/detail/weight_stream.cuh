@@ -26,24 +26,25 @@ namespace detail {
 template <bool kWhole>
 class WeightStream {
  public:
+  /// No tile at all unless `active`.
   __device__ __forceinline__ WeightStream(const Nvfp4MatrixView& weights, const TileRows<kMmaRows>& rows,
-                                          WeightAlignment alignment, int unit, int first_tile, int end_tile, int step,
+                                          WeightAlignment alignment, int unit, int first_tile, bool active, int step,
                                           int lane)
       : weights_(weights),
-        rows_(rows),
+        gated_(rows.gated),
         alignment_(alignment),
         unit_(unit),
-        tile_(first_tile),
-        end_(end_tile),
-        step_(step),
+        output_(rows.first + first_tile * rows.outputs()),
+        end_(active ? rows.end : 0),
+        step_(step * rows.outputs()),
         lane_(lane) {
-    if (tile_ < end_) point_at_tile();
+    if (output_ < end_) point_at_tile();
   }
 
   /// Requests the next tile, if there is one, into the stage at an address of shared memory.
   __device__ __forceinline__ void request(std::uint32_t stage) {
     if (!kWhole) store_pending();
-    if (tile_ >= end_) return;
+    if (output_ >= end_) return;
     const std::uint32_t codes = stage + static_cast<std::uint32_t>(lane_) * 16;
     const std::uint32_t scales = stage + static_cast<std::uint32_t>(kUnitCodeBytes + lane_ / 2 * 16 + lane_ % 2 * 4);
     if (kWhole) {
@@ -51,26 +52,27 @@ class WeightStream {
     } else {
       request_pieces(codes, scales);
     }
-    tile_ += step_;
-    if (tile_ < end_) advance();
+    output_ += step_;
+    if (output_ < end_) advance();
   }
 
  private:
   __device__ __forceinline__ int cols() const { return static_cast<int>(weights_.cols); }
+  /// From the present tile on.
+  __device__ __forceinline__ TileRows<kMmaRows> rows() const { return {weights_.rows, gated_, output_, end_}; }
   __device__ __forceinline__ bool linear() const { return weights_.block_scale.layout == ScaleLayout::kLinear; }
 
   /// Rows of a tile lie at the same distances from those of the tile before it, but for the last tile, which may repeat
   /// a row; swizzled scales have no such distance.
   __device__ __forceinline__ void advance() {
-    const std::int64_t skipped = std::int64_t{step_} * rows_.outputs();
-    if (!rows_.holds(tile_, kMmaRows - 1)) {
+    if (!rows().holds(0, kMmaRows - 1)) {
       point_at_tile();
       return;
     }
-    low_ += skipped * weights_.row_stride;
-    high_ += skipped * weights_.row_stride;
+    low_ += std::int64_t{step_} * weights_.row_stride;
+    high_ += std::int64_t{step_} * weights_.row_stride;
     if (linear()) {
-      scales_ += skipped * weights_.block_scale.stride;
+      scales_ += std::int64_t{step_} * weights_.block_scale.stride;
     } else {
       scales_ = scale_row().at(first_block());
     }
@@ -79,14 +81,14 @@ class WeightStream {
   /// The lane's places in the rows of the present tile.
   __device__ __forceinline__ void point_at_tile() {
     const int position = unit_ * (kUnitK / 2) + lane_ % 4 * 16;
-    low_ = weights_.packed + (rows_.readable_row(tile_, lane_ / 4) * weights_.row_stride + position);
-    high_ = weights_.packed + (rows_.readable_row(tile_, lane_ / 4 + 8) * weights_.row_stride + position);
+    low_ = weights_.packed + (rows().readable_row(0, lane_ / 4) * weights_.row_stride + position);
+    high_ = weights_.packed + (rows().readable_row(0, lane_ / 4 + 8) * weights_.row_stride + position);
     scales_ = scale_row().at(first_block());
   }
 
   /// Lane l brings of row l / 2 four scales from this block on, and four from 8 blocks further.
   __device__ __forceinline__ ScaleRow scale_row() const {
-    return ScaleRow(weights_.block_scale, rows_.readable_row(tile_, lane_ / 2));
+    return ScaleRow(weights_.block_scale, rows().readable_row(0, lane_ / 2));
   }
   __device__ __forceinline__ int first_block() const { return unit_ * kUnitBlocks + lane_ % 2 * 4; }
 
@@ -161,11 +163,11 @@ class WeightStream {
   static constexpr int kHalfStep = 2 * static_cast<int>(kScaleTileBytes);
 
   const Nvfp4MatrixView& weights_;
-  const TileRows<kMmaRows>& rows_;
+  bool gated_;
   WeightAlignment alignment_;
-  int unit_;  // of K
-  int tile_;  // the next, of the CTA
-  int end_;
+  int unit_;    // of K
+  int output_;  // the first of the next tile
+  int end_;     // of the CTA's
   int step_;
   int lane_;
   const std::uint8_t* low_ = nullptr;   // codes of row l / 4
