@@ -99,6 +99,11 @@ Result run(const char* name, const engine::Weights& weights, const reset::Vocabu
   return result;
 }
 
+void record(Recorder& recorder, const Policy& policy, const std::vector<Problem>& problems, std::uint64_t seed,
+            const Result& result) {
+  for (std::size_t i = 0; i < problems.size(); ++i) recorder.add(policy, problems[i], seed + i, result.solutions[i]);
+}
+
 void print_row(const std::string& name, const Result& result, bool two_temperatures) {
   Tally tally;
   std::int64_t unfinished = 0;
@@ -120,7 +125,7 @@ void print_row(const std::string& name, const Result& result, bool two_temperatu
 }  // namespace
 
 void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy,
-              const std::vector<Problem>& problems, std::uint64_t seed, const Terminal& terminal) {
+              const std::vector<Problem>& problems, std::uint64_t seed, const Terminal& terminal, Recorder* recorder) {
   Policy plain = policy;
   plain.reset = false;
   Policy reset = policy;
@@ -130,6 +135,10 @@ void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabular
   const std::string baseline = name;
   const Result before = run(baseline.c_str(), weights, vocabulary, plain, problems, seed);
   const Result after = run("ReSET", weights, vocabulary, reset, problems, seed);
+  if (recorder != nullptr) {
+    record(*recorder, plain, problems, seed, before);
+    record(*recorder, reset, problems, seed, after);
+  }
   std::printf("\n  %zu problems, top-p %g, seeds from %llu, 95 %% intervals (Wilson)\n\n", problems.size(),
               static_cast<double>(policy.top_p), static_cast<unsigned long long>(seed));
   char head[160];

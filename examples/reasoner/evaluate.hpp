@@ -7,6 +7,7 @@
 #include <reset/sampler/boundary/vocabulary.hpp>
 
 #include "countdown.hpp"
+#include "recorder.hpp"
 #include "solver.hpp"
 #include "terminal.hpp"
 #include "weights.hpp"
@@ -14,8 +15,9 @@
 namespace reasoner {
 
 // Solves every problem once at the policy's one temperature and once with ReSET, whichever `policy` asks for, with the
-// same seeds, on all cores, and prints both solve rates with their intervals and the paired difference.
+// same seeds, on all cores, and prints both solve rates with their intervals and the paired difference. Where not null,
+// `recorder` gets every answer.
 void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy,
-              const std::vector<Problem>& problems, std::uint64_t seed, const Terminal& terminal);
+              const std::vector<Problem>& problems, std::uint64_t seed, const Terminal& terminal, Recorder* recorder);
 
 }  // namespace reasoner

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "display.hpp"
 #include "evaluate.hpp"
 #include "options.hpp"
+#include "recorder.hpp"
 #include "solver.hpp"
 #include "terminal.hpp"
 #include "weights.hpp"
@@ -43,6 +45,9 @@ Policy make_policy(const Options& options) {
   policy.temperature = options.temperature.value_or(policy.temperature);
   return policy;
 }
+
+// What a checkpoint directory is called.
+std::string name_of(const std::string& directory) { return std::filesystem::canonical(directory).filename().string(); }
 
 std::string describe_model(const engine::Weights& weights) {
   char text[160];
@@ -98,7 +103,10 @@ void run(const Options& options) {
   const Policy policy = make_policy(options);
   const Terminal terminal(options.colour);
   if (options.evaluate > 0) {
-    evaluate(weights, vocabulary, policy, problems, options.seed, terminal);
+    std::optional<Recorder> recorder;
+    if (!options.trace.empty()) recorder.emplace(options.trace, name_of(options.model));
+    evaluate(weights, vocabulary, policy, problems, options.seed, terminal, recorder ? &*recorder : nullptr);
+    if (recorder) recorder->close();
   } else {
     show(weights, vocabulary, policy, problems, options, terminal);
   }

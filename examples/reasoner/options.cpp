@@ -48,6 +48,7 @@ const char* usage() {
          "  --temperature T    switch ReSET off and sample every token at T\n"
          "  --evaluate N       solve N problems quietly, once at one temperature (0.6, or that of --temperature) and\n"
          "                     once with ReSET, and compare\n"
+         "  --trace FILE       write every answer of the evaluation to a new file, for the calibration tool\n"
          "  --color            colours even where the output is no terminal\n"
          "  --no-color         no colours\n";
 }
@@ -79,12 +80,17 @@ Options parse_options(const std::vector<std::string>& arguments, Options default
       options.t_low = to_real(option, value(), 0.0F, 100.0F);
     else if (option == "--temperature")
       options.temperature = to_real(option, value(), 0.0F, 100.0F);
+    else if (option == "--trace")
+      options.trace = value();
     else if (option == "--color")
       options.colour = Terminal::Use::kAlways;
     else if (option == "--no-color")
       options.colour = Terminal::Use::kNever;
     else
       throw reset::Error("argument is \"" + option + "\", expected an option that --help lists");
+  }
+  if (!options.trace.empty() && options.evaluate == 0) {
+    throw reset::Error("--trace is " + options.trace + " without --evaluate, expected answers to record");
   }
   return options;
 }

@@ -37,7 +37,8 @@ TokenRecord record_of(const reset::SampledToken& sampled) {
           static_cast<float>(sampled.policy.threshold),
           sampled.policy.temperature,
           sampled.active && sampled.policy.high,
-          sampled.active && sampled.policy.uncertain};
+          sampled.active && sampled.policy.uncertain,
+          sampled.boundary};
 }
 
 }  // namespace

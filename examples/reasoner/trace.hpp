@@ -16,6 +16,7 @@ struct TokenRecord {
   float temperature = 0;   // the token was sampled at
   bool high = false;       // that is T_high
   bool uncertain = false;  // the step was uncertain when the token was sampled
+  bool boundary = false;   // the token begins a step
 };
 
 // One trace: everything generated for one problem.

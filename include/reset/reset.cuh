@@ -6,3 +6,4 @@
 #include <reset/nvfp4/dequantize.cuh>
 #include <reset/nvfp4/quantize.cuh>
 #include <reset/reset.hpp>
+#include <reset/sampler/reset_sampler.cuh>

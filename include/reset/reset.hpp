@@ -23,9 +23,11 @@
 #include <reset/sampler/boundary/token_set.hpp>
 #include <reset/sampler/boundary/vocabulary.hpp>
 #include <reset/sampler/calibrate.hpp>
+#include <reset/sampler/device_sampler.hpp>
 #include <reset/sampler/entropy.hpp>
 #include <reset/sampler/policy.hpp>
 #include <reset/sampler/random.hpp>
 #include <reset/sampler/reset_sampler.hpp>
+#include <reset/sampler/streaming_quantile.hpp>
 #include <reset/status.hpp>
 #include <reset/version.hpp>

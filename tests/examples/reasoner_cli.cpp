@@ -114,5 +114,8 @@ TEST_CASE("an evaluation prints both rates and the paired difference") {
   // ReSET ran with two temperatures all the same: its share of T_high is a number.
   const std::string row = greedy.output.substr(greedy.output.find("ReSET, tau_0"));
   CHECK(count(row.substr(0, row.find('\n')), "%") == 3);
+  check_refused({"--evaluate", "1", "--trace", problems}, "--trace is " + problems + ", which exists");
+  check_refused({"--evaluate", "1", "--trace", folder / "no/where"}, "which cannot be written");
+  check_refused({"--trace", folder / "trace"}, "without --evaluate");
   check_refused({"--evaluate", "3", "--problems", problems}, "--evaluate is 3, expected at most the 2 problems");
 }

@@ -25,7 +25,7 @@ __device__ reset::ReSETDecision decide(const Detector& detector, typename Detect
 __global__ void sampler_kernel(reset::AnyOf<reset::TokenSetDetector, reset::TextDelimiterDetector> newlines,
                                reset::Gated<reset::AnyOf<reset::FixedInterval, reset::EntropyShift>> gated,
                                reset::ReSETParams params, reset::ReSETState* state, reset::EntropyPartial* partials,
-                               reset::ReSETDecision* decisions, double* noise) {
+                               reset::ReSETDecision* decisions, double* noise, reset::StreamingQuantile* entropies) {
   const float entropy = static_cast<float>(reset::entropy(reset::merge_tree(partials, 4)));
   const reset::TokenEvent event{3, entropy, 17};
   auto newline_state = newlines.initial_state();
@@ -33,4 +33,9 @@ __global__ void sampler_kernel(reset::AnyOf<reset::TokenSetDetector, reset::Text
   decisions[0] = decide(newlines, newline_state, params, *state, event);
   decisions[1] = decide(gated, gated_state, params, *state, event);
   *noise = reset::gumbel_score(entropy, decisions[0].temperature, reset::gumbel_noise({1, 17}, 3));
+  entropies[threadIdx.x].add(entropy);
+  entropies[0].add_shared(entropy);
+  entropies[0].merge(entropies[1]);
+  if (!entropies[0].quantile(0.8, params.tau0).ok()) params.tau0 = 0.0f;
+  decisions[2] = reset::reset_step(params, *state, entropy, false);
 }

@@ -108,6 +108,9 @@ RESET_HOST_DEVICE constexpr std::uint64_t ring_index(std::int64_t n) noexcept {
 // The newest min(window, count) entropies, summed afresh in order of arrival: a sum kept by subtraction would drift.
 RESET_HOST_DEVICE inline double window_mean(const ReSETState& state, std::int64_t length) noexcept {
   double sum = 0.0;
+#if defined(__CUDA_ARCH__)
+#pragma unroll 8
+#endif
   for (std::int64_t n = state.global_count - length; n < state.global_count; ++n) {
     sum = add_rn(sum, static_cast<double>(state.ring[ring_index(n)]));
   }
@@ -122,15 +125,31 @@ RESET_HOST_DEVICE inline void append_entropy(ReSETState& state, float entropy) n
   ++state.global_count;
 }
 
-// Hstep_t from the entropies held; `entropy` (H_t) stands in for the mean of none. `entered` is 1 if H_t is held.
-RESET_HOST_DEVICE inline double step_mean(const ReSETParams& params, const ReSETState& state, double entropy,
-                                          std::int64_t entered) noexcept {
+// Hstep and Hbar of the entropies held. The mean of none is that of what stands in for it: H_t for the step, the step
+// for the request.
+struct HistoryMeans {
+  double step = 0.0;
+  double global = 0.0;
+  bool has_step = false;
+  bool has_global = false;
+};
+
+// `entered` is 1 if H_t is held.
+RESET_HOST_DEVICE inline HistoryMeans history_means(const ReSETParams& params, const ReSETState& state,
+                                                    std::int64_t entered) noexcept {
+  HistoryMeans means;
   const std::int64_t age = state.step_count - entered;  // t - t0
   if (age < params.window) {
     const std::int64_t length = state.global_count < params.window ? state.global_count : params.window;
-    return length == 0 ? entropy : window_mean(state, length);
+    means.has_step = length > 0;
+    if (means.has_step) means.step = window_mean(state, length);
+  } else {
+    means.has_step = state.step_count > 0;
+    if (means.has_step) means.step = div_rn(state.step_sum, static_cast<double>(state.step_count));
   }
-  return state.step_count == 0 ? entropy : div_rn(state.step_sum, static_cast<double>(state.step_count));
+  means.has_global = state.global_count > 0;
+  if (means.has_global) means.global = div_rn(state.global_sum, static_cast<double>(state.global_count));
+  return means;
 }
 
 // Until the window has dropped an entropy, and in the whole first step, Hstep and Hbar average the same numbers: a tie,
@@ -139,17 +158,44 @@ RESET_HOST_DEVICE inline bool can_be_uncertain(const ReSETParams& params, const 
   return state.global_count > params.window && state.cleared > 0;
 }
 
-RESET_HOST_DEVICE inline ReSETDecision decide(const ReSETParams& params, const ReSETState& state, float entropy,
-                                              std::int64_t entered) noexcept {
+RESET_HOST_DEVICE inline ReSETDecision decide(const ReSETParams& params, const ReSETState& state,
+                                              const HistoryMeans& means, float entropy) noexcept {
   const double h = static_cast<double>(entropy);
   ReSETDecision decision;
-  decision.step_mean = step_mean(params, state, h, entered);
-  decision.global_mean =
-      state.global_count == 0 ? decision.step_mean : div_rn(state.global_sum, static_cast<double>(state.global_count));
+  decision.step_mean = means.has_step ? means.step : h;
+  decision.global_mean = means.has_global ? means.global : decision.step_mean;
   decision.uncertain = can_be_uncertain(params, state) && decision.step_mean > decision.global_mean;
   decision.threshold = decision.uncertain ? decision.step_mean : static_cast<double>(params.tau0);
   decision.high = !(h < decision.threshold);
   decision.temperature = decision.high ? params.t_high : params.t_low;
+  return decision;
+}
+
+// The part of a step that needs no entropy: a boundary's effect, and the means of the tokens before.
+RESET_HOST_DEVICE inline HistoryMeans prepare_step(const ReSETParams& params, ReSETState& state,
+                                                   bool boundary) noexcept {
+  if (boundary && state.step_count > 0) {
+    state.step_sum = 0.0;
+    state.step_count = 0;
+    ++state.cleared;
+  }
+  return history_means(params, state, 0);
+}
+
+RESET_HOST_DEVICE inline ReSETDecision finish_step(const ReSETParams& params, ReSETState& state,
+                                                   const HistoryMeans& before, float entropy) noexcept {
+  if (!is_finite(entropy)) {
+    ReSETDecision decision = decide(params, state, before, 0.0f);
+    decision.high = true;
+    decision.temperature = params.t_high;
+    return decision;
+  }
+  if (params.history == HistoryMode::kIncludeCurrent) {
+    append_entropy(state, entropy);
+    return decide(params, state, history_means(params, state, 1), entropy);
+  }
+  const ReSETDecision decision = decide(params, state, before, entropy);
+  append_entropy(state, entropy);
   return decision;
 }
 
@@ -163,24 +209,7 @@ RESET_HOST_DEVICE inline ReSETDecision decide(const ReSETParams& params, const R
 /// cost does not grow with the step; double sums run in one fixed order, so host and device decide alike.
 RESET_HOST_DEVICE inline ReSETDecision reset_step(const ReSETParams& params, ReSETState& state, float entropy,
                                                   bool boundary) noexcept {
-  if (boundary && state.step_count > 0) {
-    state.step_sum = 0.0;
-    state.step_count = 0;
-    ++state.cleared;
-  }
-  if (!detail::is_finite(entropy)) {
-    ReSETDecision decision = detail::decide(params, state, 0.0f, 0);
-    decision.high = true;
-    decision.temperature = params.t_high;
-    return decision;
-  }
-  if (params.history == HistoryMode::kIncludeCurrent) {
-    detail::append_entropy(state, entropy);
-    return detail::decide(params, state, entropy, 1);
-  }
-  const ReSETDecision decision = detail::decide(params, state, entropy, 0);
-  detail::append_entropy(state, entropy);
-  return decision;
+  return detail::finish_step(params, state, detail::prepare_step(params, state, boundary), entropy);
 }
 
 RESET_NAMESPACE_END

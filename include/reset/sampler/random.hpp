@@ -31,16 +31,40 @@ struct PhiloxBlock {
   std::uint32_t word[4];  ///< Independent uniform 32-bit integers.
 };
 
+namespace detail {
+
+#if defined(__CUDA_ARCH__)
+// Left to itself the compiler widens the whole cipher to 64 bits, a third more instructions.
+RESET_HOST_DEVICE inline std::uint64_t multiply_wide_now(std::uint32_t a, std::uint32_t b) noexcept {
+  std::uint64_t product;
+  asm("mul.wide.u32 %0, %1, %2;" : "=l"(product) : "r"(a), "r"(b));
+  return product;
+}
+#endif
+
+// All 64 bits of a product.
+RESET_HOST_DEVICE constexpr std::uint64_t multiply_wide(std::uint32_t a, std::uint32_t b) noexcept {
+#if defined(__CUDA_ARCH__)
+  if (!__builtin_is_constant_evaluated()) return multiply_wide_now(a, b);
+#endif
+  return std::uint64_t{a} * b;
+}
+
+}  // namespace detail
+
 /// Philox4x32 with ten rounds: `counter` enciphered under the 64-bit `key` (low word first).
 RESET_HOST_DEVICE constexpr PhiloxBlock philox4x32_10(PhiloxBlock counter, std::uint64_t key) noexcept {
-  constexpr std::uint64_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
+  constexpr std::uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
   constexpr std::uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
   std::uint32_t key0 = static_cast<std::uint32_t>(key);
   std::uint32_t key1 = static_cast<std::uint32_t>(key >> 32);
   std::uint32_t c0 = counter.word[0], c1 = counter.word[1], c2 = counter.word[2], c3 = counter.word[3];
+#if defined(__CUDA_ARCH__)
+#pragma unroll
+#endif
   for (int round = 0; round < 10; ++round) {
-    const std::uint64_t product0 = kMultiplier0 * c0;
-    const std::uint64_t product1 = kMultiplier1 * c2;
+    const std::uint64_t product0 = detail::multiply_wide(kMultiplier0, c0);
+    const std::uint64_t product1 = detail::multiply_wide(kMultiplier1, c2);
     c0 = static_cast<std::uint32_t>(product1 >> 32) ^ c1 ^ key0;
     c1 = static_cast<std::uint32_t>(product1);
     c2 = static_cast<std::uint32_t>(product0 >> 32) ^ c3 ^ key1;

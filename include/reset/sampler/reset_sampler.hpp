@@ -269,6 +269,7 @@ class ReSETSampler<Detector, HostBackend> {
       detail::decide_row(slot.request, policy, mark, result);
       const RandomKey key{slot.request.seed, pending[i].input.position, RandomPurpose::kSampling};
       result.token = row_.draw(row, slot.request.sampling, result.policy.temperature, key);
+      row_.describe(row, config_.rank, result);
       results[pending[i].row] = result;
     }
   }
@@ -303,10 +304,7 @@ class ReSETSampler<Detector, HostBackend> {
     State& state = slot.state;
     SampledToken again = pending.result;
     detail::decide_row(slot.request, state.policy, state.mark, again);
-    state.mark = observe_token(detector_, state.detector, state.mark, event(pending, token));
-    state.last_token = token;
-    state.next_position = pending.input.position + 1;
-    ++state.tokens;
+    detail::follow_token(detector_, state, event(pending, token));
   }
 
   SamplerConfig config_;
@@ -321,6 +319,6 @@ template <class Detector>
 ReSETSampler(const SamplerConfig&, Detector) -> ReSETSampler<Detector, HostBackend>;
 
 /// A sampler without detector takes the whole request for one step.
-ReSETSampler(const SamplerConfig&) -> ReSETSampler<NoDetector, HostBackend>;
+ReSETSampler(const SamplerConfig&)->ReSETSampler<NoDetector, HostBackend>;
 
 RESET_NAMESPACE_END

@@ -27,6 +27,7 @@ struct SamplerConfig {
   std::int64_t row_stride = 0;  ///< Elements from one row of logits to the next; 0 means `vocabulary`.
   std::int32_t slots = 1;       ///< Requests that are in flight at once.
   std::int32_t rows_per_slot = 1;  ///< Most rows of one slot in one call: 1 + drafted tokens, at most kMaxRowsPerSlot.
+  bool rank = false;  ///< Whether results tell the rank of their token, which takes another read of the row.
 
   /// Names the first field that is outside its domain.
   RESET_HOST_DEVICE constexpr Status validate() const noexcept {
@@ -120,6 +121,12 @@ struct SampledToken {
   /// told once, by the next active token. The same with ReSET enabled and disabled.
   bool boundary = false;
   bool active = false;  ///< Whether the policy set the temperature: the detector says active, and ReSET is enabled.
+  /// Logarithm of the token's probability in the row as it arrived, at temperature 1 and before truncation; NaN if the
+  /// row is bad.
+  float logprob = detail::float_from_bits(0x7fc00000u);
+  /// How many tokens are preferred to it (a higher logit, or the same one and a lower id); -1 where not asked for or
+  /// the row is bad.
+  std::int32_t rank = -1;
 };
 
 /// Everything that a sampler remembers of one request, `RequestParams` aside: trivially copyable.
@@ -158,17 +165,40 @@ RESET_HOST_DEVICE inline StepMark observe_token(const Detector& detector, typena
   return mark;
 }
 
-/// The temperature of one row, and the entropy's entry into the history: the one place where both happen.
-RESET_HOST_DEVICE inline void decide_row(const RequestParams& request, ReSETState& policy, StepMark mark,
-                                         SampledToken& row) noexcept {
+/// A token enters everything that its slot remembers beside the entropies.
+template <class Detector>
+RESET_HOST_DEVICE inline void follow_token(const Detector& detector, SlotState<typename Detector::State>& state,
+                                           const TokenEvent& event) noexcept {
+  state.mark = observe_token(detector, state.detector, state.mark, event);
+  state.last_token = event.token;
+  state.next_position = event.position + 1;
+  ++state.tokens;
+}
+
+/// The part of `decide_row` that does not need the row.
+RESET_HOST_DEVICE inline HistoryMeans prepare_row(const RequestParams& request, ReSETState& policy,
+                                                  StepMark mark) noexcept {
+  const bool active = request.reset_enabled && mark.active;
+  return active ? prepare_step(request.reset, policy, mark.boundary) : HistoryMeans();
+}
+
+/// The rest of it: what the row's entropy makes of the means.
+RESET_HOST_DEVICE inline void finish_row(const RequestParams& request, ReSETState& policy, StepMark mark,
+                                         const HistoryMeans& means, SampledToken& row) noexcept {
   row.boundary = mark.boundary && mark.active;
   row.active = request.reset_enabled && mark.active;
   if (row.active) {
-    row.policy = reset_step(request.reset, policy, row.entropy, mark.boundary);
+    row.policy = finish_step(request.reset, policy, means, row.entropy);
   } else {
     row.policy = ReSETDecision{};
     row.policy.temperature = request.sampling.temperature;
   }
+}
+
+/// The temperature of one row, and the entropy's entry into the history: the one place where both happen.
+RESET_HOST_DEVICE inline void decide_row(const RequestParams& request, ReSETState& policy, StepMark mark,
+                                         SampledToken& row) noexcept {
+  finish_row(request, policy, mark, prepare_row(request, policy, mark), row);
 }
 
 }  // namespace detail

@@ -52,6 +52,9 @@ RESET_HOST_DEVICE inline double exact_exp(double x) noexcept {
                                             0x1.6124613a86d09p-33};
   const double r2 = mul_rn(r, r);
   double sum = add_rn(kInverseFactorial[12], mul_rn(kInverseFactorial[13], r));
+#if defined(__CUDA_ARCH__)
+#pragma unroll
+#endif
   for (int k = 10; k >= 0; k -= 2) {
     const double pair = add_rn(kInverseFactorial[k], mul_rn(kInverseFactorial[k + 1], r));
     sum = add_rn(pair, mul_rn(sum, r2));
@@ -65,6 +68,9 @@ RESET_HOST_DEVICE inline double log_ratio(double s) noexcept {
   constexpr double kOneOverOdd[11] = {1.0,        1.0 / 3.0,  1.0 / 5.0,  1.0 / 7.0,  1.0 / 9.0, 1.0 / 11.0,
                                       1.0 / 13.0, 1.0 / 15.0, 1.0 / 17.0, 1.0 / 19.0, 1.0 / 21.0};
   double sum = kOneOverOdd[10];
+#if defined(__CUDA_ARCH__)
+#pragma unroll
+#endif
   for (int k = 9; k >= 1; --k) sum = add_rn(kOneOverOdd[k], mul_rn(sum, s2));
   const double twice = add_rn(s, s);
   return add_rn(twice, mul_rn(twice, mul_rn(sum, s2)));

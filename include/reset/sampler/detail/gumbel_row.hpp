@@ -6,27 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <reset/sampler/detail/candidate.hpp>
 #include <reset/sampler/detail/row_chunks.hpp>
 #include <reset/sampler/random.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_INSTRUCTION_SET {
-
-/// A logit and its id as one integer whose order is the order of preference: higher logits first, then lower ids.
-/// Zeros of both signs are equal.
-inline std::uint64_t candidate_key(float x, std::int32_t id) noexcept {
-  return (static_cast<std::uint64_t>(order_of(x)) << 32) | (0xffffffffu - static_cast<std::uint32_t>(id));
-}
-
-inline std::int32_t candidate_id(std::uint64_t key) noexcept {
-  return static_cast<std::int32_t>(0xffffffffu - static_cast<std::uint32_t>(key));
-}
-
-inline float candidate_logit(std::uint64_t key) noexcept {
-  const std::uint32_t bits = static_cast<std::uint32_t>(key >> 32);
-  return float_from_bits(bits ^ (bits >> 31 != 0 ? 0x80000000u : 0xffffffffu));
-}
 
 /// What sampling knows of a row whose statistics are done.
 struct RowSummary {

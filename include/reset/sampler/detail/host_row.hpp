@@ -45,7 +45,33 @@ class HostRow {
     return race_row(race, chunks, summary, *std::min_element(keys, keys + count));
   }
 
+  /// What is told of the token that was drawn from the row read last: its logprob, and its rank where `ranked`.
+  template <class T>
+  void describe(const T* row, bool ranked, SampledToken& result) noexcept {
+    if (statistics_.status != RowStatus::kOk) return;
+    const float x = to_float(row[result.token]);
+    const double distance = add_rn(widen(x), -widen(statistics_.partial.max));
+    result.logprob = static_cast<float>(add_rn(distance, -exact_log(statistics_.partial.sum)));
+    if (ranked) result.rank = rank(row, candidate_key(x, result.token));
+  }
+
  private:
+  // Tokens that are preferred to one.
+  template <class T>
+  std::int32_t rank(const T* row, std::uint64_t key) const noexcept {
+    RowChunks<T> chunks(row, columns_);
+    const std::uint32_t lowest = static_cast<std::uint32_t>(key >> 32);
+    std::int32_t count = 0;
+    for (std::size_t c = 0; c < chunks.count(); ++c) {
+      if (order_of(extents_[c].max) < lowest) continue;
+      const float* values = chunks.load(c);
+      for (std::size_t i = 0; i < kEntropyChunk; ++i) {
+        count += candidate_key(values[i], static_cast<std::int32_t>(c * kEntropyChunk + i)) > key ? 1 : 0;
+      }
+    }
+    return count;
+  }
+
   // Up to here, drawing a block of random numbers for each candidate is cheaper than drawing all of the row's.
   static constexpr std::size_t kFewCandidates = 4096;
 

@@ -115,11 +115,6 @@ struct Truncation {
   float min_p;
 };
 
-/// How far below the maximum a logit may lie under min-p: w >= min_p is (x - max) / T >= log(min_p).
-inline double min_p_distance(float min_p, float temperature) noexcept {
-  return mul_rn(static_cast<double>(temperature), exact_log(static_cast<double>(min_p)));
-}
-
 /// How far below the maximum top-p may reach: the rest of a vocabulary of V tokens beyond weighs at most
 /// V e^(-distance/T), which is less than (1 - p) of `weight`.
 inline float top_p_distance(double weight, std::size_t columns, float top_p, float temperature) noexcept {

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Times the chain of PyTorch calls that an engine would use in place of the sampler, in a CUDA graph, and writes it into
+the torch_chain_us of sampler.json where there is one: torch_chain.py [RESULTS_FOLDER]
+
+Per row: softmax at temperature 1 and its entropy, a temperature by comparison with a threshold, division, top-k and
+top-p by a sort where the setting asks for them, softmax, and the exponential race (what torch.multinomial does for one
+sample, without its host synchronisation).
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+VOCABULARY = 151936
+BATCHES = [1, 8, 32, 64]
+SETTINGS = ["temperature", "reset", "reset, top-p .95, top-k 20", "reset, top-p .95"]
+LAUNCHES, REPLAYS = 10, 15
+
+
+def chain(logits, setting):
+    if setting == "temperature":
+        scaled = logits.float() / 0.6
+    else:
+        p = torch.softmax(logits.float(), dim=-1)
+        entropy = torch.special.entr(p).sum(dim=-1)
+        temperature = torch.where(entropy < 0.55, 0.3, 1.0)
+        scaled = logits.float() / temperature.unsqueeze(-1)
+    if "top-k" in setting:
+        values, ids = scaled.topk(20, dim=-1)
+        cumulative = torch.softmax(values, dim=-1).cumsum(dim=-1)
+        kept = torch.softmax(values, dim=-1).masked_fill(cumulative - torch.softmax(values, dim=-1) >= 0.95, 0)
+        choice = (kept / torch.empty_like(kept).exponential_()).argmax(dim=-1, keepdim=True)
+        return ids.gather(-1, choice)
+    if "top-p" in setting:
+        values, ids = scaled.sort(dim=-1, descending=True)
+        p = torch.softmax(values, dim=-1)
+        kept = p.masked_fill(p.cumsum(dim=-1) - p >= 0.95, 0)
+        choice = (kept / torch.empty_like(kept).exponential_()).argmax(dim=-1, keepdim=True)
+        return ids.gather(-1, choice)
+    p = torch.softmax(scaled, dim=-1)
+    return (p / torch.empty_like(p).exponential_()).argmax(dim=-1)
+
+
+def microseconds(call):
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            call()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(LAUNCHES):
+            call()
+    graph.replay()
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(REPLAYS + 1)]
+    events[0].record()
+    for event in events[1:]:
+        graph.replay()
+        event.record()
+    torch.cuda.synchronize()
+    times = sorted(a.elapsed_time(b) * 1000 / LAUNCHES for a, b in zip(events, events[1:]))
+    return times[len(times) // 2]
+
+
+def measure():
+    """Times by (dtype, batch, setting)."""
+    torch.manual_seed(1)
+    times = {}
+    for name, dtype in [("bf16", torch.bfloat16), ("fp32", torch.float32)]:
+        for batch in BATCHES:
+            logits = torch.randn(batch, VOCABULARY, device="cuda") * 2.5
+            peaks = torch.randint(VOCABULARY, (batch, 20), device="cuda")
+            logits.scatter_(1, peaks, 16 + 2.5 * torch.randn(batch, 20, device="cuda"))
+            logits = logits.to(dtype)
+            for setting in SETTINGS:
+                times[name, batch, setting] = round(microseconds(lambda: chain(logits, setting)), 3)
+                print(name, batch, setting, times[name, batch, setting], flush=True)
+    return times
+
+
+def main():
+    times = measure()
+    if len(sys.argv) < 2:
+        return
+    path = Path(sys.argv[1]) / "sampler.json"
+    records = json.loads(path.read_text())
+    for record in records:
+        record["torch_chain_us"] = times[record["dtype"], record["batch"], record["setting"]]
+    path.write_text("[\n" + ",\n".join(json.dumps(r, separators=(",", ":")) for r in records) + "\n]\n")
+
+
+if __name__ == "__main__":
+    main()

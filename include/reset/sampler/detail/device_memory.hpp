@@ -1,0 +1,112 @@
+/// @file
+/// What lies where in the memory of a device sampler.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <reset/sampler/sampler_types.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+inline constexpr std::size_t kMemoryAlignment = 256;
+
+/// A slot: the request, what is remembered of it, and the calls' own counters.
+template <class DetectorState>
+struct DeviceSlot {
+  RequestParams request;
+  SlotState<DetectorState> state;
+  std::int32_t pending;  // rows applied and not committed
+  std::int32_t in_use;
+};
+
+/// A row that was applied and may be committed.
+struct DevicePending {
+  std::int64_t position;
+  float entropy;
+  std::int32_t sampled;
+  std::int32_t follower;  // the drafted token behind it, or the sampled one
+};
+
+/// What a chunk of a row adds to it. `high` and `low` are of the two temperatures: the race's bounds, or sums.
+struct alignas(16) ChunkFacts {
+  float max;  // NaN or +inf where one is in the chunk
+  float sum;
+  float weighted_sum;
+  float high;
+  float low;
+  float unused[3];
+};
+
+/// What the last CTA of a row hands to the last of its slot.
+struct RowFacts {
+  double log_sum;
+  float max;
+  float entropy;
+  RowStatus status;
+};
+
+/// Where the arrays of a sampler begin.
+struct MemoryLayout {
+  std::size_t slots;
+  std::size_t pending;
+  std::size_t chunks;
+  std::size_t facts;
+  std::size_t row_tickets;
+  std::size_t slot_tickets;
+  std::size_t bytes;
+};
+
+template <class DetectorState>
+struct SamplerMemory {
+  DeviceSlot<DetectorState>* slots;
+  DevicePending* pending;
+  ChunkFacts* chunks;
+  RowFacts* facts;
+  std::uint32_t* row_tickets;
+  std::uint32_t* slot_tickets;
+
+  static MemoryLayout layout(const SamplerConfig& config, std::int32_t max_rows) noexcept {
+    const std::size_t slots = static_cast<std::size_t>(config.slots);
+    const std::size_t rows = static_cast<std::size_t>(max_rows);
+    const std::size_t chunks = chunk_count(static_cast<std::size_t>(config.vocabulary));
+    MemoryLayout at{};
+    std::size_t end = 0;
+    const auto take = [&end](std::size_t bytes) {
+      const std::size_t begin = end;
+      end += (bytes + kMemoryAlignment - 1) / kMemoryAlignment * kMemoryAlignment;
+      return begin;
+    };
+    at.slots = take(slots * sizeof(DeviceSlot<DetectorState>));
+    at.pending = take(slots * static_cast<std::size_t>(config.rows_per_slot) * sizeof(DevicePending));
+    at.chunks = take(rows * chunks * sizeof(ChunkFacts));
+    at.facts = take(rows * sizeof(RowFacts));
+    at.row_tickets = take(rows * sizeof(std::uint32_t));
+    at.slot_tickets = take(slots * sizeof(std::uint32_t));
+    at.bytes = end;
+    return at;
+  }
+
+  static SamplerMemory at(void* memory, const SamplerConfig& config, std::int32_t max_rows) noexcept {
+    const MemoryLayout from = layout(config, max_rows);
+    unsigned char* base = static_cast<unsigned char*>(memory);
+    SamplerMemory arrays{};
+    place(arrays.slots, base + from.slots);
+    place(arrays.pending, base + from.pending);
+    place(arrays.chunks, base + from.chunks);
+    place(arrays.facts, base + from.facts);
+    place(arrays.row_tickets, base + from.row_tickets);
+    place(arrays.slot_tickets, base + from.slot_tickets);
+    return arrays;
+  }
+
+ private:
+  template <class Element>
+  static void place(Element*& array, unsigned char* at) noexcept {
+    array = reinterpret_cast<Element*>(at);
+  }
+};
+
+}  // namespace detail
+RESET_NAMESPACE_END

@@ -1,0 +1,99 @@
+/// @file
+/// Kernels that touch slots and no logits: new requests, changed parameters, commits, imported states.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/sampler/detail/device_sample.cuh>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+inline namespace RESET_ARCH_NAMESPACE {
+
+/// Nothing; its attributes tell the target that this file's kernels run as.
+template <class>
+static __global__ void mark_unused() {}
+
+template <class Detector>
+static Status check_request(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
+                            const RequestParams& request) noexcept {
+  if (slot < 0 || slot >= sampler.config().slots) {
+    return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
+  }
+  return request.validate(sampler.config().vocabulary);
+}
+
+template <class Detector>
+static __global__ void add_request(const __grid_constant__ SamplerView<Detector> view, std::int32_t slot,
+                                   const __grid_constant__ RequestParams request) {
+  wait_for_dependencies();
+  DeviceSlot<typename Detector::State>& place = view.memory.slots[slot];
+  place.request = request;
+  place.state = SlotState<typename Detector::State>();
+  place.state.detector = view.detector.initial_state();
+  place.state.mark = StepMark(false, initially_active(view.detector));
+  place.state.next_position = request.first_position;
+  place.pending = 0;
+  place.in_use = 1;
+}
+
+/// Gives a running request other parameters; what it remembers stays.
+template <class Detector>
+static __global__ void update_request(const __grid_constant__ SamplerView<Detector> view, std::int32_t slot,
+                                      const __grid_constant__ RequestParams request) {
+  wait_for_dependencies();
+  view.memory.slots[slot].request = request;
+}
+
+/// Puts a state in the place of a request's own, if there is a request.
+template <class Detector>
+static __global__ void import_state(const __grid_constant__ SamplerView<Detector> view, std::int32_t slot,
+                                    const __grid_constant__ SlotState<typename Detector::State> state) {
+  wait_for_dependencies();
+  DeviceSlot<typename Detector::State>& place = view.memory.slots[slot];
+  if (place.in_use == 0) return;
+  place.state = state;
+  place.pending = 0;
+}
+
+/// Whether a commit is one that its slot can take.
+template <class Detector>
+static __device__ bool can_commit(const SamplerView<Detector>& view, const SamplerCommit& commit, std::int32_t index) {
+  const std::int32_t slot = commit.slots[index];
+  if (slot < 0 || slot >= view.slots || view.memory.slots[slot].in_use == 0) return false;
+  const std::int32_t count = commit.counts[index];
+  if (count < 0 || count > view.memory.slots[slot].pending) return false;
+  for (std::int32_t i = 0; i < count && commit.tokens != nullptr; ++i) {
+    const std::int32_t token = commit.tokens[static_cast<std::size_t>(index) * view.rows_per_slot + i];
+    if (token < 0 || token >= view.vocabulary) return false;
+  }
+  return true;
+}
+
+/// Folds accepted rows into the histories: a thread a slot.
+template <class Detector>
+static __global__ void commit_rows(const __grid_constant__ SamplerView<Detector> view,
+                                   const __grid_constant__ SamplerCommit commit) {
+  wait_for_dependencies();
+  const std::int32_t index = static_cast<std::int32_t>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (index >= commit.count || !can_commit(view, commit, index)) return;
+  const std::size_t slot = static_cast<std::size_t>(commit.slots[index]);
+  const std::int32_t count = commit.counts[index];
+  DeviceSlot<typename Detector::State>& place = view.memory.slots[slot];
+  for (std::int32_t i = 0; i < count; ++i) {
+    const DevicePending& row = view.memory.pending[slot * view.rows_per_slot + i];
+    SampledToken again;
+    again.entropy = row.entropy;
+    decide_row(place.request, place.state.policy, place.state.mark, again);
+    const std::int32_t settled = i + 1 < count ? row.follower : row.sampled;
+    const std::int32_t token =
+        commit.tokens == nullptr ? settled : commit.tokens[static_cast<std::size_t>(index) * view.rows_per_slot + i];
+    follow_token(view.detector, place.state, TokenEvent{token, row.entropy, row.position});
+    count_entropy(commit.quantiles, commit.slots[index], row.entropy);
+  }
+  place.pending = 0;
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+}  // namespace detail
+RESET_NAMESPACE_END

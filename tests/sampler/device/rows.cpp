@@ -1,0 +1,142 @@
+// One row at a time against the host sampler and the oracle in double.
+#include <cmath>
+
+#include "sampler/device/harness.hpp"
+#include "sampler/device/tests.hpp"
+
+namespace device_test {
+namespace {
+
+using sampler_test::kInfinity;
+using sampler_test::make_row;
+
+struct Setting {
+  const char* name;
+  float t_low;
+  float t_high;
+  std::int32_t top_k;
+  float top_p;
+  float min_p;
+};
+
+constexpr Setting kSettings[] = {
+    {"plain", 0.3f, 1.0f, 0, 1.0f, 0.0f},       {"argmax", 0.0f, 0.0f, 0, 1.0f, 0.0f},
+    {"half argmax", 0.0f, 1.0f, 0, 1.0f, 0.0f}, {"hot", 2.0f, 50.0f, 0, 1.0f, 0.0f},
+    {"top-k 1", 0.3f, 1.0f, 1, 1.0f, 0.0f},     {"top-k 20, top-p", 0.3f, 1.0f, 20, 0.95f, 0.0f},
+    {"top-k 500", 0.6f, 1.2f, 500, 1.0f, 0.0f}, {"top-p", 0.3f, 1.0f, 0, 0.95f, 0.0f},
+    {"top-p 0", 0.3f, 1.0f, 0, 0.0f, 0.0f},     {"min-p", 0.7f, 1.0f, 0, 1.0f, 0.05f},
+    {"all three", 0.6f, 1.0f, 50, 0.9f, 0.02f}, {"top-p, hot", 3.0f, 5.0f, 0, 0.9f, 0.0f},
+    {"min-p 1", 0.7f, 1.0f, 0, 1.0f, 1.0f},     {"top-k above V", 0.7f, 1.0f, 1 << 30, 1.0f, 0.0f},
+};
+
+struct Shape {
+  const char* name;
+  std::vector<float> row;
+};
+
+std::vector<Shape> make_shapes(std::int32_t columns, unsigned seed) {
+  const std::size_t size = static_cast<std::size_t>(columns);
+  std::vector<Shape> shapes;
+  shapes.push_back({"realistic", make_row(size, seed, 2.5f, 20, 16.0f)});
+  shapes.push_back({"flat", make_row(size, seed + 1, 0.3f, 0, 0.0f)});
+  shapes.push_back({"uniform", std::vector<float>(size, -1.5f)});
+  shapes.push_back({"peaked", make_row(size, seed + 2, 1.0f, 1, 30.0f)});
+  shapes.push_back({"huge", make_row(size, seed + 3, 1e4f, 0, 0.0f)});
+  Shape masked{"masked", make_row(size, seed + 4, 2.0f, 3, 9.0f)};
+  for (std::size_t i = 0; i < size; ++i) {
+    if (i % 3 != 0) masked.row[i] = -kInfinity;
+  }
+  shapes.push_back(masked);
+  Shape one{"one finite", std::vector<float>(size, -kInfinity)};
+  one.row[size / 2] = -7.0f;
+  shapes.push_back(one);
+  return shapes;
+}
+
+template <class T>
+std::vector<float> exact(const std::vector<T>& row) {
+  std::vector<float> result;
+  for (const T x : row) result.push_back(reset::to_float(x));
+  return result;
+}
+
+// The token may differ only where the two sides cut top-p differently: its mass at the cut is known to 1e-6.
+struct Differences {
+  int compared = 0;
+  int near_cut = 0;
+};
+
+void compare(const reset::SampledToken& host, const reset::SampledToken& device, double oracle, bool by_mass,
+             Differences& differences, Verdict& verdict, const std::string& name) {
+  const double tolerance = 1e-6 * std::fmax(1.0, oracle);
+  verdict.expect(host.status == device.status, name + ": status");
+  verdict.expect(std::fabs(static_cast<double>(device.entropy) - oracle) <= tolerance,
+                 name + ": entropy " + std::to_string(device.entropy) + ", " + std::to_string(oracle));
+  verdict.expect(host.policy.temperature == device.policy.temperature, name + ": temperature");
+  ++differences.compared;
+  if (host.token != device.token && by_mass) {
+    ++differences.near_cut;
+    return;
+  }
+  verdict.expect(host.token == device.token,
+                 name + ": token " + std::to_string(device.token) + ", " + std::to_string(host.token));
+  verdict.expect(std::fabs(host.logprob - device.logprob) <= 2e-6f * std::fmax(1.0f, std::fabs(host.logprob)),
+                 name + ": logprob " + std::to_string(device.logprob) + ", " + std::to_string(host.logprob));
+  verdict.expect(host.rank == device.rank, name + ": rank");
+}
+
+template <class T>
+void test_width(const reset::SamplerDevice& device, const char* type, std::int32_t columns, bool reduced,
+                Differences& differences, Verdict& verdict) {
+  reset::SamplerConfig config;
+  config.vocabulary = columns;
+  config.slots = 2;
+  config.rank = true;
+  Engine engine(device, config, 4);
+  unsigned count = 0;
+  for (const Shape& shape : make_shapes(columns, static_cast<unsigned>(columns))) {
+    const std::vector<T> row = convert<T>(shape.row);
+    const double oracle = sampler_test::oracle_entropy(exact(row));
+    for (const Setting& setting : kSettings) {
+      if (reduced && count % 5 != 0) continue;
+      reset::RequestParams request;
+      request.reset.t_low = setting.t_low;
+      request.reset.t_high = setting.t_high;
+      request.reset.tau0 = 2.0f;
+      request.sampling = {0.8f, setting.top_k, setting.top_p, setting.min_p, 0};
+      request.seed = 77 + count;
+      request.reset_enabled = count % 7 != 6;
+      engine.add(1, request);
+      const std::size_t shift = count % 3;  // an address that vectors cannot be read from
+      std::vector<T> memory(shift, convert<T>(kInfinity));
+      memory.insert(memory.end(), row.begin(), row.end());
+      const DeviceArray<T> logits(memory);
+      const reset::SamplerPolicy policy{count % 2 == 0 ? 0 : 1 + static_cast<int>(count % 40), count % 4 == 1 ? 4 : 0};
+      const auto found = engine.step(logits.data() + shift, {{1, -1, reset::kNextPosition}}, {false, policy});
+      reset::SampledToken expected;
+      check(engine.host().sample(1, row.data(), expected), "sample");
+      const std::string name =
+          std::string(type) + " V=" + std::to_string(columns) + " " + shape.name + ", " + setting.name;
+      compare(expected, found[0], oracle, setting.top_p < 1.0f, differences, verdict, name);
+      ++count;
+    }
+  }
+}
+
+}  // namespace
+
+int test_rows(const reset::SamplerDevice& device, bool reduced) {
+  Verdict verdict("rows");
+  Differences differences;
+  for (const std::int32_t columns : {1, 2, 31, 1000, 1024, 1025, 4097, 50257, 151936, 262144}) {
+    if (reduced && columns > 5000) continue;
+    test_width<float>(device, "fp32", columns, reduced, differences, verdict);
+    test_width<reset::BFloat16>(device, "bf16", columns, reduced, differences, verdict);
+    test_width<reset::Half>(device, "fp16", columns, reduced, differences, verdict);
+  }
+  std::printf("rows: %d compared, %d differ by the cut of top-p\n", differences.compared, differences.near_cut);
+  verdict.expect(differences.near_cut * 500 <= differences.compared, "more than 0.2 % differ by the cut of top-p");
+  return verdict.failures();
+}
+
+}  // namespace device_test
