@@ -221,6 +221,9 @@ TEST_CASE("engine: a state that no request can have is not imported") {
     refuses(bad, "last_token");
   }
   bad = good;
+  bad.early_stop.stale = bad.early_stop.steps + 1;
+  refuses(bad, "early_stop.stale");
+  bad = good;
   bad.policy.ring[3] = -0.5f;
   refuses(bad, "ring");
   bad = good;

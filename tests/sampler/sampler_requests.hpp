@@ -66,6 +66,7 @@ inline RequestParams make_request(std::uint64_t seed) {
   request.sampling.fallback_token = 3;
   request.seed = seed;
   request.first_position = 100;
+  request.early_stop.patience = static_cast<std::int32_t>(seed % 3);
   return request;
 }
 
@@ -80,7 +81,7 @@ inline bool same(const SampledToken& a, const SampledToken& b) {
          a.active == b.active && a.policy.temperature == b.policy.temperature &&
          a.policy.threshold == b.policy.threshold && a.policy.step_mean == b.policy.step_mean &&
          a.policy.global_mean == b.policy.global_mean && a.policy.uncertain == b.policy.uncertain &&
-         a.policy.high == b.policy.high;
+         a.policy.high == b.policy.high && a.stop == b.stop;
 }
 
 // What a request gives when it runs alone, token by token. Asserts nothing, so that threads may call it.
@@ -106,7 +107,10 @@ inline bool same_state(const Sampler::State& a, const Sampler::State& b) {
          a.policy.step_count == b.policy.step_count && a.policy.global_count == b.policy.global_count &&
          a.policy.cleared == b.policy.cleared && a.detector.digest == b.detector.digest &&
          a.detector.on == b.detector.on && a.mark.boundary == b.mark.boundary && a.mark.active == b.mark.active &&
-         a.last_token == b.last_token && a.next_position == b.next_position && a.tokens == b.tokens;
+         a.last_token == b.last_token && a.next_position == b.next_position && a.tokens == b.tokens &&
+         a.early_stop.sum == b.early_stop.sum && a.early_stop.count == b.early_stop.count &&
+         a.early_stop.lowest == b.early_stop.lowest && a.early_stop.stale == b.early_stop.stale &&
+         a.early_stop.stop == b.early_stop.stop;
 }
 
 inline Sampler::State state_of(const Sampler& sampler, std::int32_t slot) {

@@ -259,14 +259,20 @@ class ReSETSampler<Detector, HostBackend> {
     ReSETState policy = slot.state.policy;
     typename Detector::State detector = slot.state.detector;
     StepMark mark = slot.state.mark;
+    EarlyStopState early_stop = slot.state.early_stop;
     const std::size_t stride =
         static_cast<std::size_t>(config_.row_stride != 0 ? config_.row_stride : config_.vocabulary);
     for (std::int32_t i = 0; i < slot.pending; ++i) {
-      if (i > 0) mark = observe_token(detector_, detector, mark, event(pending[i - 1], follower(index, i - 1)));
+      if (i > 0) {
+        const TokenEvent before = event(pending[i - 1], follower(index, i - 1));
+        detail::follow_stop(slot.request.early_stop, early_stop, mark, before.entropy);
+        mark = detail::observe_token(detector_, detector, mark, before);
+      }
       SampledToken& result = pending[i].result;
       const T* row = logits + pending[i].row * stride;
       row_.read(row, result);
       detail::decide_row(slot.request, policy, mark, result);
+      result.stop = early_stop.stop;
       const RandomKey key{slot.request.seed, pending[i].input.position, RandomPurpose::kSampling};
       result.token = row_.draw(row, slot.request.sampling, result.policy.temperature, key);
       row_.describe(row, config_.rank, result);
@@ -285,11 +291,6 @@ class ReSETSampler<Detector, HostBackend> {
     return {token, pending.result.entropy, pending.input.position};
   }
 
-  static StepMark observe_token(const Detector& detector, typename Detector::State& state, StepMark before,
-                                const TokenEvent& token) noexcept {
-    return detail::observe_token(detector, state, before, token);
-  }
-
   Status committable(std::int32_t slot, std::int32_t count) const noexcept {
     if (!in_use(slot)) return bad_slot(slot);
     if (count < 0 || count > slots_[static_cast<std::size_t>(slot)].pending) {
@@ -304,7 +305,7 @@ class ReSETSampler<Detector, HostBackend> {
     State& state = slot.state;
     SampledToken again = pending.result;
     detail::decide_row(slot.request, state.policy, state.mark, again);
-    detail::follow_token(detector_, state, event(pending, token));
+    detail::follow_token(detector_, slot.request, state, event(pending, token));
   }
 
   SamplerConfig config_;

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include <reset/sampler/boundary/detector.hpp>
+#include <reset/sampler/early_stop.hpp>
 #include <reset/sampler/entropy.hpp>
 #include <reset/sampler/policy.hpp>
 
@@ -86,12 +87,15 @@ struct RequestParams {
   std::uint64_t seed = 0;
   /// Position of the first generated token, 0..kMaxPosition. Only `sample` counts on from it.
   std::int64_t first_position = 0;
-  bool reset_enabled = true;  ///< Whether the policy sets the temperature.
+  bool reset_enabled = true;   ///< Whether the policy sets the temperature.
+  EarlyStopParams early_stop;  ///< When the slot's flag `stop` goes up; off by default.
 
   /// Names the first field that is outside its domain.
   RESET_HOST_DEVICE constexpr Status validate(std::int32_t vocabulary) const noexcept {
     const Status policy = reset.validate();
     if (!policy.ok()) return policy;
+    const Status stop = early_stop.validate();
+    if (!stop.ok()) return stop;
     if (first_position < 0 || first_position > kMaxPosition) {
       return {StatusCode::kInvalidArgument, "first_position", first_position, "0..kMaxPosition"};
     }
@@ -121,6 +125,7 @@ struct SampledToken {
   /// told once, by the next active token. The same with ReSET enabled and disabled.
   bool boundary = false;
   bool active = false;  ///< Whether the policy set the temperature: the detector says active, and ReSET is enabled.
+  bool stop = false;    ///< Whether the tokens before this one have raised the slot's flag, see EarlyStopParams.
   /// Logarithm of the token's probability in the row as it arrived, at temperature 1 and before truncation; NaN if the
   /// row is bad.
   float logprob = detail::float_from_bits(0x7fc00000u);
@@ -139,6 +144,7 @@ struct SlotState {
   std::int32_t last_token = kPlaceholderToken;  ///< The last committed token, if there is one.
   std::int64_t next_position = 0;               ///< One after the position of the last committed token.
   std::int64_t tokens = 0;                      ///< Committed tokens.
+  EarlyStopState early_stop;                    ///< What the rules to end early remember, and their flag.
 
   /// Names the first field that no request can have; the detector's state is its own affair.
   RESET_HOST_DEVICE constexpr Status validate() const noexcept {
@@ -148,7 +154,8 @@ struct SlotState {
       return {kInvalid, "next_position", next_position, "0..kMaxPosition"};
     }
     if (tokens < 0 || tokens > kMaxTokenCount) return {kInvalid, "tokens", tokens, "0..2^53"};
-    return policy.validate();
+    const Status stop = early_stop.validate();
+    return stop.ok() ? policy.validate() : stop;
   }
 };
 
@@ -165,10 +172,12 @@ RESET_HOST_DEVICE inline StepMark observe_token(const Detector& detector, typena
   return mark;
 }
 
-/// A token enters everything that its slot remembers beside the entropies.
+/// A token enters everything that its slot remembers beside the policy's history.
 template <class Detector>
-RESET_HOST_DEVICE inline void follow_token(const Detector& detector, SlotState<typename Detector::State>& state,
+RESET_HOST_DEVICE inline void follow_token(const Detector& detector, const RequestParams& request,
+                                           SlotState<typename Detector::State>& state,
                                            const TokenEvent& event) noexcept {
+  follow_stop(request.early_stop, state.early_stop, state.mark, event.entropy);
   state.mark = observe_token(detector, state.detector, state.mark, event);
   state.last_token = event.token;
   state.next_position = event.position + 1;

@@ -241,7 +241,7 @@ inline bool same_bits(const reset::SampledToken& a, const reset::SampledToken& b
          a.active == b.active && a.policy.temperature == b.policy.temperature &&
          a.policy.threshold == b.policy.threshold && a.policy.step_mean == b.policy.step_mean &&
          a.policy.global_mean == b.policy.global_mean && a.policy.uncertain == b.policy.uncertain &&
-         a.policy.high == b.policy.high && bits(a.logprob) == bits(b.logprob) && a.rank == b.rank;
+         a.policy.high == b.policy.high && bits(a.logprob) == bits(b.logprob) && a.rank == b.rank && a.stop == b.stop;
 }
 
 }  // namespace device_test

@@ -29,6 +29,7 @@ reset::RequestParams make_request(int slot) {
   request.sampling.top_k = slot % 4 == 1 ? 20 : 0;
   request.sampling.top_p = slot % 4 == 1 || slot % 4 == 2 ? 0.95f : 1.0f;
   request.reset_enabled = slot % 12 != 11;
+  request.early_stop.patience = slot % 3;
   request.seed = static_cast<std::uint64_t>(slot) + 100;
   return request;
 }

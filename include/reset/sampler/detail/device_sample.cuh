@@ -236,6 +236,7 @@ class SlotSequence {
       result = SampledToken();
       result.status = facts.status;
       result.entropy = facts.entropy;
+      result.stop = room_.slot().state.early_stop.stop;
       finish_out_of_line(request, room_.slot().state.policy, room_.slot().state.mark, room_.means(), result);
     }
     __syncthreads();
@@ -262,7 +263,8 @@ class SlotSequence {
   __device__ void advance(std::int32_t done, std::int64_t position, std::int32_t follower, std::int32_t token,
                           SampleMode mode) {
     const float entropy = room_.result().entropy;
-    follow_token(view_.detector, room_.slot().state, TokenEvent{follower, entropy, position});
+    auto& slot = room_.slot();
+    follow_token(view_.detector, slot.request, slot.state, TokenEvent{follower, entropy, position});
     if (mode == SampleMode::kStep) count_entropy(call_.quantiles, slot_, entropy);
     if (mode == SampleMode::kApply) {
       view_.memory.pending[static_cast<std::size_t>(slot_) * view_.rows_per_slot + done] = {position, entropy, token,
