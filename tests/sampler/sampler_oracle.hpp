@@ -7,6 +7,8 @@
 #include <numeric>
 #include <vector>
 
+#include <reset/sampler/entropy.hpp>
+
 namespace sampler_test {
 
 struct Kept {

@@ -71,7 +71,7 @@ enum class RowStatus : std::uint8_t {
   kPositiveInfinity,  ///< It holds +inf (and no NaN).
   kEmpty,             ///< Every value is -inf, or there is none.
   kRefused,           ///< On the device: the row's slot, position or token is outside its domain; nothing was done.
-  kUnused,            ///< On the device: a row behind the first draft that did not hold; nothing was drawn.
+  kUnused,            ///< In a step: a row behind the first draft that did not hold; nothing was drawn.
 };
 
 /// Of two findings about parts of one row, the one about the row.

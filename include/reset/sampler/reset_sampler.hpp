@@ -39,9 +39,9 @@ class ReSETSampler;
 ///
 /// Requests live in slots 0..slots-1. A slot is initialised by `add`, whatever was in it before; there is nothing to
 /// remove. Every token takes two calls: `apply` computes and samples rows and changes nothing that lasts, `commit`
-/// folds the accepted ones into the history. `sample` is both for one row. With speculative decoding the 1 + K rows of
-/// a slot are sampled assuming that its drafts hold, and commit(slot, accepted + 1) keeps what did; nothing is rolled
-/// back.
+/// folds the accepted ones into the history. `sample` is both for one row, `step` for any. With speculative decoding
+/// the 1 + K rows of a slot are sampled assuming that its drafts hold, and commit(slot, accepted + 1) keeps what did;
+/// nothing is rolled back.
 ///
 /// Logits are raw: temperature 1, no softmax. Masks (-inf) and penalties that were applied before count as part of
 /// them. While the detector says inactive, the slot samples at its plain temperature and its entropies stay out of the
@@ -99,12 +99,27 @@ class ReSETSampler<Detector, HostBackend> {
     const Status status = stage(logits != nullptr && rows != nullptr && results != nullptr, rows, count);
     if (!status.ok()) return status;
     for (std::size_t i = 0; i < count; ++i) {
-      const Slot& slot = slot_of(rows[i]);
-      Pending& pending = pending_of(rows[i].slot)[rows[i].position - slot.staged.first];
-      pending = {i, rows[i], {}};
-    }
-    for (std::size_t i = 0; i < count; ++i) {
       if (rows[i].position == slot_of(rows[i]).staged.first) apply_slot(logits, rows[i].slot, results);
+    }
+    return {};
+  }
+
+  /// Samples `count` rows as `apply` does, and commits what they give: a slot's only row, or of 1 + K rows with drafted
+  /// tokens those up to and including the first at which the draft does not hold (rows behind it give kUnused). Without
+  /// `draft_probabilities` a draft holds if it is the slot's own sample: tokens, and what the slot remembers, are those
+  /// of one row after the other. With them it holds with probability min(1, p / q), p after temperature and truncation,
+  /// and the token that takes its place is drawn from max(p - q, 0): tokens are distributed as without drafts.
+  /// draft_probabilities + i vocabulary holds what the token drafted behind row i was drawn from (not read where none
+  /// is).
+  template <class T>
+  Status step(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results,
+              const float* draft_probabilities = nullptr) noexcept {
+    static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
+    const Status status = stage(logits != nullptr && rows != nullptr && results != nullptr, rows, count);
+    if (!status.ok()) return status;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (rows[i].position != slot_of(rows[i]).staged.first) continue;
+      step_slot(logits, rows[i].slot, results, draft_probabilities);
     }
     return {};
   }
@@ -221,7 +236,7 @@ class ReSETSampler<Detector, HostBackend> {
     return {};
   }
 
-  // Checks all rows of a call; touches nothing but the staging fields.
+  // Checks all rows of a call; if they are good, each stands among its slot's pending ones.
   Status stage(bool pointers, const SamplerRow* rows, std::size_t count) noexcept {
     if (count == 0) return {};
     if (!pointers) return {StatusCode::kInvalidArgument, "logits, rows or results", 0, "pointers to memory"};
@@ -248,7 +263,21 @@ class ReSETSampler<Detector, HostBackend> {
       }
       staged.seen |= std::uint64_t{1} << place;
     }
+    for (std::size_t i = 0; i < count; ++i) {
+      const Staged& staged = slot_of(rows[i]).staged;
+      pending_of(rows[i].slot)[rows[i].position - staged.first] = {i, rows[i], {}};
+    }
     return {};
+  }
+
+  template <class T>
+  const T* row_at(const T* logits, const Pending& pending) const noexcept {
+    const auto stride = static_cast<std::size_t>(config_.row_stride != 0 ? config_.row_stride : config_.vocabulary);
+    return logits + pending.row * stride;
+  }
+
+  static RandomKey key_of(const Slot& slot, const Pending& pending) noexcept {
+    return {slot.request.seed, pending.input.position, RandomPurpose::kSampling};
   }
 
   template <class T>
@@ -260,8 +289,6 @@ class ReSETSampler<Detector, HostBackend> {
     typename Detector::State detector = slot.state.detector;
     StepMark mark = slot.state.mark;
     EarlyStopState early_stop = slot.state.early_stop;
-    const std::size_t stride =
-        static_cast<std::size_t>(config_.row_stride != 0 ? config_.row_stride : config_.vocabulary);
     for (std::int32_t i = 0; i < slot.pending; ++i) {
       if (i > 0) {
         const TokenEvent before = event(pending[i - 1], follower(index, i - 1));
@@ -269,15 +296,43 @@ class ReSETSampler<Detector, HostBackend> {
         mark = detail::observe_token(detector_, detector, mark, before);
       }
       SampledToken& result = pending[i].result;
-      const T* row = logits + pending[i].row * stride;
+      const T* row = row_at(logits, pending[i]);
       row_.read(row, result);
       detail::decide_row(slot.request, policy, mark, result);
       result.stop = early_stop.stop;
-      const RandomKey key{slot.request.seed, pending[i].input.position, RandomPurpose::kSampling};
-      result.token = row_.draw(row, slot.request.sampling, result.policy.temperature, key);
+      result.token = row_.draw(row, slot.request.sampling, result.policy.temperature, key_of(slot, pending[i]));
       row_.describe(row, config_.rank, result);
       results[pending[i].row] = result;
     }
+  }
+
+  template <class T>
+  void step_slot(const T* logits, std::int32_t index, SampledToken* results, const float* draft) noexcept {
+    Slot& slot = slots_[static_cast<std::size_t>(index)];
+    State& state = slot.state;
+    Pending* pending = pending_of(index);
+    bool holds = true;
+    for (std::int32_t i = 0; i < slot.staged.count; ++i) {
+      SampledToken& result = results[pending[i].row];
+      result = SampledToken();
+      result.status = RowStatus::kUnused;
+      if (!holds) continue;
+      const std::int32_t drafted = i + 1 < slot.staged.count ? pending[i + 1].input.token : kPlaceholderToken;
+      const T* row = row_at(logits, pending[i]);
+      row_.read(row, result);
+      detail::decide_row(slot.request, state.policy, state.mark, result);
+      result.stop = state.early_stop.stop;
+      const float temperature = result.policy.temperature;
+      const RandomKey key = key_of(slot, pending[i]);
+      result.token = draft != nullptr && drafted != kPlaceholderToken
+                         ? row_.draw_or_accept(row, slot.request.sampling, temperature, key, drafted,
+                                               draft + pending[i].row * static_cast<std::size_t>(config_.vocabulary))
+                         : row_.draw(row, slot.request.sampling, temperature, key);
+      row_.describe(row, config_.rank, result);
+      detail::follow_token(detector_, slot.request, state, {result.token, result.entropy, pending[i].input.position});
+      holds = drafted == kPlaceholderToken || drafted == result.token;
+    }
+    slot.pending = 0;
   }
 
   // The token behind row i as the next row assumes it.

@@ -35,14 +35,32 @@ class HostRow {
     if (temperature <= kArgmaxTemperature) return argmax(chunks);
     const RowSummary summary{extents_.data(), statistics_.partial.max, temperature};
     GumbelRace race(summary, key);
-    const bool truncated = (sampling.top_k > 0 && static_cast<std::size_t>(sampling.top_k) < columns_) ||
-                           sampling.top_p < 1.0f || sampling.min_p > 0.0f;
-    if (!truncated) return race_row(race, chunks, summary, 0);
-    const Truncation rule{sampling.top_k, sampling.top_p, sampling.min_p};
+    if (!truncates(sampling)) return race_row(race, chunks, summary, 0);
+    const std::size_t count = truncate(chunks, summary, sampling);
     std::uint64_t* keys = keys_.data();
-    const std::size_t count = truncate_row(chunks, summary, columns_, rule, statistics_.partial.sum, keys);
     if (count <= kFewCandidates) return race_candidates(race, keys, count);
     return race_row(race, chunks, summary, *std::min_element(keys, keys + count));
+  }
+
+  /// The same behind a drafted token that was drawn from the probabilities at `draft`: that token with probability
+  /// min(1, p / q), else one drawn from what p leaves above q. What comes out is distributed as p. Source: Leviathan,
+  /// Kalman, Matias, "Fast inference from transformers via speculative decoding" (ICML 2023).
+  template <class T>
+  std::int32_t draw_or_accept(const T* row, const SamplingParams& sampling, float temperature, RandomKey key,
+                              std::int32_t drafted, const float* draft) noexcept {
+    if (statistics_.status != RowStatus::kOk || temperature <= kArgmaxTemperature) {
+      return draw(row, sampling, temperature, key);
+    }
+    RowChunks<T> chunks(row, columns_);
+    const RowSummary summary{extents_.data(), statistics_.partial.max, temperature};
+    const TargetRule target = target_rule(chunks, summary, sampling);
+    key.purpose = RandomPurpose::kAccepting;
+    const double p = target.probability(to_float(row[drafted]), drafted, summary);
+    if (mul_rn(random_uniform(key), widen(draft[drafted])) < p) return drafted;
+    key.purpose = RandomPurpose::kResidual;
+    const std::int32_t residual = draw_residual(row, summary, target, draft, key);
+    // Nowhere above the draft's, for all that floats can tell: the two are the same.
+    return residual >= 0 ? residual : draw(row, sampling, temperature, key);
   }
 
   /// What is told of the token that was drawn from the row read last: its logprob, and its rank where `ranked`.
@@ -56,6 +74,55 @@ class HostRow {
   }
 
  private:
+  // The distribution that a row is drawn from, above kArgmaxTemperature.
+  struct TargetRule {
+    std::uint64_t cut;  // candidate keys below it have no probability
+    double total;       // the sum of the weights that are left
+
+    double probability(float x, std::int32_t id, const RowSummary& row) const noexcept {
+      if (!is_finite(x) || candidate_key(x, id) < cut) return 0.0;
+      return div_rn(candidate_weight(candidate_key(x, id), row), total);
+    }
+  };
+
+  bool truncates(const SamplingParams& sampling) const noexcept {
+    return (sampling.top_k > 0 && static_cast<std::size_t>(sampling.top_k) < columns_) || sampling.top_p < 1.0f ||
+           sampling.min_p > 0.0f;
+  }
+
+  // What is left comes first in keys_; returns how many.
+  template <class T>
+  std::size_t truncate(RowChunks<T>& chunks, const RowSummary& row, const SamplingParams& sampling) noexcept {
+    const Truncation rule{sampling.top_k, sampling.top_p, sampling.min_p};
+    return truncate_row(chunks, row, columns_, rule, statistics_.partial.sum, keys_.data());
+  }
+
+  template <class T>
+  TargetRule target_rule(RowChunks<T>& chunks, const RowSummary& row, const SamplingParams& sampling) noexcept {
+    if (!truncates(sampling)) return {0, row_weight(chunks, row)};
+    const std::size_t count = truncate(chunks, row, sampling);
+    const std::uint64_t* keys = keys_.data();
+    return {*std::min_element(keys, keys + count), total_weight(keys, count, row)};
+  }
+
+  // A sample of max(p - q, 0) over its sum, -1 where that is nowhere above 0.
+  template <class T>
+  std::int32_t draw_residual(const T* logits, const RowSummary& row, const TargetRule& target, const float* draft,
+                             const RandomKey& key) const noexcept {
+    std::int32_t best = -1;
+    double highest = 0.0;
+    for (std::size_t i = 0; i < columns_; ++i) {
+      const auto id = static_cast<std::int32_t>(i);
+      const double left = add_rn(target.probability(to_float(logits[i]), id, row), -widen(draft[i]));
+      if (!(left > 0.0)) continue;
+      const double score = add_rn(exact_log(left), gumbel_noise(key, id));
+      if (best >= 0 && !(score > highest)) continue;
+      highest = score;
+      best = id;
+    }
+    return best;
+  }
+
   // Tokens that are preferred to one.
   template <class T>
   std::int32_t rank(const T* row, std::uint64_t key) const noexcept {

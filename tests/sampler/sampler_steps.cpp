@@ -1,0 +1,196 @@
+// Steps: rows are sampled and committed in one call, with drafts matched or accepted by chance.
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "sampler_oracle.hpp"
+#include "sampler_requests.hpp"
+#include "support/sanitizers.hpp"
+
+using namespace sampler_test;
+
+namespace {
+
+#if defined(RESET_TEST_ADDRESS_SANITIZER)
+constexpr int kDraws = 50000;  // sanitizers look for other errors, slowly
+#else
+constexpr int kDraws = 200000;
+#endif
+
+// What one slot gives for a row and a drafted token behind it, then the row behind that.
+struct Pair {
+  SampledToken first;
+  SampledToken second;
+};
+
+Pair step_pair(Sampler& sampler, const std::vector<float>& logits, std::int32_t draft, std::int64_t position,
+               const float* probabilities) {
+  const SamplerRow rows[2] = {{0, reset::kPlaceholderToken, position}, {0, draft, position + 1}};
+  SampledToken results[2];
+  REQUIRE(sampler.step(logits.data(), rows, 2, results, probabilities).ok());
+  return {results[0], results[1]};
+}
+
+// A fixed row for both positions, the target's probabilities, and others to draft from.
+struct Setting {
+  RequestParams request;
+  std::vector<float> logits;
+  std::vector<double> target;
+  std::vector<double> draft;
+};
+
+Setting make_setting(float temperature, int top_k, float top_p, float min_p, double mix) {
+  Setting setting;
+  setting.request = make_request(7);
+  setting.request.reset_enabled = false;
+  setting.request.sampling.temperature = temperature;
+  setting.request.sampling.top_k = top_k;
+  setting.request.sampling.top_p = top_p;
+  setting.request.sampling.min_p = min_p;
+  const std::vector<float> row = make_row(kVocabulary, 3, 1.5f, 0, 0.0f);
+  append(setting.logits, row);
+  append(setting.logits, row);
+  setting.target.assign(kVocabulary, 0.0);
+  const Kept kept =
+      truncate(row, static_cast<double>(temperature), top_k, static_cast<double>(top_p), static_cast<double>(min_p));
+  for (std::size_t i = 0; i < kept.ids.size(); ++i) {
+    setting.target[static_cast<std::size_t>(kept.ids[i])] = kept.probability[i];
+  }
+  // Part the target, part something that the target leaves out.
+  double total = 0.0;
+  for (std::size_t i = 0; i < setting.target.size(); ++i) {
+    setting.draft.push_back(mix * setting.target[i] + (1.0 - mix) * static_cast<double>(i % 7) / 7.0);
+    total += setting.draft.back();
+  }
+  for (double& q : setting.draft) q /= total;
+  return setting;
+}
+
+// Chi-square of the first tokens against the target, and how far the share of accepted drafts is from sum min(p, q), in
+// standard deviations.
+void check_rejection(const Setting& setting) {
+  Sampler sampler(make_config(1, 2));
+  REQUIRE(sampler.add(0, setting.request).ok());
+  std::vector<float> probabilities(2 * kVocabulary, kNaN);  // nothing is drafted behind the second row
+  for (std::size_t i = 0; i < setting.draft.size(); ++i) probabilities[i] = static_cast<float>(setting.draft[i]);
+  std::mt19937 random(11);
+  std::discrete_distribution<std::int32_t> drafts(setting.draft.begin(), setting.draft.end());
+  std::vector<int> count(kVocabulary, 0);
+  int accepted = 0;
+  for (int n = 0; n < kDraws; ++n) {
+    const std::int32_t draft = drafts(random);
+    const Pair pair = step_pair(sampler, setting.logits, draft, 2 * n, probabilities.data());
+    ++count[static_cast<std::size_t>(pair.first.token)];
+    const bool kept = pair.second.status != reset::RowStatus::kUnused;
+    REQUIRE(kept == (pair.first.token == draft));
+    accepted += kept ? 1 : 0;
+  }
+  double chi_square = 0.0;
+  double overlap = 0.0;
+  int cells = 0;
+  for (std::size_t i = 0; i < count.size(); ++i) {
+    overlap += std::fmin(setting.target[i], setting.draft[i]);
+    const double expected = setting.target[i] * kDraws;
+    if (setting.target[i] == 0.0) REQUIRE(count[i] == 0);
+    if (setting.target[i] == 0.0) continue;
+    REQUIRE(expected > 5.0);
+    chi_square += (count[i] - expected) * (count[i] - expected) / expected;
+    ++cells;
+  }
+  const double degrees = cells - 1;
+  INFO("chi-square " << chi_square << " of " << degrees << " degrees");
+  CHECK(chi_square < degrees + 5.0 * std::sqrt(2.0 * degrees) + 10.0);
+  // A draft is also given back where it is rejected and drawn anew: never, for the residual excludes it.
+  const double deviation = std::sqrt(overlap * (1.0 - overlap) * kDraws);
+  CHECK(std::fabs(accepted - overlap * kDraws) < 5.0 * deviation);
+}
+
+}  // namespace
+
+TEST_CASE("steps: matched drafts give the tokens and the memory of one row after the other") {
+  std::mt19937 random(3);
+  int held = 0;
+  int broken = 0;
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    const RequestParams request = make_request(seed);
+    Sampler alone(make_config(1)), together(make_config(1, 5));
+    REQUIRE(alone.add(0, request).ok());
+    REQUIRE(together.add(0, request).ok());
+    for (std::int64_t position = 100; position < 160;) {
+      // Drafts from a copy that runs ahead, one of them wrong now and then.
+      Sampler ahead(make_config(1));
+      REQUIRE(ahead.add(0, request).ok());
+      REQUIRE(ahead.import_slot(0, state_of(alone, 0)).ok());
+      const std::size_t drafts = random() % 5;
+      const std::size_t wrong = random() % 6;
+      std::vector<SamplerRow> rows = {{0, reset::kPlaceholderToken, position}};
+      std::vector<float> logits = logits_at(seed, position);
+      for (std::size_t i = 0; i < drafts; ++i) {
+        SampledToken guess;
+        REQUIRE(ahead.sample(0, logits_at(seed, rows.back().position).data(), guess).ok());
+        const std::int32_t token = i == wrong ? (guess.token + 1) % kVocabulary : guess.token;
+        rows.push_back({0, token, rows.back().position + 1});
+        append(logits, logits_at(seed, rows.back().position));
+      }
+      std::vector<SampledToken> results(rows.size());
+      REQUIRE(together.step(logits.data(), rows.data(), rows.size(), results.data()).ok());
+      for (std::size_t i = 0; i < results.size(); ++i) {
+        if (i > wrong) {
+          CHECK(results[i].status == reset::RowStatus::kUnused);
+          CHECK(results[i].token == reset::kPlaceholderToken);
+          ++broken;
+          continue;
+        }
+        SampledToken expected;
+        REQUIRE(alone.sample(0, logits_at(seed, position++).data(), expected).ok());
+        REQUIRE(same(results[i], expected));
+        ++held;
+      }
+      REQUIRE(same_state(state_of(together, 0), state_of(alone, 0)));
+    }
+  }
+  CHECK(held > 500);
+  CHECK(broken > 50);
+}
+
+TEST_CASE("steps: what rejection gives is distributed as the target, whatever is drafted") {
+  check_rejection(make_setting(1.0f, 0, 1.0f, 0.0f, 0.5));
+  check_rejection(make_setting(0.7f, 0, 0.9f, 0.0f, 0.0));
+  check_rejection(make_setting(1.3f, 12, 1.0f, 0.0f, 0.9));
+  check_rejection(make_setting(1.0f, 20, 0.95f, 0.05f, 0.3));
+}
+
+TEST_CASE("steps: drafts from the target itself are always accepted, and greedy ones if they are the highest") {
+  Setting setting = make_setting(1.0f, 0, 0.9f, 0.0f, 1.0);
+  Sampler sampler(make_config(1, 2));
+  REQUIRE(sampler.add(0, setting.request).ok());
+  std::vector<float> probabilities(2 * kVocabulary, 0.0f);
+  for (std::size_t i = 0; i < setting.target.size(); ++i) {
+    probabilities[i] = static_cast<float>(setting.target[i] * (1.0 - 1e-6));  // not above p, for all that is rounded
+  }
+  std::mt19937 random(1);
+  std::discrete_distribution<std::int32_t> drafts(setting.target.begin(), setting.target.end());
+  for (int n = 0; n < 2000; ++n) {
+    const std::int32_t draft = drafts(random);
+    REQUIRE(step_pair(sampler, setting.logits, draft, 2 * n, probabilities.data()).first.token == draft);
+  }
+  setting.request.sampling.temperature = 0.0f;
+  REQUIRE(sampler.add(0, setting.request).ok());
+  const std::int32_t highest = step_pair(sampler, setting.logits, 0, 0, probabilities.data()).first.token;
+  CHECK(step_pair(sampler, setting.logits, highest, 2, probabilities.data()).second.token == highest);
+  CHECK(step_pair(sampler, setting.logits, (highest + 1) % kVocabulary, 4, nullptr).first.token == highest);
+}
+
+TEST_CASE("steps: refused ones change nothing") {
+  Sampler sampler(make_config(1, 2));
+  REQUIRE(sampler.add(0, make_request(1)).ok());
+  const Sampler::State before = state_of(sampler, 0);
+  const std::vector<float> logits = logits_at(1, 100);
+  SampledToken result;
+  result.token = 77;
+  const SamplerRow rows[] = {{1, reset::kPlaceholderToken, 100}};
+  CHECK(std::string(sampler.step(logits.data(), rows, 1, &result).argument()) == "slot");
+  CHECK_FALSE(sampler.step(static_cast<const float*>(nullptr), rows, 1, &result).ok());
+  CHECK(result.token == 77);
+  CHECK(same_state(before, state_of(sampler, 0)));
+}
