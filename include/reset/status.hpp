@@ -45,17 +45,21 @@ class [[nodiscard]] Status {
   RESET_HOST_DEVICE constexpr StatusCode code() const noexcept { return code_; }
   /// Name of the offending argument as it stands in the documentation; empty on success.
   RESET_HOST_DEVICE constexpr const char* argument() const noexcept { return argument_; }
-  /// What a valid value looks like; empty on success.
+  /// What a valid value looks like, or for kCudaError what the error means; empty on success.
   RESET_HOST_DEVICE constexpr const char* expectation() const noexcept { return expectation_; }
   /// The value found, as a number (an integral value is converted).
   RESET_HOST_DEVICE constexpr double value() const noexcept { return is_real_ ? real_ : static_cast<double>(integer_); }
 
-  /// One line: "invalid argument: window is 129, expected 0..128".
+  /// One line: "invalid argument: window is 129, expected 0..128", or "CUDA error: cudaGetDevice returned 100: no
+  /// CUDA-capable device is detected".
   std::string message() const {
     if (ok()) return "ok";
     // Not std::to_string for reals: it prints 1e-7 as 0.000000.
     char real[32] = "";
     if (is_real_) std::snprintf(real, sizeof real, "%.9g", real_);
+    if (code_ == StatusCode::kCudaError) {
+      return std::string(kind()) + ": " + argument_ + " returned " + std::to_string(integer_) + ": " + expectation_;
+    }
     return std::string(kind()) + ": " + argument_ + " is " + (is_real_ ? real : std::to_string(integer_)) +
            ", expected " + expectation_;
   }

@@ -56,8 +56,9 @@ struct LaunchShape {
 static inline Status cuda_status(const char* call, cudaError_t error) noexcept {
   if (error == cudaSuccess) return Status();
   const bool unsupported = error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction;
-  return Status(unsupported ? StatusCode::kUnsupported : StatusCode::kCudaError, call, static_cast<int>(error),
-                "cudaSuccess, 0");
+  if (!unsupported) return Status(StatusCode::kCudaError, call, static_cast<int>(error), cudaGetErrorString(error));
+  return Status(StatusCode::kUnsupported, call, static_cast<int>(error),
+                "cudaSuccess, 0: compile for the device's architecture");
 }
 
 /// Launches `kernel` on `stream` with the arguments converted to its parameters.

@@ -24,12 +24,14 @@ struct SamplerDevice {
 };
 
 /// A position that means "the next of the slot": the slot's counter, as it stands in device memory when the call runs.
-/// kNextPosition - i is i positions behind that, for the i-th drafted row. With them the rows of a captured graph need
-/// not change from replay to replay.
+/// kNextPosition - i is the i-th position after that, for the i-th drafted row. With them the rows of a captured graph
+/// need not change from replay to replay; a row that a replay does not need has slot -1, which gives kRefused and
+/// touches nobody.
 inline constexpr std::int64_t kNextPosition = -1;
 
-/// Where the entropies of committed rows are counted, for tau_0: in one place, or in one for each slot. The counts are
-/// of the device and the engine's to clear; see StreamingQuantile.
+/// Where the entropies of committed rows are counted, for tau_0: in one place, or in one for each slot. Rows count
+/// whether or not the detector says active. The counts are in device memory and the engine's to clear (to zeros) and to
+/// copy back; see StreamingQuantile.
 struct SlotQuantiles {
   StreamingQuantile* data = nullptr;  ///< One, or as many as there are slots; null counts nowhere.
   bool per_slot = false;              ///< Whether slot s has data[s].
@@ -48,7 +50,7 @@ struct SamplerCall {
   /// draft_probabilities + i vocabulary stand the probabilities that the token drafted behind row i was drawn from (not
   /// read where none is).
   const float* draft_probabilities = nullptr;
-  SlotQuantiles quantiles;  ///< For `sampler_step`: where entropies are counted.
+  SlotQuantiles quantiles = {};  ///< For `sampler_step`: where entropies are counted.
 };
 
 /// What of the applied rows is kept: for each i below `count`, the first counts[i] rows of slots[i]. All pointers are
@@ -60,8 +62,8 @@ struct SamplerCommit {
   /// Where not null, the tokens that were settled on, those of entry i from i rows_per_slot on. Otherwise the drafted
   /// ones, and the sampled one at the end.
   const std::int32_t* tokens = nullptr;
-  std::int32_t count = 0;   ///< Entries.
-  SlotQuantiles quantiles;  ///< Where entropies are counted.
+  std::int32_t count = 0;        ///< Entries.
+  SlotQuantiles quantiles = {};  ///< Where entropies are counted.
 };
 
 /// How a call is spread over the device. It changes no bit of any result.
@@ -105,8 +107,11 @@ class ReSETSampler<Detector, DeviceBackend> {
                Detector detector = Detector())
       : config_(config), max_rows_(max_rows), device_(device), memory_(memory), detector_(detector) {
     throw_if_failed(validate(config, max_rows));
-    const bool aligned = memory != nullptr && reinterpret_cast<std::uintptr_t>(memory) % detail::kMemoryAlignment == 0;
-    if (!aligned) throw Error(Status(StatusCode::kInvalidArgument, "memory", 0, "a pointer aligned to 256"));
+    if (memory == nullptr) throw Error(Status(StatusCode::kInvalidArgument, "memory", 0, "not null"));
+    const std::uintptr_t remainder = reinterpret_cast<std::uintptr_t>(memory) % detail::kMemoryAlignment;
+    if (remainder == 0) return;
+    throw Error(Status(StatusCode::kInvalidArgument, "memory", remainder,
+                       "an address that 256 divides (the value is the remainder)"));
   }
 
   /// Whether a sampler of this shape can be: names the first argument that is outside its domain.

@@ -3,14 +3,16 @@
 ///
 /// @code
 /// reset::SamplerDevice device;
-/// reset::sampler_prepare(0, device);
+/// reset::throw_if_failed(reset::sampler_prepare(0, device));
 /// using Sampler = reset::ReSETSampler<Detector, reset::DeviceBackend>;
 /// Sampler sampler(config, max_rows, device, memory, detector);  // Sampler::memory_bytes(config, max_rows) at `memory`
-/// reset::sampler_initialize(sampler, stream);
-/// reset::sampler_add(sampler, slot, request, stream);      // when the request arrives
-/// reset::SamplerCall<reset::BFloat16> call{logits, rows, count, tokens};
-/// reset::sampler_step(sampler, call, {}, stream);          // every token
+/// reset::throw_if_failed(reset::sampler_initialize(sampler, stream));
+/// reset::throw_if_failed(reset::sampler_add(sampler, slot, request, stream));  // when the request arrives
+/// reset::SamplerCall<reset::BFloat16> call{logits, rows, count, tokens};       // of __nv_bfloat16, by a cast
+/// reset::throw_if_failed(reset::sampler_step(sampler, call, {}, stream));      // every token
 /// @endcode
+///
+/// The current device must be the sampler's.
 ///
 /// For one file of the engine that nvcc compiles, for sm_80 or later; others see `device_sampler.hpp`. No launcher
 /// allocates, waits or throws, and each can be captured in a graph.
@@ -64,17 +66,28 @@ static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunk
   return policy;
 }
 
+/// Whether an array, or null, begins where its elements can.
+template <class Element>
+static Status check_alignment(const char* name, const Element* array) noexcept {
+  const std::uintptr_t remainder = reinterpret_cast<std::uintptr_t>(array) % alignof(Element);
+  if (remainder == 0) return {};
+  return {StatusCode::kInvalidArgument, name, remainder, "aligned to its elements (the value is the remainder)"};
+}
+
 template <class Detector, class T>
 static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, const SamplerCall<T>& call,
                          const SamplerLaunch& options) noexcept {
   constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
   if (call.count < 0 || call.count > sampler.max_rows()) return {kInvalid, "count", call.count, "0..max_rows"};
-  if (call.count > 0 && (call.logits == nullptr || call.rows == nullptr)) {
-    return {kInvalid, "logits or rows", 0, "pointers to device memory"};
-  }
-  if (reinterpret_cast<std::uintptr_t>(call.logits) % sizeof(T) != 0) {
-    return {kInvalid, "logits", 0, "an address that is a multiple of a logit's size"};
-  }
+  if (call.count > 0 && call.logits == nullptr) return {kInvalid, "logits", 0, "a pointer to device memory"};
+  if (call.count > 0 && call.rows == nullptr) return {kInvalid, "rows", 0, "a pointer to device memory"};
+  Status status = check_alignment("logits", call.logits);
+  if (status.ok()) status = check_alignment("rows", call.rows);
+  if (status.ok()) status = check_alignment("tokens", call.tokens);
+  if (status.ok()) status = check_alignment("results", call.results);
+  if (status.ok()) status = check_alignment("draft_probabilities", call.draft_probabilities);
+  if (status.ok()) status = check_alignment("quantiles.data", call.quantiles.data);
+  if (!status.ok()) return status;
   const SamplerPolicy& policy = options.policy;
   if (policy.parts < 0 || policy.parts > 256) return {kInvalid, "policy.parts", policy.parts, "0..256"};
   if (policy.chunk_warps != 0 && policy.chunk_warps != 2 && policy.chunk_warps != 4) {
@@ -161,7 +174,8 @@ static Status sampler_update(const ReSETSampler<Detector, DeviceBackend>& sample
                         request);
 }
 
-/// Copies a slot's memory to `state`, in memory of either side, for preemption. Rows that are applied and not committed
+/// Copies a slot's memory to `state`, in memory of either side, for preemption; it is there when the stream has come so
+/// far. Into host memory that is not pinned the copy may wait for the stream. Rows that are applied and not committed
 /// are not part of it. The state of a slot without a request is of no use.
 template <class Detector>
 static Status sampler_export(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
@@ -173,8 +187,9 @@ static Status sampler_export(const ReSETSampler<Detector, DeviceBackend>& sample
                              cudaMemcpyAsync(state, source, sizeof *state, cudaMemcpyDefault, stream));
 }
 
-/// Puts a slot's memory back, into this or any other slot or sampler that `sampler_add` has begun the same request in;
-/// without one it changes nothing. Refuses a state that no request can have, as far as the sampler can tell.
+/// Puts a slot's memory back, from host memory that is read at the call, into this or any other slot or sampler that
+/// `sampler_add` has begun the same request in; without one it changes nothing. Refuses a state that no request can
+/// have, as far as the sampler can tell.
 template <class Detector>
 static Status sampler_import(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
                              const SlotState<typename Detector::State>& state, cudaStream_t stream) noexcept {

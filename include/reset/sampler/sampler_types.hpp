@@ -24,9 +24,11 @@ inline constexpr std::int64_t kMaxPosition = std::numeric_limits<std::int64_t>::
 
 /// The shape of what a sampler works on; fixed at construction.
 struct SamplerConfig {
-  std::int32_t vocabulary = 0;  ///< Columns that are tokens: ids 0..vocabulary-1. Padding columns behind are not read.
-  std::int64_t row_stride = 0;  ///< Elements from one row of logits to the next; 0 means `vocabulary`.
-  std::int32_t slots = 1;       ///< Requests that are in flight at once.
+  /// Columns that are tokens: ids 0..vocabulary-1, those the model was trained to give (its `vocab_size`, or the
+  /// tokenizer's length where the rest is padding). Columns behind are not read.
+  std::int32_t vocabulary = 0;
+  std::int64_t row_stride = 0;     ///< Elements from one row of logits to the next; 0 means `vocabulary`.
+  std::int32_t slots = 1;          ///< Requests that are in flight at once.
   std::int32_t rows_per_slot = 1;  ///< Most rows of one slot in one call: 1 + drafted tokens, at most kMaxRowsPerSlot.
   bool rank = false;  ///< Whether results tell the rank of their token, which takes another read of the row.
 
@@ -85,7 +87,8 @@ struct RequestParams {
   /// The request's random numbers: give every request its own. Requests that share one, the default included, draw
   /// equal tokens from equal prompts.
   std::uint64_t seed = 0;
-  /// Position of the first generated token, 0..kMaxPosition. Only `sample` counts on from it.
+  /// Position of the first generated token, 0..kMaxPosition. `sample`, and on the device kNextPosition, count on from
+  /// it.
   std::int64_t first_position = 0;
   bool reset_enabled = true;   ///< Whether the policy sets the temperature.
   EarlyStopParams early_stop;  ///< When the slot's flag `stop` goes up; off by default.
@@ -108,9 +111,10 @@ struct SamplerRow {
   std::int32_t slot = 0;  ///< The request.
   /// The row's input token. In the first row of a slot that token is already committed and the field is not read; in
   /// the rows after it, the drafted token that the row was computed with, or kPlaceholderToken for the one that the
-  /// row before has just sampled.
+  /// row before has just sampled: that one always holds, so do not fill up missing drafts with it.
   std::int32_t token = kPlaceholderToken;
-  std::int64_t position = 0;  ///< Absolute position of the token that the row predicts, 0..kMaxPosition.
+  /// Absolute position of the token that the row predicts, 0..kMaxPosition; on the device kNextPosition - i, too.
+  std::int64_t position = 0;
 };
 
 /// What one row gave: the token, and why. `policy` is meaningful if `active`; otherwise only its temperature is.

@@ -52,7 +52,7 @@ static inline Status encode_rows(void* function, CUtensorMapDataType type, const
       &map, type, 2, const_cast<std::uint8_t*>(data), extent, strides, boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
       CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result == CUDA_SUCCESS) return Status();
-  return Status(StatusCode::kCudaError, "cuTensorMapEncodeTiled", static_cast<int>(result), "CUDA_SUCCESS, 0");
+  return Status(StatusCode::kCudaError, "cuTensorMapEncodeTiled", static_cast<int>(result), "a CUresult of the driver");
 }
 
 /// The maps of weights that kTensorRing serves, for CTAs of `units` of K.
