@@ -1,5 +1,6 @@
 #include "recorder.hpp"
 
+#include <cmath>
 #include <filesystem>
 #include <utility>
 
@@ -31,6 +32,7 @@ void Recorder::add(const Policy& policy, const Problem& problem, std::uint64_t s
     answer.settings.sampling.temperature = policy.temperature;
   }
   for (const TokenRecord& record : solution.tokens) {
+    if (!std::isfinite(record.entropy)) continue;  // a bad row's
     if (record.boundary) answer.boundaries.push_back(static_cast<std::int64_t>(answer.entropies.size()));
     answer.entropies.push_back(record.entropy);
   }

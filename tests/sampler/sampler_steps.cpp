@@ -66,8 +66,25 @@ Setting make_setting(float temperature, int top_k, float top_p, float min_p, dou
   return setting;
 }
 
-// Chi-square of the first tokens against the target, and how far the share of accepted drafts is from sum min(p, q), in
-// standard deviations.
+// Chi-square of `draws` tokens against probabilities.
+void check_counts(const std::vector<int>& count, const std::vector<double>& probability, int draws) {
+  double chi_square = 0.0;
+  double degrees = -1.0;
+  for (std::size_t i = 0; i < count.size(); ++i) {
+    if (probability[i] == 0.0) {
+      REQUIRE(count[i] == 0);
+      continue;
+    }
+    const double expected = probability[i] * draws;
+    chi_square += (count[i] - expected) * (count[i] - expected) / expected;
+    degrees += 1.0;
+  }
+  INFO("chi-square " << chi_square << " of " << degrees << " degrees");
+  CHECK(chi_square < degrees + 5.0 * std::sqrt(2.0 * degrees) + 10.0);
+}
+
+// Chi-square of the first tokens, and of those behind accepted drafts, against the target, and how far the share of
+// accepted drafts is from sum min(p, q), in standard deviations.
 void check_rejection(const Setting& setting) {
   Sampler sampler(make_config(1, 2));
   REQUIRE(sampler.add(0, setting.request).ok());
@@ -76,6 +93,7 @@ void check_rejection(const Setting& setting) {
   std::mt19937 random(11);
   std::discrete_distribution<std::int32_t> drafts(setting.draft.begin(), setting.draft.end());
   std::vector<int> count(kVocabulary, 0);
+  std::vector<int> behind(kVocabulary, 0);  // an accepted draft
   int accepted = 0;
   for (int n = 0; n < kDraws; ++n) {
     const std::int32_t draft = drafts(random);
@@ -84,22 +102,12 @@ void check_rejection(const Setting& setting) {
     const bool kept = pair.second.status != reset::RowStatus::kUnused;
     REQUIRE(kept == (pair.first.token == draft));
     accepted += kept ? 1 : 0;
+    if (kept) ++behind[static_cast<std::size_t>(pair.second.token)];
   }
-  double chi_square = 0.0;
+  check_counts(behind, setting.target, accepted);
+  check_counts(count, setting.target, kDraws);
   double overlap = 0.0;
-  int cells = 0;
-  for (std::size_t i = 0; i < count.size(); ++i) {
-    overlap += std::fmin(setting.target[i], setting.draft[i]);
-    const double expected = setting.target[i] * kDraws;
-    if (setting.target[i] == 0.0) REQUIRE(count[i] == 0);
-    if (setting.target[i] == 0.0) continue;
-    REQUIRE(expected > 5.0);
-    chi_square += (count[i] - expected) * (count[i] - expected) / expected;
-    ++cells;
-  }
-  const double degrees = cells - 1;
-  INFO("chi-square " << chi_square << " of " << degrees << " degrees");
-  CHECK(chi_square < degrees + 5.0 * std::sqrt(2.0 * degrees) + 10.0);
+  for (std::size_t i = 0; i < count.size(); ++i) overlap += std::fmin(setting.target[i], setting.draft[i]);
   // A draft is also given back where it is rejected and drawn anew: never, for the residual excludes it.
   const double deviation = std::sqrt(overlap * (1.0 - overlap) * kDraws);
   CHECK(std::fabs(accepted - overlap * kDraws) < 5.0 * deviation);

@@ -23,15 +23,9 @@ struct SamplerDevice {
   int sm_count = 0;  ///< Multiprocessors.
 };
 
-/// A position that means "the next of the slot": the slot's counter, as it stands in device memory when the call runs.
-/// kNextPosition - i is the i-th position after that, for the i-th drafted row. With them the rows of a captured graph
-/// need not change from replay to replay; a row that a replay does not need has slot -1, which gives kRefused and
-/// touches nobody.
-inline constexpr std::int64_t kNextPosition = -1;
-
-/// Where the entropies of committed rows are counted, for tau_0: in one place, or in one for each slot. Rows count
-/// whether or not the detector says active. The counts are in device memory and the engine's to clear (to zeros) and to
-/// copy back; see StreamingQuantile.
+/// Where the entropies of committed rows are counted, for tau_0, while the detector says active, as they enter the
+/// policy's history: in one place, or in one for each slot. The counts are in device memory and the engine's to clear
+/// (to zeros) and to copy back; see StreamingQuantile.
 struct SlotQuantiles {
   StreamingQuantile* data = nullptr;  ///< One, or as many as there are slots; null counts nowhere.
   bool per_slot = false;              ///< Whether slot s has data[s].
@@ -75,7 +69,9 @@ struct SamplerPolicy {
 /// How a call is launched.
 struct SamplerLaunch {
   /// Programmatic dependent launch: the kernel may begin while the one before it in the stream still runs, and waits
-  /// for its end before it reads or writes anything. Needs compute capability 9.0.
+  /// for its end before it reads or writes anything. Needs compute capability 9.0. With it or without, the sampler lets
+  /// a dependent behind it begin early: such a kernel has to wait in its turn (`griddepcontrol.wait`) before it reads
+  /// tokens, and in any case before it ends.
   bool dependent_launch = false;
   SamplerPolicy policy;  ///< How the work is spread.
 };

@@ -15,7 +15,7 @@
 /// The current device must be the sampler's.
 ///
 /// For one file of the engine that nvcc compiles, for sm_80 or later; others see `device_sampler.hpp`. No launcher
-/// allocates, waits or throws, and each can be captured in a graph.
+/// allocates, throws or, sampler_export into pageable memory aside, waits, and each can be captured in a graph.
 #pragma once
 
 #if !defined(__CUDACC__)
@@ -175,8 +175,8 @@ static Status sampler_update(const ReSETSampler<Detector, DeviceBackend>& sample
 }
 
 /// Copies a slot's memory to `state`, in memory of either side, for preemption; it is there when the stream has come so
-/// far. Into host memory that is not pinned the copy may wait for the stream. Rows that are applied and not committed
-/// are not part of it. The state of a slot without a request is of no use.
+/// far, and must be valid until then. Into host memory that is not pinned the call may wait for the stream. Rows that
+/// are applied and not committed are not part of it. The state of a slot without a request is of no use.
 template <class Detector>
 static Status sampler_export(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
                              SlotState<typename Detector::State>* state, cudaStream_t stream) noexcept {
@@ -207,7 +207,9 @@ static Status sampler_import(const ReSETSampler<Detector, DeviceBackend>& sample
 template <class Detector>
 static Status sampler_commit(const ReSETSampler<Detector, DeviceBackend>& sampler, const SamplerCommit& commit,
                              cudaStream_t stream) noexcept {
-  if (commit.count < 0) return {StatusCode::kInvalidArgument, "count", commit.count, "at least 0"};
+  if (commit.count < 0 || commit.count > sampler.config().slots) {
+    return {StatusCode::kInvalidArgument, "count", commit.count, "0..slots"};
+  }
   if (commit.count == 0) return {};
   if (commit.slots == nullptr || commit.counts == nullptr) {
     return {StatusCode::kInvalidArgument, "slots or counts", 0, "pointers to device memory"};
@@ -222,7 +224,8 @@ static Status sampler_commit(const ReSETSampler<Detector, DeviceBackend>& sample
 /// Samples the rows of `call` and commits what they give: a slot's only row, or of 1 + K rows with drafted tokens those
 /// up to and including the first at which the draft does not hold (rows behind it give kUnused). Without
 /// `draft_probabilities` a draft holds if it is the slot's own sample: the tokens, and what the slot remembers, are bit
-/// for bit those of one row after the other. With them it holds with probability min(1, p / q), p after temperature and
+/// for bit those of one row after the other (behind a draft that switches the policy on or off, but for a cut of top-p
+/// that comes closer to p than 1e-6). With them it holds with probability min(1, p / q), p after temperature and
 /// truncation, and the token that takes its place is drawn from max(p - q, 0): tokens are distributed as without
 /// drafts.
 template <class Detector, class T>

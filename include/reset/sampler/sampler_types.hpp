@@ -22,6 +22,12 @@ inline constexpr std::int32_t kMaxRowsPerSlot = 64;
 /// The highest position that a token can have: the one after it is still a number.
 inline constexpr std::int64_t kMaxPosition = std::numeric_limits<std::int64_t>::max() - 1;
 
+/// A position that means "the next of the slot": the slot's counter, as it stands in device memory when the call runs.
+/// kNextPosition - i is the i-th position after that, for the i-th drafted row. With them the rows of a captured graph
+/// need not change from replay to replay; a row that a replay does not need has slot -1, which gives kRefused and
+/// touches nobody.
+inline constexpr std::int64_t kNextPosition = -1;
+
 /// The shape of what a sampler works on; fixed at construction.
 struct SamplerConfig {
   /// Columns that are tokens: ids 0..vocabulary-1, those the model was trained to give (its `vocab_size`, or the
@@ -113,8 +119,9 @@ struct SamplerRow {
   /// the rows after it, the drafted token that the row was computed with, or kPlaceholderToken for the one that the
   /// row before has just sampled: that one always holds, so do not fill up missing drafts with it.
   std::int32_t token = kPlaceholderToken;
-  /// Absolute position of the token that the row predicts, 0..kMaxPosition; on the device kNextPosition - i, too.
-  std::int64_t position = 0;
+  /// Absolute position of the token that the row predicts, 0..kMaxPosition; on the device kNextPosition - i, too, and
+  /// the slot's next position by default. The CPU sampler's calls want it told.
+  std::int64_t position = kNextPosition;
 };
 
 /// What one row gave: the token, and why. `policy` is meaningful if `active`; otherwise only its temperature is.

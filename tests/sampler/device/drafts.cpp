@@ -30,6 +30,7 @@ reset::RequestParams make_request(int slot) {
   request.sampling.temperature = 0.9f;
   request.seed = static_cast<std::uint64_t>(slot) + 40;
   request.first_position = 10;
+  request.early_stop.patience = slot % 3;
   return request;
 }
 
@@ -40,12 +41,29 @@ std::vector<float> row_at(int slot, std::int64_t position) {
   return row;
 }
 
+// Whether the detectors say the same of what comes next: their states have padding.
+bool same_detectors(DeviceSampler::State a, DeviceSampler::State b) {
+  const Tables tables(kVocabulary);
+  const Detector detector = tables.host();
+  std::mt19937 random(5);
+  for (int i = 0; i < 200; ++i) {
+    const reset::TokenEvent event{static_cast<std::int32_t>(random() % kVocabulary),
+                                  static_cast<float>(random() % 64) / 16.0f, 1000 + i};
+    const reset::StepMark x = detector.observe(a.detector, event);
+    const reset::StepMark y = detector.observe(b.detector, event);
+    if (x.boundary != y.boundary || x.active != y.active) return false;
+  }
+  return true;
+}
+
 bool same_states(const DeviceSampler::State& a, const DeviceSampler::State& b) {
   return std::memcmp(a.policy.ring, b.policy.ring, sizeof a.policy.ring) == 0 &&
          a.policy.step_sum == b.policy.step_sum && a.policy.global_sum == b.policy.global_sum &&
          a.policy.step_count == b.policy.step_count && a.policy.global_count == b.policy.global_count &&
          a.policy.cleared == b.policy.cleared && a.mark.boundary == b.mark.boundary && a.mark.active == b.mark.active &&
-         a.last_token == b.last_token && a.next_position == b.next_position && a.tokens == b.tokens;
+         a.last_token == b.last_token && a.next_position == b.next_position && a.tokens == b.tokens &&
+         a.early_stop.sum == b.early_stop.sum && a.early_stop.count == b.early_stop.count &&
+         a.early_stop.stop == b.early_stop.stop && same_detectors(a, b);
 }
 
 // One token at a time, the truth for everything below.
@@ -204,7 +222,9 @@ void test_quantiles(const reset::SamplerDevice& device, Verdict& verdict) {
       const std::vector<reset::SamplerRow> rows{{0, -1, reset::kNextPosition}, {1, -1, reset::kNextPosition}};
       const auto found = i % 2 == 0 ? engine.step(memory.data(), rows) : engine.apply(memory.data(), rows);
       if (i % 2 != 0) engine.commit({0, 1}, {1, 1});
-      for (std::size_t slot = 0; slot < 2; ++slot) expected[per_slot ? slot : 0].add(found[slot].entropy);
+      for (std::size_t slot = 0; slot < 2; ++slot) {
+        if (found[slot].active) expected[per_slot ? slot : 0].add(found[slot].entropy);
+      }
     }
     const auto found = counts.download();
     for (std::size_t slot = 0; slot < 2; ++slot) {

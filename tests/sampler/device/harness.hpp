@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +18,7 @@
 
 #include "sampler/boundary_support.hpp"
 #include "sampler/device/launcher.hpp"
+#include "sampler/sampler_oracle.hpp"
 #include "sampler/sampler_support.hpp"
 
 namespace device_test {
@@ -186,7 +188,9 @@ class Engine {
     const std::vector<std::int32_t> tokens = tokens_.download();
     results.resize(rows.size());
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (results[i].token != tokens[i]) std::printf("FAILED: token %zu differs from its result\n", i);
+      if (results[i].token == tokens[i]) continue;
+      std::printf("FAILED: token %zu differs from its result\n", i);
+      std::exit(1);
     }
     return results;
   }
@@ -242,6 +246,21 @@ inline bool same_bits(const reset::SampledToken& a, const reset::SampledToken& b
          a.policy.threshold == b.policy.threshold && a.policy.step_mean == b.policy.step_mean &&
          a.policy.global_mean == b.policy.global_mean && a.policy.uncertain == b.policy.uncertain &&
          a.policy.high == b.policy.high && bits(a.logprob) == bits(b.logprob) && a.rank == b.rank && a.stop == b.stop;
+}
+
+/// Whether a token that is not the host's may come from a cut of top-p elsewhere: the mass at the cut is within 1e-6 of
+/// p, and the token is left on that side of it. `row` as it was sampled.
+inline bool is_near_cut(const std::vector<float>& row, double temperature, const reset::SamplingParams& sampling,
+                        std::int32_t token) {
+  constexpr double kMargin = 1e-6;
+  const double p = static_cast<double>(sampling.top_p);
+  if (!(p > 0.0) || !(p < 1.0)) return false;
+  const auto kept = [&](double mass) {
+    return sampler_test::truncate(row, temperature, sampling.top_k, mass, static_cast<double>(sampling.min_p)).ids;
+  };
+  const std::vector<std::int32_t> fewer = kept(p - kMargin);
+  const std::vector<std::int32_t> more = kept(p + kMargin);
+  return fewer.size() != more.size() && std::find(more.begin(), more.end(), token) != more.end();
 }
 
 }  // namespace device_test

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-KERNELS = 6  # two cuts of the work, and those of add, import, commit and prepare
+KERNELS = 7  # two cuts of the work, and those of add, update, import, commit and prepare
 
 
 def compile_entry(nvcc, include, tests, arch):

@@ -14,6 +14,7 @@ reset::Status RESET_TEST_ENTRY(const EntrySampler& sampler, const reset::Sampler
   if (stream == nullptr) return reset::sampler_prepare(0, device);
   if (call.tokens == nullptr) return reset::sampler_commit(sampler, {}, stream);
   if (call.results == nullptr) return reset::sampler_add(sampler, -1, {}, stream);
+  if (call.logits == nullptr) return reset::sampler_update(sampler, -1, {}, stream);
   if (call.rows == nullptr) return reset::sampler_import(sampler, -1, {}, stream);
   return reset::sampler_step(sampler, call, {}, stream);
 }

@@ -26,8 +26,14 @@ struct PassRule {
   float scale_low;
 };
 
-/// Logits this far below their chunk's maximum weigh nothing, in nats; the limit keeps -inf out of products.
+/// Logits this far below their chunk's maximum weigh nothing at T = 1, in nats; the limit keeps -inf out of products.
 inline constexpr float kDeepestLogit = -120.0f;
+
+/// The weight of a token `d` nats below its chunk's maximum at a temperature. -inf weighs nothing however high that is,
+/// nor does what -inf times a scale of 0 is.
+static __device__ __forceinline__ float weight_at(float d, float scale) {
+  return fast_exp2(fmaxf(__fmul_rn(d, scale), -150.0f));
+}
 
 /// Sums of 8 tokens, two blocks of random numbers: the leaf of the one fixed tree over a chunk.
 struct LeafSums {
@@ -59,19 +65,20 @@ static __device__ __forceinline__ float noise_bound(std::uint32_t word) {
   return -fast_log2(float_from_bits(0x3f800000u + (word >> 9)) - 1.0f);
 }
 
-/// Adds a token at distance z <= 0 from the chunk's maximum.
+/// Adds a token at distance d <= 0 from the chunk's maximum.
 template <PassKind kKind>
-static __device__ __forceinline__ void add_token(LeafSums& sums, float z, std::uint32_t word, const PassRule& rule) {
+static __device__ __forceinline__ void add_token(LeafSums& sums, float d, std::uint32_t word, const PassRule& rule) {
+  const float z = fmaxf(d, kDeepestLogit);
   const float weight = fast_exp2(__fmul_rn(z, kLog2E));
   sums.sum = __fadd_rn(sums.sum, weight);
   sums.weighted_sum = __fmaf_rn(z, weight, sums.weighted_sum);
   if constexpr (kKind == PassKind::kRace) {
     const float noise = noise_bound(word);
-    sums.high = fmaxf(sums.high, __fmaf_rn(z, rule.scale_high, noise));
-    sums.low = fmaxf(sums.low, __fmaf_rn(z, rule.scale_low, noise));
+    sums.high = fmaxf(sums.high, __fmaf_rn(d, rule.scale_high, noise));
+    sums.low = fmaxf(sums.low, __fmaf_rn(d, rule.scale_low, noise));
   } else if constexpr (kKind == PassKind::kMass) {
-    sums.high = __fadd_rn(sums.high, fast_exp2(__fmul_rn(z, rule.scale_high)));
-    sums.low = __fadd_rn(sums.low, fast_exp2(__fmul_rn(z, rule.scale_low)));
+    sums.high = __fadd_rn(sums.high, weight_at(d, rule.scale_high));
+    sums.low = __fadd_rn(sums.low, weight_at(d, rule.scale_low));
   }
 }
 
@@ -124,7 +131,7 @@ struct ChunkReader {
 #pragma unroll
           for (int i = 0; i < 2; ++i) {
             const float x = device_float(quarter[q].value[2 * (first + leaf) + i]);
-            add_token<kKind>(sums, fmaxf(__fadd_rn(x, -chunk_max), kDeepestLogit), words[2 * leaf + i].word[q], rule);
+            add_token<kKind>(sums, __fadd_rn(x, -chunk_max), words[2 * leaf + i].word[q], rule);
           }
         }
       }

@@ -39,7 +39,7 @@ static __device__ __noinline__ float log2_tail(const RandomKey key, std::int32_t
   return fast_log2(static_cast<float>(tail_uniform(key, id, word)));
 }
 
-/// log2 E of the exponential variate E = -log(1 - v) that `gumbel_noise` is -log of; within 1e-5.
+/// log2 E of the exponential variate E = -log(1 - v) that `gumbel_noise` is -log of; within 3e-5.
 static __device__ __forceinline__ float log2_exponential(const RandomKey& key, std::int32_t id, std::uint32_t word) {
   if (word < kTailWord) return log2_tail(key, id, word);
   const float v = (static_cast<float>(word) + 0.5f) * 0x1p-32f;

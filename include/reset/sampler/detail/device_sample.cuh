@@ -69,7 +69,9 @@ static __device__ __forceinline__ bool is_last(std::uint32_t* ticket, std::uint3
 
 /// The absolute position of a row: its own, or by the slot's counter.
 static __device__ __forceinline__ std::int64_t resolve_position(std::int64_t position, std::int64_t next) {
-  return position >= 0 || position < kNextPosition - kMaxRowsPerSlot ? position : next + (kNextPosition - position);
+  if (position >= 0 || position < kNextPosition - kMaxRowsPerSlot) return position;
+  const std::int64_t ahead = kNextPosition - position;
+  return next > kMaxPosition - ahead ? kMaxPosition + 1 : next + ahead;  // beyond the last is refused
 }
 
 /// Writes what a row gave.
@@ -264,8 +266,8 @@ class SlotSequence {
                           SampleMode mode) {
     const float entropy = room_.result().entropy;
     auto& slot = room_.slot();
+    if (mode == SampleMode::kStep && slot.state.mark.active) count_entropy(call_.quantiles, slot_, entropy);
     follow_token(view_.detector, slot.request, slot.state, TokenEvent{follower, entropy, position});
-    if (mode == SampleMode::kStep) count_entropy(call_.quantiles, slot_, entropy);
     if (mode == SampleMode::kApply) {
       view_.memory.pending[static_cast<std::size_t>(slot_) * view_.rows_per_slot + done] = {position, entropy, token,
                                                                                             follower};

@@ -88,8 +88,8 @@ static __global__ void commit_rows(const __grid_constant__ SamplerView<Detector>
     const std::int32_t settled = i + 1 < count ? row.follower : row.sampled;
     const std::int32_t token =
         commit.tokens == nullptr ? settled : commit.tokens[static_cast<std::size_t>(index) * view.rows_per_slot + i];
+    if (place.state.mark.active) count_entropy(commit.quantiles, commit.slots[index], row.entropy);
     follow_token(view.detector, place.request, place.state, TokenEvent{token, row.entropy, row.position});
-    count_entropy(commit.quantiles, commit.slots[index], row.entropy);
   }
   place.pending = 0;
 }
