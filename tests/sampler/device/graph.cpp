@@ -3,9 +3,9 @@
 #include "sampler/device/tests.hpp"
 
 namespace device_test {
+namespace {
 
-int test_graph(const reset::SamplerDevice& device) {
-  Verdict verdict("graph");
+void test_replays(const reset::SamplerDevice& device, Verdict& verdict) {
   constexpr std::int32_t kVocabulary = 20000;
   constexpr int kSlots = 3;
   constexpr int kReplays = 40;
@@ -68,6 +68,63 @@ int test_graph(const reset::SamplerDevice& device) {
     CHECK_CUDA(cudaGraphDestroy(graph));
     CHECK_CUDA(cudaStreamDestroy(stream));
   }
+}
+
+// Two samplers on two streams at once: each gives what it gives alone.
+void test_streams(const reset::SamplerDevice& device, Verdict& verdict) {
+  constexpr std::int32_t kVocabulary = 60000;
+  constexpr int kSteps = 60;
+  reset::SamplerConfig config;
+  config.vocabulary = kVocabulary;
+  const DeviceArray<float> memory(sampler_test::make_row(kVocabulary, 4, 1.5f, 9, 7.0f));
+  const DeviceArray<reset::SamplerRow> rows({{0, -1, reset::kNextPosition}});
+  DeviceArray<std::int32_t> tokens(2 * kSteps);
+  tokens.poison();
+  Engine first(device, config, 1);
+  Engine second(device, config, 1);
+  cudaStream_t streams[2] = {};
+  const Engine* engines[2] = {&first, &second};
+  for (const std::uint64_t i : {0u, 1u}) {
+    reset::RequestParams request;
+    request.seed = i;
+    request.sampling.top_p = i == 0 ? 1.0f : 0.95f;
+    (i == 0 ? first : second).add(0, request);
+    CHECK_CUDA(cudaStreamCreateWithFlags(&streams[i], cudaStreamNonBlocking));
+  }
+  CHECK_CUDA(cudaDeviceSynchronize());
+  for (int step_index = 0; step_index < kSteps; ++step_index) {
+    for (int i = 0; i < 2; ++i) {
+      reset::SamplerCall<float> call;
+      call.logits = memory.data();
+      call.rows = rows.data();
+      call.count = 1;
+      call.tokens = tokens.data() + i * kSteps + step_index;
+      check(step(engines[i]->device(), call, {}, streams[i]), "sampler_step");
+    }
+  }
+  CHECK_CUDA(cudaDeviceSynchronize());
+  const std::vector<std::int32_t> found = tokens.download();
+  for (int i = 0; i < 2; ++i) {
+    CHECK_CUDA(cudaStreamDestroy(streams[i]));
+    Engine alone(device, config, 1);
+    reset::RequestParams request;
+    request.seed = static_cast<std::uint64_t>(i);
+    request.sampling.top_p = i == 0 ? 1.0f : 0.95f;
+    alone.add(0, request);
+    for (int step_index = 0; step_index < kSteps; ++step_index) {
+      const auto expected = alone.step(memory.data(), {{0, -1, reset::kNextPosition}});
+      verdict.expect(found[static_cast<std::size_t>(i * kSteps + step_index)] == expected[0].token,
+                     "stream " + std::to_string(i) + ", token " + std::to_string(step_index));
+    }
+  }
+}
+
+}  // namespace
+
+int test_graph(const reset::SamplerDevice& device) {
+  Verdict verdict("graph");
+  test_replays(device, verdict);
+  test_streams(device, verdict);
   return verdict.failures();
 }
 
