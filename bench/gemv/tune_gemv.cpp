@@ -28,7 +28,7 @@ struct Timed {
 // Stages as many as fit all of a CTA's shared memory, and as many as fit half of it.
 std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const bench::Case& c) {
   std::vector<GemvPolicy> cuts;
-  const std::int64_t tiles = reset::detail::mma_tiles(c.layer.n);
+  const std::int64_t runs = reset::detail::output_runs(c.layer.n, false);
   const int units = reset::detail::k_units(c.layer.k);
   for (const int cluster : {1, 2, 4, 8}) {
     const std::int64_t clusters = reset::resident_clusters(device, cluster);
@@ -42,7 +42,7 @@ std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const 
       policy.row_groups = groups;
       if (policy.k_warps * groups < 4) continue;
       for (const std::int64_t bytes : {device.shared_bytes, device.shared_bytes / 2 - 1024}) {
-        policy.stages = reset::detail::most_stages(policy, (tiles + clusters - 1) / clusters, bytes);
+        policy.stages = reset::detail::most_stages(policy, reset::detail::share_tiles(runs, false, clusters), bytes);
         if (policy.stages > 0) cuts.push_back(policy);
       }
     }

@@ -24,8 +24,10 @@ constexpr ActivationType kActivations[] = {ActivationType::kNvfp4, ActivationTyp
 // Shared memory of a CTA as launch.cuh computes it.
 std::int64_t launched_bytes(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) {
   if (policy.kernel == GemvKernel::kRing) return reset::ring_shared_bytes(policy, problem.weights.cols);
-  const std::int64_t tiles = reset::detail::ceil_div(problem.weights.rows, reset::detail::kMmaRows);
-  return reset::tensor_shared_bytes(policy, reset::detail::ceil_div(tiles, tensor_clusters(policy, problem, device)));
+  const bool gated = problem.gate != GemvGate::kNone;
+  const std::int64_t runs = reset::detail::output_runs(problem.weights.rows, gated);
+  const std::int64_t clusters = tensor_clusters(policy, problem, device);
+  return reset::tensor_shared_bytes(policy, reset::detail::share_tiles(runs, gated, clusters));
 }
 
 void check_selected(int arch, const GemvProblem& problem) {
@@ -137,13 +139,14 @@ TEST_CASE("which kernel serves which call") {
   for (const std::int64_t k : {256, 3584, 4096, 5120, 8192, 12288, 18944, 25600, 40960}) {
     for (const int arch : {90, 100, 103, 120, 121}) {
       CHECK(chosen(arch, well_formed(nvfp4, 1, 1000, k)) == GemvKernel::kRing);
-      // Consumer GPUs have no shared memory for long rows.
+      // Consumer GPUs have no shared memory for long rows. 8 CTAs of 16 warps, or of 15 for 16 tokens, hold K.
       if (arch >= 120 && k > 12288) continue;
-      CHECK(chosen(arch, well_formed(ActivationType::kFp16, 1, 1000, k)) == GemvKernel::kTensorRing);
+      const GemvKernel long_rows = k <= 32768 ? GemvKernel::kTensorRing : GemvKernel::kTensor;
+      CHECK(chosen(arch, well_formed(ActivationType::kFp16, 1, 1000, k)) == long_rows);
+      CHECK(chosen(arch, well_formed(nvfp4, 2, 1000, k)) == long_rows);
+      CHECK(chosen(arch, well_formed(nvfp4, 16, 1000, k)) ==
+            (k <= 30720 ? GemvKernel::kTensorRing : GemvKernel::kTensor));
     }
-    CHECK(chosen(90, well_formed(nvfp4, 2, 1000, k)) == GemvKernel::kTensorRing);
-    // At 16 tokens, 8 CTAs of 14 warps hold 28672 of K.
-    CHECK(chosen(90, well_formed(nvfp4, 16, 1000, k)) == (k <= 28672 ? GemvKernel::kTensorRing : GemvKernel::kTensor));
     for (const int arch : {80, 86, 89}) {
       CHECK(chosen(arch, well_formed(nvfp4, 1, 1000, k)) == GemvKernel::kTensor);
       CHECK(chosen(arch, well_formed(ActivationType::kBf16, 16, 1000, k)) == GemvKernel::kTensor);
@@ -181,9 +184,11 @@ TEST_CASE(
     std::int64_t m, n, k;
     int cluster, k_warps, row_groups, stages;
   };
-  const Call calls[] = {{8, 4096, 12288, 8, 6, 2, 10}, {8, 5120, 8192, 4, 8, 2, 8},   {4, 5120, 5120, 2, 10, 1, 3},
-                        {16, 5120, 5120, 2, 10, 1, 3}, {4, 17408, 5120, 2, 10, 2, 6}, {4, 5120, 17408, 8, 9, 2, 6},
-                        {8, 18944, 3584, 2, 7, 1, 4},  {4, 3584, 18944, 8, 10, 2, 6}, {4, 5120, 13824, 8, 7, 2, 10}};
+  const Call calls[] = {{8, 4096, 12288, 8, 6, 2, 4},   {1, 5120, 8192, 8, 4, 3, 6},   {4, 5120, 5120, 2, 10, 1, 3},
+                        {16, 5120, 5120, 2, 10, 1, 3},  {4, 17408, 5120, 4, 5, 3, 12}, {4, 34816, 5120, 2, 10, 2, 6},
+                        {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 2, 6},  {8, 18944, 3584, 2, 7, 1, 5},
+                        {4, 3584, 18944, 8, 10, 2, 6},  {4, 5120, 13824, 8, 7, 2, 10}, {16, 4096, 12288, 4, 12, 1, 2},
+                        {8, 5120, 25600, 8, 13, 1, 6}};
   for (const Call& call : calls) {
     const GemvProblem problem = well_formed(ActivationType::kBf16, call.m, call.n, call.k);
     const GemvPolicy policy = reset::select_gemv_policy(device_of(90), problem);
@@ -330,8 +335,8 @@ TEST_CASE("a policy of kTensorRing that cannot serve a call is refused by name")
   const auto bad = [&](auto change, const char* argument) { refused(good, problem, change, argument); };
   bad([](GemvPolicy& p) { p.tokens = 9; }, "policy.tokens");
   bad([](GemvPolicy& p) { p.k_warps = 0; }, "policy.k_warps");
-  bad([](GemvPolicy& p) { p.k_warps = 21; }, "policy.k_warps");
-  bad([](GemvPolicy& p) { p.tokens = 16, p.k_warps = 15; }, "policy.k_warps");
+  bad([](GemvPolicy& p) { p.k_warps = 17; }, "policy.k_warps");
+  bad([](GemvPolicy& p) { p.tokens = 16, p.k_warps = 16; }, "policy.k_warps");
   bad([](GemvPolicy& p) { p.row_groups = 3; }, "policy.row_groups");
   bad([](GemvPolicy& p) { p.k_warps = 7; }, "policy.slices");  // too few for the slice
   bad([](GemvPolicy& p) { p.slices = 0; }, "policy.slices");

@@ -23,7 +23,7 @@ template <int kRows>
 void check_tiles(std::int64_t rows, bool gated) {
   const reset::detail::TileRows<kRows> work{rows, gated};
   std::vector<int> visits(static_cast<std::size_t>(rows));
-  for (std::int64_t tile = 0; tile < work.tiles(); ++tile) {
+  for (int tile = 0; tile < work.tiles(); ++tile) {
     for (int slot = 0; slot < kRows; ++slot) {
       const std::int64_t readable = work.readable_row(tile, slot);
       REQUIRE((readable >= 0 && readable < rows));
@@ -42,10 +42,12 @@ class Walk {
  public:
   Walk(const GemvProblem& problem, const GemvPolicy& policy, const reset::DeviceInfo& device)
       : policy_(policy),
-        rows_{problem.weights.rows, problem.gate != reset::GemvGate::kNone},
+        n_(problem.weights.rows),
+        gated_(problem.gate != reset::GemvGate::kNone),
         blocks_(problem.weights.cols / 16),
         clusters_(static_cast<int>(tensor_clusters(policy, problem, device))),
-        tiles_(reset::detail::cut(static_cast<int>(rows_.tiles()), clusters_)),
+        runs_(reset::detail::cut(static_cast<int>(reset::detail::output_runs(n_, gated_)), clusters_)),
+        most_tiles_(reset::detail::share_tiles(reset::detail::output_runs(n_, gated_), gated_, clusters_)),
         units_(reset::detail::cut(static_cast<int>((problem.weights.cols + 255) / 256), policy.slices)),
         visits_(static_cast<std::size_t>(problem.weights.rows * blocks_)),
         stores_(static_cast<std::size_t>(problem.weights.rows)) {}
@@ -53,52 +55,63 @@ class Walk {
   void check() {
     REQUIRE(clusters_ > 0);
     for (int cluster = 0; cluster < clusters_; ++cluster) {
-      const Share tiles = tiles_.share(cluster);
-      REQUIRE(tiles.count > 0);
+      const Rows rows = rows_of(runs_.share(cluster));
+      REQUIRE(rows.tiles() > 0);
+      REQUIRE(rows.tiles() <= most_tiles_);  // shared memory holds the sums of so many
       // kTensor takes one slice after the other, kTensorRing one a CTA of the cluster.
-      for (int slice = 0; slice < policy_.slices; ++slice) walk_slice(tiles, units_.share(slice));
-      for (int rank = 0; rank < policy_.cluster; ++rank) walk_stores(tiles, rank);
+      for (int slice = 0; slice < policy_.slices; ++slice) walk_slice(rows, units_.share(slice));
+      for (int rank = 0; rank < policy_.cluster; ++rank) walk_stores(rows, rank);
     }
     REQUIRE(std::all_of(visits_.begin(), visits_.end(), [](int visits) { return visits == 1; }));
     REQUIRE(std::all_of(stores_.begin(), stores_.end(), [](int stores) { return stores == 1; }));
   }
 
  private:
-  void walk_slice(Share tiles, Share units) {
+  using Rows = reset::detail::TileRows<reset::detail::kMmaRows>;
+
+  Rows rows_of(Share runs) const {
+    const int first = runs.first * reset::detail::kOutputRun;
+    const int end = first + runs.count * reset::detail::kOutputRun;
+    return {n_, gated_, first, std::min(end, static_cast<int>(gated_ ? n_ / 2 : n_))};
+  }
+
+  void walk_slice(const Rows& rows, Share units) {
     REQUIRE((units.count > 0 && units.count <= policy_.k_warps));
     for (int group = 0; group < policy_.row_groups; ++group) {
       for (int k_warp = 0; k_warp < units.count; ++k_warp) {
-        for (int i = group; i < tiles.count; i += policy_.row_groups) visit(tiles.first + i, units.first + k_warp);
+        for (int i = group; i < rows.tiles(); i += policy_.row_groups) visit(rows, i, units.first + k_warp);
       }
     }
   }
 
-  void visit(int tile, int unit) {
+  void visit(const Rows& rows, int tile, int unit) {
     for (int slot = 0; slot < reset::detail::kMmaRows; ++slot) {
-      if (!rows_.holds(tile, slot)) continue;
+      if (!rows.holds(tile, slot)) continue;
       const std::int64_t end = std::min<std::int64_t>(blocks_, std::int64_t{unit + 1} * 16);
       for (std::int64_t block = std::int64_t{unit} * 16; block < end; ++block) {
-        ++visits_[static_cast<std::size_t>(rows_.row(tile, slot) * blocks_ + block)];
+        ++visits_[static_cast<std::size_t>(rows.row(tile, slot) * blocks_ + block)];
       }
     }
   }
 
-  void walk_stores(Share tiles, int rank) {
-    const int own = (tiles.count - rank + policy_.cluster - 1) / policy_.cluster;
+  void walk_stores(const Rows& rows, int rank) {
+    const int own = (rows.tiles() - rank + policy_.cluster - 1) / policy_.cluster;
     for (int i = 0; i < own; ++i) {
-      const int tile = tiles.first + rank + i * policy_.cluster;
-      REQUIRE(tile < tiles.first + tiles.count);
+      const int tile = rank + i * policy_.cluster;
+      REQUIRE(tile < rows.tiles());
       for (int slot = 0; slot < reset::detail::kMmaRows; ++slot) {
-        if (rows_.holds(tile, slot)) ++stores_[static_cast<std::size_t>(rows_.row(tile, slot))];
+        if (rows.holds(tile, slot)) ++stores_[static_cast<std::size_t>(rows.row(tile, slot))];
       }
     }
   }
 
   GemvPolicy policy_;
-  reset::detail::TileRows<reset::detail::kMmaRows> rows_;
+  std::int64_t n_;
+  bool gated_;
   std::int64_t blocks_;
   int clusters_;
-  Cut tiles_;
+  Cut runs_;
+  std::int64_t most_tiles_;
   Cut units_;
   std::vector<int> visits_;
   std::vector<int> stores_;

@@ -11,6 +11,7 @@
 #include <reset/gemv/detail/epilogue.cuh>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/tile_rows.hpp>
+#include <reset/gemv/detail/work_shares.hpp>
 #include <reset/gemv/policy.hpp>
 #include <reset/gemv/problem.hpp>
 
@@ -19,6 +20,7 @@ namespace detail {
 
 /// What the ring kernel is told besides the problem.
 struct RingShape {
+  Cut tiles;            ///< Over CTAs.
   int warps_per_group;  ///< Warps that share a stage, each with its own part of K.
   int groups;           ///< Groups take turns at the stages.
   int stages;           ///< A multiple of `groups`.
@@ -80,14 +82,12 @@ struct RingWork {
   int first;
   int count;
 
-  __device__ __forceinline__ explicit RingWork(const GemvProblem& problem)
+  __device__ __forceinline__ RingWork(const GemvProblem& problem, Share tiles)
       : rows{problem.weights.rows, problem.gate != GemvGate::kNone},
         weight_bytes(static_cast<int>(problem.weights.cols / 2)),
-        scale_bytes(static_cast<int>(problem.weights.cols / 16)) {
-    const std::int64_t tiles = rows.tiles();
-    first = static_cast<int>(tiles * blockIdx.x / gridDim.x);
-    count = static_cast<int>(tiles * (blockIdx.x + 1) / gridDim.x) - first;
-  }
+        scale_bytes(static_cast<int>(problem.weights.cols / 16)),
+        first(tiles.first),
+        count(tiles.count) {}
 
   __device__ __forceinline__ int stage_bytes() const { return kRows * (weight_bytes + scale_bytes); }
 };
@@ -311,7 +311,7 @@ static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas
     gemv_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ RingShape shape) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) std::uint8_t ring_memory[];
-  const RingWork<kRows> work(problem);
+  const RingWork<kRows> work(problem, shape.tiles.share(static_cast<int>(blockIdx.x)));
   const RingMemory memory(ring_memory, kRows * shape.warps_per_group);
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;

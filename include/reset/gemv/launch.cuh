@@ -45,7 +45,7 @@ inline TensorShape tensor_shape(const GemvProblem& problem, const GemvPolicy& po
   const bool nvfp4 = x.type == ActivationType::kNvfp4;
   const std::int64_t stride = nvfp4 ? x.nvfp4.row_stride : x.row_stride * 2;
   const void* begin = nvfp4 ? static_cast<const void*>(x.nvfp4.packed) : x.dense;
-  return {cut(static_cast<int>(mma_tiles(w.rows)), static_cast<int>(clusters)),
+  return {cut(static_cast<int>(output_runs(w.rows, problem.gate != GemvGate::kNone)), static_cast<int>(clusters)),
           cut(k_units(w.cols), policy.slices),
           policy.slices,
           policy.k_warps,
@@ -53,23 +53,23 @@ inline TensorShape tensor_shape(const GemvProblem& problem, const GemvPolicy& po
           row_alignment(begin, problem.tokens > 1 ? stride : 0)};
 }
 
-inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy) noexcept {
+inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy, Cut tiles) noexcept {
   const Nvfp4MatrixView& w = problem.weights;
   const bool contiguous = w.row_stride == w.cols / 2 && w.block_scale.stride == w.blocks();
-  return {policy.warps_per_group, policy.groups, policy.stages, contiguous};
+  return {tiles, policy.warps_per_group, policy.groups, policy.stages, contiguous};
 }
 
 inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy,
                                          std::int64_t clusters) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
   const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;  // of 1, 2, 4 or 8
-  return {shape.tiles,    shape.units,
+  return {shape.runs,     shape.units,
           policy.k_warps, policy.row_groups,
           policy.stages,  !scale_rows_are_whole(problem.weights),
           log_cluster,    shape.activation_alignment};
 }
 
-using TensorRingKernel = void (*)(GemvProblem, TensorRingShape);
+using TensorRingKernel = void (*)(GemvProblem, TensorRingShape, WeightMaps);
 using TensorKernel = void (*)(GemvProblem, TensorShape);
 using RingKernel = void (*)(GemvProblem, RingShape);
 
@@ -112,12 +112,17 @@ template <class = void>
 static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                             const LaunchOptions& options, cudaStream_t stream) noexcept {
   const std::int64_t clusters = tensor_clusters(policy, problem, device);
-  const std::int64_t shared = tensor_shared_bytes(policy, ceil_div(mma_tiles(problem.weights.rows), clusters));
+  const bool gated = problem.gate != GemvGate::kNone;
+  const std::int64_t tiles = share_tiles(output_runs(problem.weights.rows, gated), gated, clusters);
+  const std::int64_t shared = tensor_shared_bytes(policy, tiles);
   if (policy.kernel == GemvKernel::kTensorRing) {
     const LaunchShape shape = launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(cta_threads(policy))),
                                            shared, options, policy.cluster);
+    WeightMaps maps{};
+    const Status status = encode_weights(device, problem.weights, policy.k_warps, maps);
+    if (!status.ok()) return status;
     return launch(tensor_ring_kernel(policy.tokens), shape, stream, problem,
-                  tensor_ring_shape(problem, policy, clusters));
+                  tensor_ring_shape(problem, policy, clusters), maps);
   }
   const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
   const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);
@@ -131,9 +136,11 @@ static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, 
   const RingKernel kernel = ring_kernel(policy.chunks);
   const std::int64_t tiles = ceil_div(problem.weights.rows, ring_rows(policy.chunks));
   const std::int64_t most = std::int64_t{device.sm_count} * policy.ctas_per_sm;
-  const LaunchShape shape = launch_shape(tiles < most ? tiles : most, dim3(static_cast<unsigned>(cta_threads(policy))),
+  const std::int64_t ctas = tiles < most ? tiles : most;
+  const LaunchShape shape = launch_shape(ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
                                          ring_shared_bytes(policy, problem.weights.cols), options, 1);
-  return launch(kernel, shape, stream, problem, ring_shape(problem, policy));
+  return launch(kernel, shape, stream, problem,
+                ring_shape(problem, policy, cut(static_cast<int>(tiles), static_cast<int>(ctas))));
 }
 
 /// Launches a well-formed call if the policy can serve it.
@@ -219,6 +226,7 @@ static Status prepare_current(int device, DeviceInfo& info) noexcept {
   }
   if (status.ok()) status = allow_shared_memory(found);
   if (status.ok() && found.arch >= 90) status = count_clusters(found);
+  if (status.ok() && found.arch >= 90) status = find_encode_tensor_map(found.encode_tensor_map);
   if (status.ok()) info = found;
   return status;
 }

@@ -15,8 +15,8 @@ RESET_NAMESPACE_BEGIN
 /// Which kernel serves a call.
 enum class GemvKernel : std::uint8_t {
   kTensor,  ///< tensor_core.cuh: every call that `validate` accepts, on every target.
-  /// tensor_ring.cuh: K a multiple of 64, packed rows aligned to 16 bytes, runs of four block scales to 4; sm_90 and
-  /// later.
+  /// tensor_ring.cuh: K a multiple of 64 and at most 32768 (30720 for more than 8 tokens), packed rows aligned to 16
+  /// bytes, runs of four block scales to 4; sm_90 and later.
   kTensorRing,
   /// cuda_core.cuh: NVFP4 activations, one token, linear block scales, K a multiple of 256 and at most 40960 (with a
   /// gate 16384), packed rows and rows of block scales aligned to 16 bytes; sm_90 and later.
@@ -31,6 +31,7 @@ struct DeviceInfo {
   int shared_bytes = 0;  ///< Shared memory that one CTA can have.
   /// Clusters of 2, 4 and 8 CTAs that run at once, one CTA a multiprocessor; 0 below sm_90.
   int clusters[3] = {0, 0, 0};
+  void* encode_tensor_map = nullptr;  ///< The driver's cuTensorMapEncodeTiled; kTensorRing needs it.
 };
 
 /// Clusters of 1, 2, 4 or 8 CTAs, one a multiprocessor, that a device runs at once; 0 for other sizes.
@@ -49,9 +50,9 @@ struct GemvPolicy {
   GemvKernel kernel = GemvKernel::kTensor;  ///< Which kernel.
   int tokens = 8;           ///< Tokens that the kernel is compiled for: kTensor... 8 or 16, at least M; kRing 1.
   int ctas_per_sm = 1;      ///< CTAs for each multiprocessor.
-  int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time.
-  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 8 warps in kTensor, 20 in kTensorRing
-                            ///< or 14 for 16 tokens.
+  int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time; at most 16.
+  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 8 warps in kTensor, 23 in kTensorRing
+                            ///< or 15 for 16 tokens.
   int cluster = 1;          ///< kTensorRing: CTAs that share rows, each with a slice of K: 1, 2, 4 or 8.
   int slices = 1;           ///< kTensor...: of K, of at most 256 * k_warps each; kTensorRing as many as `cluster`.
   int warps_per_group = 1;  ///< kRing: warps that share a stage; each thread has `chunks` times 32 of K.
@@ -77,14 +78,16 @@ constexpr std::int64_t tensor_shared_bytes(const GemvPolicy& policy, std::int64_
 /// multiple of that; 0 if nothing fits.
 constexpr std::int64_t tensor_clusters(const GemvPolicy& policy, const GemvProblem& problem,
                                        const DeviceInfo& device) noexcept {
-  const std::int64_t tiles = detail::mma_tiles(problem.weights.rows);
+  const bool gated = problem.gate != GemvGate::kNone;
+  const std::int64_t runs = detail::output_runs(problem.weights.rows, gated);
   const std::int64_t resident = std::int64_t{resident_clusters(device, policy.cluster)} * policy.ctas_per_sm;
   const std::int64_t fixed = tensor_shared_bytes(policy, 0);
   std::int64_t most = (device.shared_bytes - fixed) / detail::tensor_tile_bytes(policy.tokens / 8);
   most -= most % policy.cluster;
   if (device.shared_bytes < fixed || most < 1 || resident < 1) return 0;
-  const std::int64_t waves = detail::ceil_div(detail::ceil_div(tiles, most), resident);
-  return tiles < waves * resident ? tiles : waves * resident;
+  const std::int64_t most_runs = most * detail::tile_outputs(gated) / detail::kOutputRun;
+  const std::int64_t waves = detail::ceil_div(detail::ceil_div(runs, most_runs), resident);
+  return runs < waves * resident ? runs : waves * resident;
 }
 
 /// Shared memory that a ring takes, in bytes.
@@ -98,7 +101,7 @@ constexpr int cta_threads(const GemvPolicy& policy) noexcept {
   // Beside the ring's warps that compute, one requests the weights and one adds up and stores.
   if (policy.kernel == GemvKernel::kRing) return 32 * (policy.warps_per_group * policy.groups + 2);
   return 32 * (policy.k_warps * policy.row_groups +
-               (policy.kernel == GemvKernel::kTensorRing ? detail::tensor_producers(policy.tokens / 8) : 0));
+               (policy.kernel == GemvKernel::kTensorRing ? 1 : 0));  // one requests weights
 }
 
 /// The policy of kTensor for a shape: as many warps as registers and shared memory allow, with room for some tiles.
@@ -118,9 +121,33 @@ constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens
 
 namespace detail {
 
-/// The most units of K that a CTA of kTensorRing is given if more CTAs can share them.
-constexpr int tensor_ring_units(int token_tiles) noexcept {
-  return token_tiles == 1 ? 10 : tensor_ring_max_warps(token_tiles);
+/// How kTensorRing cuts a shape.
+struct TensorRingCut {
+  int cluster;
+  int row_groups;
+  bool alone;  ///< Whether a CTA takes all of the shared memory, or half if that holds enough stages: the next kernel's
+               ///< CTA, its weights on their way, then fits beside it.
+};
+
+/// What was fastest for so many units of K and tiles of a cluster of two. Much K wants large clusters; many rows want
+/// more warps in a CTA, for its start and its end count less then than the latency of its loop.
+constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t tiles_of_two) noexcept {
+  const bool many_rows = units > 16 && units <= 20 && tiles_of_two >= 12;
+  if (token_tiles == 2) {
+    if (many_rows) return {4, 3, true};
+    return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, false};
+  }
+  if (units <= 10) return {1, units < 8 ? 8 / units : 1, false};
+  if (units > 20) return {8, units <= 32 ? 3 : units <= 80 ? 2 : 1, false};
+  if (tiles_of_two >= 22) return {2, 2, true};
+  return many_rows ? TensorRingCut{4, 3, true} : TensorRingCut{2, 1, false};
+}
+
+/// Tiles of the largest share of N rows, with a gate or without.
+constexpr std::int64_t most_tiles(std::int64_t n, std::int64_t clusters) noexcept {
+  const std::int64_t gated = share_tiles(output_runs(n, true), true, clusters);
+  const std::int64_t plain = share_tiles(output_runs(n, false), false, clusters);
+  return gated > plain ? gated : plain;
 }
 
 /// The most stages, a multiple of the groups, with which a CTA's shared memory stays within `bytes`.
@@ -133,8 +160,7 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 }  // namespace detail
 
 /// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules come from
-/// bench_tune_gemv on an H100: they take the best cut of every call in bench/results/h100/tune_gemv.json, or one within
-/// 3 % of it.
+/// bench_tune_gemv on an H100: bench/results/h100/tune_gemv.json has what they lose to the best cut, call by call.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n,
                                         std::int64_t k) noexcept {
   GemvPolicy policy{};
@@ -143,23 +169,21 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   policy.stages = 0;
   const int units = detail::k_units(k);
   const int token_tiles = policy.tokens / 8;
-  while (policy.cluster < 8 && units > policy.cluster * detail::tensor_ring_units(token_tiles)) policy.cluster *= 2;
-  policy.slices = policy.cluster;
-  policy.k_warps = static_cast<int>(detail::ceil_div(units, policy.cluster));
-  const int most_warps = detail::tensor_ring_max_warps(token_tiles);
-  const std::int64_t clusters = resident_clusters(device, policy.cluster);
-  if (policy.k_warps > most_warps || clusters == 0) return policy;
-  const std::int64_t tiles = detail::ceil_div(detail::mma_tiles(n), clusters);
-  // Half of the shared memory, if enough stages fit, leaves the other for the next kernel's first stages. Not with
-  // clusters of more than two: where two CTAs fit a multiprocessor, some get two while others have none; the registers
-  // for 16 tokens rule that out.
-  const int enough = token_tiles == 1 ? 3 : 2;
-  policy.row_groups = policy.k_warps < 8 ? 8 / policy.k_warps : 1;
-  if (policy.cluster <= 2 || token_tiles == 2) {
+  const int pairs = resident_clusters(device, 2);
+  if (units > 8 * detail::kTensorRingMaxUnits || pairs == 0) return policy;
+  const detail::TensorRingCut cut = detail::tensor_ring_cut(token_tiles, units, detail::most_tiles(n, pairs));
+  policy.cluster = policy.slices = cut.cluster;
+  policy.k_warps = static_cast<int>(detail::ceil_div(units, cut.cluster));
+  policy.row_groups = cut.row_groups;
+  const std::int64_t clusters = resident_clusters(device, cut.cluster);
+  if (policy.k_warps > detail::tensor_ring_max_warps(token_tiles) || clusters == 0) return policy;
+  const std::int64_t tiles = detail::most_tiles(n, clusters);
+  if (!cut.alone) {
+    const int enough = cut.row_groups > 1 ? 2 * cut.row_groups : 4 - token_tiles;
     policy.stages = detail::most_stages(policy, tiles, device.shared_bytes / 2 - 1024);
+    if (policy.stages >= enough) return policy;
   }
-  if (policy.stages >= enough) return policy;
-  for (policy.row_groups = 2 * policy.k_warps <= most_warps ? 2 : 1; policy.row_groups > 0; --policy.row_groups) {
+  for (; policy.row_groups > 0; --policy.row_groups) {
     policy.stages = detail::most_stages(policy, tiles, device.shared_bytes);
     if (policy.stages >= 2 || policy.row_groups == 1) break;
   }
@@ -234,11 +258,11 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   if ((policy.tokens != 8 && policy.tokens != 16) || policy.tokens < problem.tokens) {
     return invalid("policy.tokens", policy.tokens, "8 or 16, at least the tokens of the call");
   }
-  const int most =
-      policy.kernel == GemvKernel::kTensorRing ? tensor_ring_max_warps(policy.tokens / 8) : kTensorMaxWarps;
-  if (policy.k_warps < 1 || policy.k_warps > most) {
+  const bool ring = policy.kernel == GemvKernel::kTensorRing;
+  const int most = ring ? tensor_ring_max_warps(policy.tokens / 8) : kTensorMaxWarps;
+  if (policy.k_warps < 1 || policy.k_warps > most || (ring && policy.k_warps > kTensorRingMaxUnits)) {
     return invalid("policy.k_warps", policy.k_warps,
-                   "1..8 for kTensor; 1..20, or 1..14 for 16 tokens, for kTensorRing");
+                   "1..8 for kTensor; 1..16, or 1..15 for 16 tokens, for kTensorRing");
   }
   if (policy.row_groups < 1 || policy.row_groups > most / policy.k_warps) {
     return invalid("policy.row_groups", policy.row_groups, "1 or more, and k_warps * row_groups within the bound too");

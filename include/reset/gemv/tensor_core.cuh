@@ -25,7 +25,7 @@ namespace detail {
 
 /// What the kernel is told besides the problem.
 struct TensorShape {
-  Cut tiles;  ///< Tiles of 16 rows over CTAs.
+  Cut runs;   ///< Runs of outputs over CTAs.
   Cut units;  ///< 256 of K each, over slices.
   int slices;
   int k_warps;               ///< Warps that share rows: at least the units of a slice.
@@ -33,6 +33,14 @@ struct TensorShape {
   int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of
                              ///< activations.
 };
+
+/// The rows of a CTA, or of the CTAs of a cluster.
+__device__ __forceinline__ TileRows<kMmaRows> shared_rows(const GemvProblem& problem, Share runs) {
+  const bool gated = problem.gate != GemvGate::kNone;
+  const auto outputs = static_cast<int>(gated ? problem.weights.rows / 2 : problem.weights.rows);
+  const int first = runs.first * kOutputRun;
+  return {problem.weights.rows, gated, first, first + min(runs.count * kOutputRun, outputs - first)};
+}
 
 /// A lane's weights of one item: two rows, of each twice 32 codes with two block scales.
 struct ItemWeights {
@@ -160,16 +168,17 @@ __device__ __forceinline__ float tensor_unit(ActivationType type) {
                                          : 1.0f;
 }
 
-/// A CTA's results: of tiles first, first + step, ..., `count` of them. Each sum is that of `parts` totals,
+/// A CTA's results: of tiles first, first + step, ... of its rows, `count` of them. Each sum is that of `parts` totals,
 /// `part_tiles` apart, in their order.
 template <int kTokenTiles>
-__device__ __forceinline__ void store_results(const GemvProblem& problem, const float4* totals, int parts,
-                                              int part_tiles, int first, int step, int count) {
+__device__ __forceinline__ void store_results(const GemvProblem& problem, const TileRows<kMmaRows>& rows,
+                                              const float4* totals, int parts, int part_tiles, int first, int step,
+                                              int count) {
   constexpr int kTile = TensorMemory<kTokenTiles>::kTile * 4;
   const Epilogue epilogue(problem, tensor_unit(problem.activations.type));
-  const TileRows<kMmaRows> rows{problem.weights.rows, problem.gate != GemvGate::kNone};
-  const int outputs = rows.gated ? kMmaRows / 2 : kMmaRows;  // of a tile
-  const int columns = count * outputs;
+  const int log_outputs = rows.gated ? 3 : 4;  // of a tile
+  const int columns = count << log_outputs;
+  const float per_column = __frcp_rn(static_cast<float>(columns));
   const auto sum_of = [&](int tile, int slot, int token) {
     const float* place = reinterpret_cast<const float*>(totals) + (tile * kTile + sum_index(slot, token));
     float sum = *place;
@@ -178,10 +187,11 @@ __device__ __forceinline__ void store_results(const GemvProblem& problem, const 
   };
   const auto thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
   for (int i = thread; i < columns * static_cast<int>(problem.tokens); i += static_cast<int>(blockDim.x * blockDim.y)) {
-    const int token = i / columns;
+    // A division, exact where it counts: at most 16 tokens, and half a column away from any whole number of them.
+    const auto token = static_cast<int>((static_cast<float>(i) + 0.5f) * per_column);
     const int column = i - token * columns;
-    const int place = column / outputs;
-    const int slot = column % outputs;
+    const int place = column >> log_outputs;
+    const int slot = column & ((1 << log_outputs) - 1);
     const int tile = first + place * step;
     if (!rows.holds(tile, slot)) continue;
     const std::int64_t row = rows.row(tile, slot);
@@ -196,11 +206,11 @@ __device__ __forceinline__ void store_results(const GemvProblem& problem, const 
 
 inline namespace RESET_ARCH_NAMESPACE {
 
-/// A CTA owns a range of tiles of 16 rows; K is cut into slices, one after the other, and a slice into 256 of K a warp,
-/// which keeps its part of up to 8 kTokenTiles tokens in registers. Groups of warps that together hold the slice take
-/// turns at the tiles: a warp streams its part of them through a ring of its own, decodes in registers and multiplies
-/// on the tensor core. One of the group adds its warps' sums up, a batch of tiles at a time, in a fixed order: the same
-/// bits every time. No barrier of the CTA stands in the loop.
+/// A CTA owns a run of outputs, in tiles of 16 rows; K is cut into slices, one after the other, and a slice into 256 of
+/// K a warp, which keeps its part of up to 8 kTokenTiles tokens in registers. Groups of warps that together hold the
+/// slice take turns at the tiles: a warp streams its part of them through a ring of its own, decodes in registers and
+/// multiplies on the tensor core. One of the group adds its warps' sums up, a batch of tiles at a time, in a fixed
+/// order: the same bits every time. No barrier of the CTA stands in the loop.
 template <int kTokenTiles, bool kWhole>
 static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     gemv_tensor(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorShape shape) {
@@ -212,9 +222,9 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
   const auto groups = static_cast<int>(blockDim.y);
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = group * shape.k_warps + k_warp;
-  const bool gated = problem.gate != GemvGate::kNone;
-  const Share tiles = shape.tiles.share(static_cast<int>(blockIdx.x));
-  const TensorMemory<kTokenTiles> memory(tensor_memory, tiles.count, shape.k_warps, groups);
+  const TileRows<kMmaRows> rows = shared_rows(problem, shape.runs.share(static_cast<int>(blockIdx.x)));
+  const int tiles = rows.tiles();
+  const TensorMemory<kTokenTiles> memory(tensor_memory, tiles, shape.k_warps, groups);
   const std::uint32_t ring = memory.end + static_cast<std::uint32_t>(warp * (kTensorStages * kTensorStageBytes));
   release_dependents();
 
@@ -222,8 +232,7 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     const Share units = shape.units.share(slice);
     const int unit = units.first + k_warp;
     const bool active = k_warp < units.count;
-    WeightStream<kWhole> stream(problem.weights, gated, shape.weights, unit, tiles.first + group,
-                                active ? tiles.first + tiles.count : 0, groups, lane);
+    WeightStream<kWhole> stream(problem.weights, rows, shape.weights, unit, group, active, groups, lane);
 #pragma unroll 1
     for (int s = 0; s < kTensorStages - 1; ++s) {
       stream.request(ring + static_cast<std::uint32_t>(s * kTensorStageBytes));
@@ -240,11 +249,11 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
       x.load(problem, shape.activation_alignment, unit, lane, memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
       const RowGroup<kTokenTiles, Totals> sums(memory, Totals{memory.totals, slice > 0, lane}, group, groups, k_warp,
                                                units.count, shape.k_warps, lane);
-      run_tiles(sums, x, stream, ring, (tiles.count - group + groups - 1) / groups, lane);
+      run_tiles(sums, x, stream, ring, (tiles - group + groups - 1) / groups, lane);
     }
     __syncthreads();
   }
-  store_results<kTokenTiles>(problem, memory.totals, 1, 0, tiles.first, 1, tiles.count);
+  store_results<kTokenTiles>(problem, rows, memory.totals, 1, 0, 0, 1, tiles);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -1,5 +1,5 @@
 /// @file
-/// The tensor-core mat-vec kernel whose weights come in bulk copies (sm_90 and later): K a multiple of 64, rows
+/// The tensor-core mat-vec kernel whose weights come in boxes of rows (sm_90 and later): K a multiple of 64, rows
 /// aligned.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/scale_row.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
+#include <reset/gemv/detail/tensor_map.cuh>
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/detail/work_shares.hpp>
 #include <reset/gemv/policy.hpp>
@@ -22,7 +23,7 @@ namespace detail {
 
 /// What the kernel is told besides the problem.
 struct TensorRingShape {
-  Cut tiles;    ///< Tiles of 16 rows over clusters.
+  Cut runs;     ///< Runs of outputs over clusters.
   Cut units;    ///< 256 of K each, over the CTAs of a cluster.
   int k_warps;  ///< Warps that share rows: the most units that a CTA has.
   int groups;   ///< Such sets of warps, which take turns at the stages.
@@ -43,9 +44,10 @@ struct TensorRing {
   std::uint32_t scale_pitch;
   std::uint32_t stage_bytes;
 
-  __device__ __forceinline__ TensorRing(std::uint32_t memory, int k_warps)
-      : full(memory),
-        stages(memory + 2 * kMaxRingStages * kBarrierBytes),
+  /// Copies want stages at multiples of 128: they come first in shared memory.
+  __device__ __forceinline__ TensorRing(std::uint32_t memory, std::uint32_t barriers, int k_warps)
+      : full(barriers),
+        stages(memory),
         code_pitch(static_cast<std::uint32_t>(tensor_code_pitch(k_warps))),
         scale_pitch(static_cast<std::uint32_t>(tensor_scale_pitch(k_warps))),
         stage_bytes(kMmaRows * (code_pitch + scale_pitch)) {}
@@ -64,86 +66,89 @@ struct TensorRing {
     }
   }
 
-  __device__ __forceinline__ void init_barriers(int count, int writers, int readers) const {
-    for (RingCursor i{0, 0}; i.stage < count; ++i.stage) {
-      barrier_init(full + i.barrier(), writers);
-      barrier_init(empty() + i.barrier(), readers);
+  /// By a warp: `writers` of a stage arrive when they have asked for its copies, `readers` when they have read it.
+  __device__ __forceinline__ void init_barriers(int count, int writers, int readers, int lane) const {
+    const RingCursor own{lane, 0};
+    if (lane < count) {
+      barrier_init(full + own.barrier(), writers);
+      barrier_init(empty() + own.barrier(), readers);
     }
     barrier_init_fence();
   }
 };
 
-/// What a lane of a producing warp brings of every stage. A bulk copy takes its operands from uniform registers, so
-/// that lanes issue one after the other, some 80 clocks each: several warps share the rows.
-template <int kProducers>
-struct ProducerLane {
-  static constexpr int kRows = kMmaRows / kProducers;
-
+/// The warp that requests weights: boxes of eight rows of codes and of scales, by one lane, or scales in runs of four
+/// by all of them, the only ones that lie together in the swizzled layout.
+struct Producer {
   const GemvProblem& problem;
+  const WeightMaps& maps;
   const TensorRing& ring;
   TileRows<kMmaRows> rows;
   Share units;
   bool words;
-  int producer;
   int lane;
 
-  __device__ __forceinline__ bool codes() const { return lane < kRows; }
-  __device__ __forceinline__ int slot() const { return producer * kRows + lane % kRows; }
-
-  /// Bulk copies of the codes, and unless they come in words of the scales, of a row each.
-  __device__ __forceinline__ void copy_rows(std::uint32_t stage, std::int64_t tile, std::uint32_t full) const {
-    if (lane >= (words ? kRows : 2 * kRows)) return;
-    const Nvfp4MatrixView& w = problem.weights;
-    const std::int64_t row = rows.readable_row(tile, slot());
-    const std::uint8_t* source =
-        codes() ? w.packed + (row * w.row_stride + units.first * std::int64_t{kUnitK / 2})
-                : w.block_scale.data + w.block_scale.offset(row, units.first * std::int64_t{kUnitBlocks});
-    const std::uint32_t place = codes() ? static_cast<std::uint32_t>(slot()) * ring.code_pitch
-                                        : ring.scales() + static_cast<std::uint32_t>(slot()) * ring.scale_pitch;
-    bulk_copy(stage + place, source, codes() ? code_bytes() : units.count * kUnitBlocks, full);
+  /// Requests a tile into a stage.
+  __device__ __forceinline__ void request(int tile, std::uint32_t stage, std::uint32_t full) const {
+    if (lane == 0) copy_boxes(tile, stage, full);
+    if (!words) return;
+    __syncwarp();  // what lands is expected by then
+    copy_words(tile, stage, full);
+    __syncwarp();
   }
 
-  /// Runs of four scales, the only ones that lie together in the swizzled layout: half a warp has one of each row.
-  __device__ __forceinline__ void copy_words(std::uint32_t stage, std::int64_t tile, std::uint32_t full) const {
+ private:
+  /// The second box is that of the first one's pairs, or of its neighbours if the tile has them: otherwise it keeps
+  /// what it had, and makes sums that are not stored.
+  __device__ __forceinline__ void copy_boxes(int tile, std::uint32_t stage, std::uint32_t full) const {
+    const bool both = rows.holds(tile, kBoxRows);
+    const std::uint32_t bytes = kBoxRows * (ring.code_pitch + (words ? 0 : ring.scale_pitch));
+    barrier_arrive_expecting(full, both ? 2 * bytes : bytes);
+    copy_box(static_cast<int>(rows.row(tile, 0)), 0, stage, full);
+    if (both) copy_box(static_cast<int>(rows.row(tile, kBoxRows)), 1, stage, full);
+  }
+
+  __device__ __forceinline__ void copy_box(int row, int box, std::uint32_t stage, std::uint32_t full) const {
+    constexpr int kUnitColumns = kUnitK / 2 / 8;
+    const auto place = static_cast<std::uint32_t>(box * kBoxRows);
+    box_copy(stage + place * ring.code_pitch, &maps.codes, units.first * kUnitColumns, row, full);
+    if (words) return;
+    box_copy(stage + ring.scales() + place * ring.scale_pitch, &maps.scales, units.first * (kUnitBlocks / 2), row,
+             full);
+  }
+
+  /// Half a warp has one run of each row.
+  __device__ __forceinline__ void copy_words(int tile, std::uint32_t stage, std::uint32_t full) const {
     const int row = lane % kMmaRows;
     const ScaleRow source(problem.weights.block_scale, rows.readable_row(tile, row));
     const std::uint32_t place = stage + ring.scales() + static_cast<std::uint32_t>(row) * ring.scale_pitch;
     const int runs =
         min(units.count * (kUnitBlocks / 4), static_cast<int>(problem.weights.cols / 64) - units.first * 4);
-    for (int run = producer * 2 + lane / kMmaRows; run < runs; run += 2 * kProducers) {
+    for (int run = lane / kMmaRows; run < runs; run += 2) {
       async_copy<4>(place + static_cast<std::uint32_t>(run * 4), source.at(units.first * kUnitBlocks + run * 4));
     }
     async_arrive(full);
   }
-
-  /// Of a row in the slice: what lies beyond K keeps what it had, for its scales are 0.
-  __device__ __forceinline__ std::uint32_t code_bytes() const {
-    const auto left = static_cast<int>(problem.weights.cols / 2) - units.first * (kUnitK / 2);
-    return static_cast<std::uint32_t>(min(units.count * (kUnitK / 2), left));
-  }
-
-  /// Bytes of this warp's bulk copies for a stage.
-  __device__ __forceinline__ std::uint32_t bytes() const {
-    return kRows * (code_bytes() + (words ? 0 : static_cast<std::uint32_t>(units.count * kUnitBlocks)));
-  }
 };
 
-/// A producing warp: keeps its part of every stage requested, the first ones before the wait of a dependent launch: no
-/// kernel writes weights.
-template <int kProducers>
-__device__ __forceinline__ void produce_tiles(const ProducerLane<kProducers>& part, int stages, Share tiles) {
+/// Keeps the stages requested, the first ones before the wait of a dependent launch: no kernel writes weights.
+__device__ __forceinline__ void produce_tiles(const Producer& producer, int stages, int tiles) {
+  const TensorRing& ring = producer.ring;
   RingCursor cursor{0, 1};
-  for (int i = 0; i < tiles.count; ++i) {
-    const std::uint32_t full = part.ring.full + cursor.barrier();
-    const std::uint32_t stage = part.ring.stages + static_cast<std::uint32_t>(cursor.stage) * part.ring.stage_bytes;
-    if (i >= stages) barrier_wait(part.ring.empty() + cursor.barrier(), cursor.parity);
-    if (part.lane == 0) barrier_arrive_expecting(full, part.bytes());
-    __syncwarp();  // what lands is expected by then
-    part.copy_rows(stage, tiles.first + i, full);
-    if (part.words) part.copy_words(stage, tiles.first + i, full);
-    __syncwarp();
+  for (int tile = 0; tile < tiles; ++tile) {
+    const std::uint32_t stage = ring.stages + static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes;
+    if (tile >= stages) barrier_wait(ring.empty() + cursor.barrier(), cursor.parity);
+    producer.request(tile, stage, ring.full + cursor.barrier());
     cursor.advance(1, stages);
   }
+}
+
+/// Barriers are initialised: the warp that requests weights says so and goes on, the others wait for each other and it.
+__device__ __forceinline__ void barriers_ready_arrive() {
+  asm volatile("barrier.cta.arrive 1, %0;" ::"r"(blockDim.x) : "memory");
+}
+__device__ __forceinline__ void barriers_ready_sync() {
+  asm volatile("barrier.cta.sync 1, %0;" ::"r"(blockDim.x) : "memory");
 }
 
 /// Totals of a CTA's slice of K go to the CTA of the cluster that stores the tile: they take turns at the tiles. There
@@ -200,28 +205,34 @@ __device__ __forceinline__ void consume_tiles(RowGroup<kTokenTiles, ClusterTotal
 
 inline namespace RESET_ARCH_NAMESPACE {
 
-/// As gemv_tensor, but a cluster owns a range of tiles and each of its CTAs a slice of K; some warps request whole
-/// tiles as bulk copies, and the warps that compute find them in a ring that they share. The totals of slices are added
+/// As gemv_tensor, but a cluster owns a run of outputs and each of its CTAs a slice of K; one warp requests whole tiles
+/// through tensor maps, and the warps that compute find them in a ring that they share. The totals of slices are added
 /// in the order of CTAs: the same bits every time.
 template <int kTokenTiles>
-static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles) + tensor_producers(kTokenTiles)), 1)
-    gemv_tensor_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorRingShape shape) {
+static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles) + 1), 1)
+    gemv_tensor_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorRingShape shape,
+                     const __grid_constant__ WeightMaps maps) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) std::uint8_t tensor_memory[];
   constexpr int kTile = TensorMemory<kTokenTiles>::kTile;
-  constexpr int kProducers = tensor_producers(kTokenTiles);
-  const int rank = cluster_rank();
   const int cluster = 1 << shape.log_cluster;
   // Through a shuffle, so that the compiler knows that a warp's lanes agree on it.
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const Share tiles = shape.tiles.share(static_cast<int>(blockIdx.x) >> shape.log_cluster);
-  const Share units = shape.units.share(rank);
-  const int part_tiles = (tiles.count + cluster - 1) >> shape.log_cluster;
-  const int own_tiles = (tiles.count - rank + cluster - 1) >> shape.log_cluster;
-  const TensorMemory<kTokenTiles> memory(tensor_memory, part_tiles << shape.log_cluster, shape.k_warps, shape.groups);
+  // Found anew where they are needed: kept, they would take registers from the warps that compute.
+  const auto rows = [&] {
+    return shared_rows(problem, shape.runs.share(static_cast<int>(blockIdx.x) >> shape.log_cluster));
+  };
+  const int tiles = rows().tiles();
+  const Share units = shape.units.share(cluster_rank());
+  const int part_tiles = (tiles + cluster - 1) >> shape.log_cluster;
+  const auto own_tiles = [&] { return (tiles - cluster_rank() + cluster - 1) >> shape.log_cluster; };
+  const int ring_bytes =
+      shape.stages * kMmaRows * (tensor_code_pitch(shape.k_warps) + tensor_scale_pitch(shape.k_warps));
+  const TensorMemory<kTokenTiles> memory(tensor_memory + ring_bytes, part_tiles << shape.log_cluster, shape.k_warps,
+                                         shape.groups);
   const std::uint32_t arrived = memory.end;  // the totals of the CTA's own tiles
-  const TensorRing ring(arrived + 2 * kBarrierBytes, shape.k_warps);
+  const TensorRing ring(shared_address(tensor_memory), arrived + 2 * kBarrierBytes, shape.k_warps);
   const int computing = shape.k_warps * shape.groups;
   int group = 0;
   int k_warp = warp;
@@ -229,24 +240,22 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
   release_dependents();
 
   if (warp == computing) {
+    ring.init_barriers(shape.stages, shape.words ? 33 : 1, units.count, lane);
     if (lane == 0) {
       barrier_init(arrived, 1);
-      ring.init_barriers(shape.stages, kProducers * (shape.words ? 33 : 1), units.count);
-      barrier_arrive_expecting(arrived, static_cast<std::uint32_t>(cluster * own_tiles * kTile * 16));
+      barrier_arrive_expecting(arrived, static_cast<std::uint32_t>(cluster * own_tiles() * kTile * 16));
     }
-  } else if (warp < computing && k_warp == 0 && lane == 0) {
-    init_group_barriers(memory.barriers, group, units.count);
-  }
-  if (warp == computing + 1 && problem.weights.cols % kUnitK != 0) ring.clear_scales(shape.stages, lane);
-  __syncthreads();
-  if (cluster > 1) cluster_arrive();
-  if (warp >= computing) {
-    const TileRows<kMmaRows> rows{problem.weights.rows, problem.gate != GemvGate::kNone};
-    const ProducerLane<kProducers> part{problem, ring, rows, units, shape.words, warp - computing, lane};
-    produce_tiles(part, shape.stages, tiles);
+    if (problem.weights.cols % kUnitK != 0) ring.clear_scales(shape.stages, lane);
+    __syncwarp();
+    barriers_ready_arrive();
+    if (cluster > 1) cluster_arrive();
+    produce_tiles({problem, maps, ring, rows(), units, shape.words, lane}, shape.stages, tiles);
     wait_for_dependencies();
     if (cluster > 1) cluster_wait();
   } else {
+    if (k_warp == 0 && lane == 0) init_group_barriers(memory.barriers, group, units.count);
+    barriers_ready_sync();
+    if (cluster > 1) cluster_arrive();
     wait_for_dependencies();
     if (cluster > 1) cluster_wait();  // nothing is sent to a CTA that has not started
     if (k_warp < units.count) {
@@ -257,15 +266,16 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
                                               lane};
       const RowGroup<kTokenTiles, ClusterTotals<kTokenTiles>> sums(memory, totals, group, shape.groups, k_warp,
                                                                    units.count, shape.k_warps, lane);
-      consume_tiles(sums, x, ring, shape, tiles.count, group, k_warp, lane);
+      consume_tiles(sums, x, ring, shape, tiles, group, k_warp, lane);
     }
   }
   if (cluster > 1) {
-    barrier_wait_cluster(arrived, 0);  // a CTA ends when all its totals are there: none is on its way to it then
+    barrier_wait(arrived, 0);  // a CTA ends when all its totals are there: none is on its way to it then
   } else {
     __syncthreads();
   }
-  store_results<kTokenTiles>(problem, memory.totals, cluster, part_tiles, tiles.first + rank, cluster, own_tiles);
+  const int parts = (rows().tiles() + cluster - 1) >> shape.log_cluster;  // part_tiles, likewise anew
+  store_results<kTokenTiles>(problem, rows(), memory.totals, cluster, parts, cluster_rank(), cluster, own_tiles());
 #endif
 }
 

@@ -20,9 +20,23 @@ inline constexpr int kMmaRows = 16;
 inline constexpr int kUnitK = 256;
 inline constexpr int kUnitBlocks = kUnitK / 16;  // block scales of a row in a unit
 RESET_HOST_DEVICE constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
-/// Tiles of N rows, and units of K; rows that a gate pairs make no more tiles.
-RESET_HOST_DEVICE constexpr std::int64_t mma_tiles(std::int64_t n) noexcept { return ceil_div(n, kMmaRows); }
+/// Units of K.
 RESET_HOST_DEVICE constexpr int k_units(std::int64_t k) noexcept { return static_cast<int>(ceil_div(k, kUnitK)); }
+/// Neighbouring rows that one copy of kTensorRing brings.
+inline constexpr int kBoxRows = kMmaRows / 2;
+/// Neighbouring outputs that one cluster has all of. Clusters share the outputs out in such runs, not in tiles: bytes
+/// of weights, which take the time, come out even, and only the last tile of a cluster is partly empty.
+inline constexpr int kOutputRun = kBoxRows;
+/// Runs of N rows; a gate makes one output of two.
+constexpr std::int64_t output_runs(std::int64_t n, bool gated) noexcept {
+  return ceil_div(gated ? n / 2 : n, kOutputRun);
+}
+/// Outputs of a tile.
+constexpr int tile_outputs(bool gated) noexcept { return gated ? kMmaRows / 2 : kMmaRows; }
+/// Tiles of the largest share, if so many clusters share the runs.
+constexpr std::int64_t share_tiles(std::int64_t runs, bool gated, std::int64_t clusters) noexcept {
+  return ceil_div(ceil_div(runs, clusters) * kOutputRun, tile_outputs(gated));
+}
 /// Bytes of 16 rows in a unit.
 inline constexpr int kUnitCodeBytes = kMmaRows * kUnitK / 2;
 inline constexpr int kUnitScaleBytes = kMmaRows * kUnitBlocks;
@@ -64,16 +78,17 @@ inline bool copies_are_whole(const Nvfp4MatrixView& w) noexcept {
   return w.cols % kUnitK == 0 && alignment.codes == 16 && alignment.scales;
 }
 
-/// Bytes from one row to the next in a stage of kTensorRing, for `units` of K: rows that are read at once lie in other
-/// banks.
-RESET_HOST_DEVICE constexpr int tensor_code_pitch(int units) noexcept { return units * (kUnitK / 2) + 64; }
-RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept {
-  return (units * kUnitBlocks + 127) / 128 * 128 + 16;
-}
+/// Bytes from one row to the next in a stage of kTensorRing, for `units` of K. Codes have the pitch of the box that
+/// brings them, and two rows that are read at once share banks: padding them would cost more. Scales of eight rows lie
+/// in different banks: the pitch is an odd multiple of 16.
+RESET_HOST_DEVICE constexpr int tensor_code_pitch(int units) noexcept { return units * (kUnitK / 2); }
+RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept { return (units | 1) * kUnitBlocks; }
+/// The most units of K of a CTA of kTensorRing: a box has at most 256 columns, of 8 bytes.
+inline constexpr int kTensorRingMaxUnits = 16;
 
-/// Warps of a CTA of kTensorRing that compute, and those that request weights.
-RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int token_tiles) noexcept { return token_tiles == 1 ? 20 : 14; }
-RESET_HOST_DEVICE constexpr int tensor_producers(int token_tiles) noexcept { return token_tiles == 1 ? 4 : 2; }
+/// Warps of a CTA of kTensorRing that compute, at most; one more requests weights. Up to 12 warps in all, two CTAs with
+/// the registers for 8 tokens fit a multiprocessor: the next kernel's is there before this one ends.
+RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int token_tiles) noexcept { return token_tiles == 1 ? 23 : 15; }
 
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;

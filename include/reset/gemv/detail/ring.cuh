@@ -23,25 +23,23 @@ __device__ __forceinline__ void barrier_arrive_expecting(std::uint32_t barrier, 
   asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
 
-/// As barrier_wait, for a barrier that counts what other CTAs of the cluster send.
-__device__ __forceinline__ void barrier_wait_cluster(std::uint32_t barrier, std::uint32_t parity) {
-  asm volatile(
-      "{\n"
-      ".reg .pred done;\n"
-      "again:\n"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
-      "@!done bra again;\n"
-      "}" ::"r"(barrier),
-      "r"(parity)
-      : "memory");
-}
-
 /// Copies a multiple of 16 bytes, both sides aligned to 16; the barrier counts them when they have landed.
 __device__ __forceinline__ void bulk_copy(std::uint32_t shared, const void* global, std::uint32_t bytes,
                                           std::uint32_t barrier) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared),
                "l"(global), "r"(bytes), "r"(barrier)
                : "memory");
+}
+
+/// Copies the box of a tensor map whose first element is in that column and row; the barrier counts the bytes of the
+/// whole box when they have landed. Aligned to 128 in shared memory.
+__device__ __forceinline__ void box_copy(std::uint32_t shared, const void* map, int column, int row,
+                                         std::uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::
+          "r"(shared),
+      "l"(map), "r"(column), "r"(row), "r"(barrier)
+      : "memory");
 }
 
 #endif

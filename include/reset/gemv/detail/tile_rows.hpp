@@ -10,34 +10,48 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// Tiles of `kRows` rows. Without a gate they are neighbours; with a gate the first half of a tile are neighbours from
-/// the first half of the weights, and the second half are the rows they pair with.
+/// Tiles of `kRows` rows over a run of outputs: all of them, unless told otherwise. Without a gate an output is a row
+/// and those of a tile are neighbours; with a gate the first half of a tile are neighbours from the first half of the
+/// weights, and the second half are the rows they pair with.
 template <int kRows>
 struct TileRows {
   std::int64_t rows;  // N
   bool gated;
+  int first = 0;  // output, and the one after the last
+  int end = static_cast<int>(gated ? rows / 2 : rows);
 
-  RESET_HOST_DEVICE constexpr std::int64_t tiles() const noexcept { return (rows + kRows - 1) / kRows; }
+  /// Outputs of a tile.
+  RESET_HOST_DEVICE constexpr int outputs() const noexcept { return gated ? kHalf : kRows; }
 
-  /// Row of the weights in slot `slot` of tile `tile`; N or more, or with a gate a row that another tile has too, where
-  /// `holds` says no.
+  /// One division by each constant: by a divisor that is not, it would be a hundred instructions in a kernel's start.
+  RESET_HOST_DEVICE constexpr int tiles() const noexcept {
+    return gated ? (end - first - 1) / kHalf + 1 : (end - first - 1) / kRows + 1;
+  }
+
+  /// Row of the weights in slot `slot` of tile `tile`; one that another run or no run has where `holds` says no.
   RESET_HOST_DEVICE constexpr std::int64_t row(std::int64_t tile, int slot) const noexcept {
-    if (!gated) return tile * kRows + slot;
-    constexpr int kHalf = kRows / 2 > 0 ? kRows / 2 : 1;
-    return tile * kHalf + slot % kHalf + slot / kHalf * (rows / 2);
+    return output(tile, slot) + pair(slot);
   }
 
   /// Whether the slot counts: the last tile may be partly empty.
   RESET_HOST_DEVICE constexpr bool holds(std::int64_t tile, int slot) const noexcept {
-    if (!gated) return tile * kRows + slot < rows;
-    constexpr int kHalf = kRows / 2 > 0 ? kRows / 2 : 1;
-    return tile * kHalf + slot % kHalf < rows / 2;
+    return output(tile, slot) < end;
   }
 
-  /// `row`, or the last row of the weights where the slot does not count: always memory that may be read.
+  /// `row`, or where the slot does not count the row of the last one that does: always memory that may be read, and
+  /// that is read anyway.
   RESET_HOST_DEVICE constexpr std::int64_t readable_row(std::int64_t tile, int slot) const noexcept {
-    const std::int64_t wanted = row(tile, slot);
-    return wanted < rows ? wanted : rows - 1;
+    return (holds(tile, slot) ? output(tile, slot) : std::int64_t{end} - 1) + pair(slot);
+  }
+
+ private:
+  static constexpr int kHalf = kRows / 2 > 0 ? kRows / 2 : 1;
+
+  RESET_HOST_DEVICE constexpr std::int64_t output(std::int64_t tile, int slot) const noexcept {
+    return first + tile * outputs() + (gated ? slot % kHalf : slot);
+  }
+  RESET_HOST_DEVICE constexpr std::int64_t pair(int slot) const noexcept {
+    return gated ? slot / kHalf * (rows / 2) : 0;
   }
 };
 

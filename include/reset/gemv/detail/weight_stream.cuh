@@ -16,7 +16,7 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// Requests the tiles first, first + step, ... below `end` of a warp, 256 of K of each, into the stages of its ring. A
+/// Requests the tiles first, first + step, ... of a CTA's rows, 256 of K of each, into the stages of a warp's ring. A
 /// stage holds, for each half of these and each of a lane's two rows, 16 bytes of codes at a place that is the lane's
 /// own; then the 16 scales of each row. What lies beyond K becomes 0.
 ///
@@ -26,23 +26,25 @@ namespace detail {
 template <bool kWhole>
 class WeightStream {
  public:
-  __device__ __forceinline__ WeightStream(const Nvfp4MatrixView& weights, bool gated, WeightAlignment alignment,
-                                          int unit, int first_tile, int end_tile, int step, int lane)
+  /// No tile at all unless `active`.
+  __device__ __forceinline__ WeightStream(const Nvfp4MatrixView& weights, const TileRows<kMmaRows>& rows,
+                                          WeightAlignment alignment, int unit, int first_tile, bool active, int step,
+                                          int lane)
       : weights_(weights),
-        gated_(gated),
+        gated_(rows.gated),
         alignment_(alignment),
         unit_(unit),
-        tile_(first_tile),
-        end_(end_tile),
-        step_(step),
+        output_(rows.first + first_tile * rows.outputs()),
+        end_(active ? rows.end : 0),
+        step_(step * rows.outputs()),
         lane_(lane) {
-    if (tile_ < end_) point_at_tile();
+    if (output_ < end_) point_at_tile();
   }
 
   /// Requests the next tile, if there is one, into the stage at an address of shared memory.
   __device__ __forceinline__ void request(std::uint32_t stage) {
     if (!kWhole) store_pending();
-    if (tile_ >= end_) return;
+    if (output_ >= end_) return;
     const std::uint32_t codes = stage + static_cast<std::uint32_t>(lane_) * 16;
     const std::uint32_t scales = stage + static_cast<std::uint32_t>(kUnitCodeBytes + lane_ / 2 * 16 + lane_ % 2 * 4);
     if (kWhole) {
@@ -50,28 +52,27 @@ class WeightStream {
     } else {
       request_pieces(codes, scales);
     }
-    tile_ += step_;
-    if (tile_ < end_) advance();
+    output_ += step_;
+    if (output_ < end_) advance();
   }
 
  private:
   __device__ __forceinline__ int cols() const { return static_cast<int>(weights_.cols); }
-  __device__ __forceinline__ TileRows<kMmaRows> rows() const { return {weights_.rows, gated_}; }
+  /// From the present tile on.
+  __device__ __forceinline__ TileRows<kMmaRows> rows() const { return {weights_.rows, gated_, output_, end_}; }
   __device__ __forceinline__ bool linear() const { return weights_.block_scale.layout == ScaleLayout::kLinear; }
 
   /// Rows of a tile lie at the same distances from those of the tile before it, but for the last tile, which may repeat
   /// a row; swizzled scales have no such distance.
   __device__ __forceinline__ void advance() {
-    const int tile_rows = gated_ ? kMmaRows / 2 : kMmaRows;
-    const std::int64_t skipped = std::int64_t{step_} * tile_rows;
-    if ((std::int64_t{tile_} + 1) * tile_rows > (gated_ ? weights_.rows / 2 : weights_.rows)) {
+    if (!rows().holds(0, kMmaRows - 1)) {
       point_at_tile();
       return;
     }
-    low_ += skipped * weights_.row_stride;
-    high_ += skipped * weights_.row_stride;
+    low_ += std::int64_t{step_} * weights_.row_stride;
+    high_ += std::int64_t{step_} * weights_.row_stride;
     if (linear()) {
-      scales_ += skipped * weights_.block_scale.stride;
+      scales_ += std::int64_t{step_} * weights_.block_scale.stride;
     } else {
       scales_ = scale_row().at(first_block());
     }
@@ -80,14 +81,14 @@ class WeightStream {
   /// The lane's places in the rows of the present tile.
   __device__ __forceinline__ void point_at_tile() {
     const int position = unit_ * (kUnitK / 2) + lane_ % 4 * 16;
-    low_ = weights_.packed + (rows().readable_row(tile_, lane_ / 4) * weights_.row_stride + position);
-    high_ = weights_.packed + (rows().readable_row(tile_, lane_ / 4 + 8) * weights_.row_stride + position);
+    low_ = weights_.packed + (rows().readable_row(0, lane_ / 4) * weights_.row_stride + position);
+    high_ = weights_.packed + (rows().readable_row(0, lane_ / 4 + 8) * weights_.row_stride + position);
     scales_ = scale_row().at(first_block());
   }
 
   /// Lane l brings of row l / 2 four scales from this block on, and four from 8 blocks further.
   __device__ __forceinline__ ScaleRow scale_row() const {
-    return ScaleRow(weights_.block_scale, rows().readable_row(tile_, lane_ / 2));
+    return ScaleRow(weights_.block_scale, rows().readable_row(0, lane_ / 2));
   }
   __device__ __forceinline__ int first_block() const { return unit_ * kUnitBlocks + lane_ % 2 * 4; }
 
@@ -164,9 +165,9 @@ class WeightStream {
   const Nvfp4MatrixView& weights_;
   bool gated_;
   WeightAlignment alignment_;
-  int unit_;  // of K
-  int tile_;  // the next, in the matrix
-  int end_;
+  int unit_;    // of K
+  int output_;  // the first of the next tile
+  int end_;     // of the CTA's
   int step_;
   int lane_;
   const std::uint8_t* low_ = nullptr;   // codes of row l / 4
