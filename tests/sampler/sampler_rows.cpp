@@ -344,3 +344,38 @@ TEST_CASE("parameters: a configuration outside its domain throws and says why") 
   config.rows_per_slot = 65;
   CHECK_THROWS_AS(Sampler(config), reset::Error);
 }
+
+TEST_CASE("sampler: logprob and rank are the token's in the raw row") {
+  std::vector<float> row = make_row(3000, 21, 1.5f, 4, 5.0f);
+  row[10] = row[2000] = row[2999];  // ties: the lower id is preferred
+  for (std::size_t i = 0; i < row.size(); i += 7) row[i] = -kInfinity;
+  double sum = 0.0;
+  for (const float x : row) sum += std::exp(std::max(static_cast<double>(x), -700.0));
+  for (const bool ranked : {false, true}) {
+    SamplerConfig config;
+    config.vocabulary = 3000;
+    config.rank = ranked;
+    reset::ReSETSampler<reset::NoDetector> sampler(config);
+    RequestParams request;
+    request.sampling.temperature = 3.0f;
+    request.reset_enabled = false;
+    REQUIRE(sampler.add(0, request).ok());
+    for (int i = 0; i < 200; ++i) {
+      SampledToken result;
+      REQUIRE(sampler.sample(0, row.data(), result).ok());
+      const std::size_t token = static_cast<std::size_t>(result.token);
+      const double expected = static_cast<double>(row[token]) - std::log(sum);
+      CHECK(
+          sampler_test::close(static_cast<double>(result.logprob), expected, 2e-6 * std::max(1.0, std::abs(expected))));
+      std::int32_t better = 0;
+      for (std::size_t id = 0; id < row.size(); ++id) {
+        better += row[id] > row[token] || (row[id] == row[token] && id < token) ? 1 : 0;
+      }
+      CHECK(result.rank == (ranked ? better : -1));
+    }
+    std::vector<float> bad(3000, -kInfinity);
+    SampledToken result;
+    REQUIRE(sampler.sample(0, bad.data(), result).ok());
+    CHECK((reset::detail::is_nan(result.logprob) && result.rank == -1));
+  }
+}
