@@ -4,34 +4,8 @@
 Writes gemv_tokens (time over the floor against M) and gemv_layers (the time of each layer at M = 1).
 """
 
-import sys
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
-from gemv_results import DEFAULT_FOLDER, TOKENS, distinct, geometric_mean, load, ratios, select, source
-
-# Told apart by marker and dash as well as by colour, and in greyscale.
-NVFP4 = {"color": "#0b6e4f", "marker": "o"}
-BF16 = {"color": "#d1495b", "marker": "s"}
-CUBLAS = {"color": "#33415c", "marker": "^", "linestyle": "--"}
-FP8 = {"color": "#7d8597", "marker": "v", "linestyle": ":"}
-FLOOR = "#222222"
-
-STYLE = {
-    "font.size": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "svg.fonttype": "path",
-    "svg.hashsalt": "reset",
-}
+from gemv_results import TOKENS, distinct, geometric_mean, load, ratios, select, source
+from plot_style import BF16, CUBLAS, FLOOR, FP8, NVFP4, draw, legend_below, plt
 
 
 def over_floor(records, activation, field):
@@ -42,10 +16,6 @@ def over_floor(records, activation, field):
         if values:
             points.append((m, geometric_mean(values), min(values), max(values)))
     return points
-
-
-def legend_below(figure):
-    figure.legend(frameon=False, fontsize=10, loc="outside lower center", ncol=4, columnspacing=1.2, handletextpad=0.4)
 
 
 def plot_tokens(records, context):
@@ -104,20 +74,5 @@ def plot_layers(records, context):
     return figure
 
 
-def main():
-    arguments = sys.argv[1:]
-    folder = Path(arguments[0]) if arguments else DEFAULT_FOLDER
-    output = Path(arguments[1]) if len(arguments) > 1 else folder
-    kind = arguments[2] if len(arguments) > 2 else "svg"
-    records, context = load(folder)
-    # The date would make every run a change.
-    metadata = {"Date": None} if kind == "svg" else {}
-    with plt.rc_context(STYLE):
-        for name, plot in [("gemv_tokens", plot_tokens), ("gemv_layers", plot_layers)]:
-            figure = plot(records, context)
-            figure.savefig(output / f"{name}.{kind}", metadata=metadata, dpi=110, bbox_inches="tight")
-            plt.close(figure)
-
-
 if __name__ == "__main__":
-    main()
+    draw(load, {"gemv_tokens": plot_tokens, "gemv_layers": plot_layers})

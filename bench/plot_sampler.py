@@ -5,16 +5,10 @@ Writes sampler: time against the batch for bf16 logits, without and with truncat
 """
 
 import json
-import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
-from gemv_results import DEFAULT_FOLDER, source
-from plot_gemv import CUBLAS, FLOOR, NVFP4, STYLE, legend_below
+from gemv_results import source
+from plot_style import CUBLAS, FLOOR, NVFP4, draw, legend_below, plt
 
 SETTINGS = {"reset": "ReSET, no truncation", "reset, top-p .95, top-k 20": "ReSET, top-p .95, top-k 20"}
 SERIES = [
@@ -51,16 +45,5 @@ def plot(records, context):
     return figure
 
 
-def main():
-    arguments = sys.argv[1:]
-    folder = Path(arguments[0]) if arguments else DEFAULT_FOLDER
-    output = Path(arguments[1]) if len(arguments) > 1 else folder
-    kind = arguments[2] if len(arguments) > 2 else "svg"
-    metadata = {"Date": None} if kind == "svg" else {}
-    with plt.rc_context(STYLE):
-        figure = plot(*load(folder))
-        figure.savefig(output / f"sampler.{kind}", metadata=metadata, dpi=110, bbox_inches="tight")
-
-
 if __name__ == "__main__":
-    main()
+    draw(load, {"sampler": plot})

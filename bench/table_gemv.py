@@ -19,6 +19,10 @@ def number(value, digits=2):
     return "" if value is None else f"{value:.{digits}f}"
 
 
+def layer(record):
+    return f"{record['model']} {record['layer']}"
+
+
 def means_table(records):
     """Geometric means over the distinct layers of the models, at each M."""
     kinds = [
@@ -44,10 +48,23 @@ def layers_table(records, m):
         cublas = r.get("cublas_bf16_us")
         times = [r["time_us"], others.get((r["model"], r["layer"])), r["floor_us"], cublas, r.get("cublaslt_fp8_us")]
         row(
-            [f"{r['model']} {r['layer']}", f"{r['n']}x{r['k']}"]
+            [layer(r), f"{r['n']}x{r['k']}"]
             + [number(time, 1) for time in times]
             + [number(cublas / r["time_us"], 1) if cublas else ""]
         )
+
+
+def layouts_table(records):
+    """What swizzled scales cost: their time over that of linear ones, where both were measured."""
+    groups = [(activation, m) for activation in ["nvfp4", "bf16"] for m in [1, 8]]
+    header(["swizzled / linear"] + [f"{activation} M = {m}" for activation, m in groups])
+    columns = []
+    for activation, m in groups:
+        linear = {(r["model"], r["layer"]): r["time_us"] for r in select(records, activation, m)}
+        swizzled = select(records, activation, m, layout="swizzled128x4")
+        columns.append({layer(r): r["time_us"] / linear[r["model"], r["layer"]] for r in swizzled})
+    for name in columns[0]:
+        row([name] + [number(column.get(name)) for column in columns])
 
 
 def main():
@@ -57,6 +74,8 @@ def main():
     for m in [1, 8]:
         print(f"\nMicroseconds at M = {m}\n")
         layers_table(records, m)
+    print()
+    layouts_table(records)
 
 
 if __name__ == "__main__":

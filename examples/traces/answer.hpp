@@ -5,9 +5,8 @@
 //                 "temperature": 1.0, "top_k": 0, "top_p": 0.95, "min_p": 0.0},
 //    "entropies": [0.013, 1.2, 0.4], "boundaries": [2]}
 //
-// settings.reset       null where ReSET was off and every token was sampled at settings.temperature, which must be
-// given
-//                      then; "history" is "exclude_current" (default) or "include_current"
+// settings.reset       null where ReSET was off and every token was sampled at settings.temperature, which must
+//                      then be given; "history" is "exclude_current" (default) or "include_current"
 // temperature ...      the other settings default to 1, 0, 1 and 0, which change nothing
 // entropies            H_t in nats of every generated token that the policy ruled (without ReSET: would have); tokens
 //                      of bad rows are left out, as they are from the policy's history
