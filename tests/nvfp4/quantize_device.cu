@@ -134,6 +134,39 @@ TEMPLATE_TEST_CASE("infinities saturate and NaN marks its block", "[gpu]", float
   CHECK((expected.packed[10] & 15) == 15);
 }
 
+namespace {
+
+// A source as an engine writes one: values that lie nowhere in memory.
+struct Computed {
+  static constexpr int kPeriod = 97;
+  RESET_HOST_DEVICE static float value(std::int64_t row, std::int64_t k) {
+    return 0.375f * static_cast<float>((row * 13 + k * 7) % kPeriod - kPeriod / 2);
+  }
+  __device__ void load(std::int64_t row, std::int64_t octet, float (&values)[8]) const {
+    for (int i = 0; i < 8; ++i) values[i] = value(row, octet * 8 + i);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("values that a source computes are quantised", "[gpu]") {
+  need_gpu();
+  for (const ScaleLayout layout : {ScaleLayout::kLinear, ScaleLayout::kSwizzled128x4}) {
+    const Shape shape{5, 4112, 4112, 0};
+    std::vector<float> x(elements(shape));
+    for (std::int64_t row = 0; row < shape.rows; ++row) {
+      for (std::int64_t k = 0; k < shape.cols; ++k) {
+        x[static_cast<std::size_t>(row * shape.ld + k)] = Computed::value(row, k);
+      }
+    }
+    const Image image(shape.rows, shape.cols, layout, 0, 0);
+    const Image found = run(image, kGlobal, [&](const reset::Nvfp4MutableMatrixView& out) {
+      return reset::quantize_source(Computed{}, out, {}, nullptr);
+    });
+    CHECK(found == expected_image(x, shape, image, kGlobal, false));
+  }
+}
+
 TEST_CASE("the global scale may lie in device memory, one that is not valid marks every block", "[gpu]") {
   need_gpu();
   const Shape shape{3, 144, 144, 0};

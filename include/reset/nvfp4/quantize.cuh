@@ -1,6 +1,6 @@
 /// @file
-/// Quantisation of activations to NVFP4 on the device: as they lie, after RMSNorm, or as SiLU times up. One kernel
-/// each, which never allocates nor synchronises and can be captured in a graph.
+/// Quantisation of activations to NVFP4 on the device: as they lie, after RMSNorm, as SiLU times up, or as a source of
+/// the engine's computes them. One kernel each, which never allocates nor synchronises and can be captured in a graph.
 ///
 /// The result is that of `RoundToNearest` on the host, bit for bit, for the same values and global scale. What the rule
 /// leaves open is defined here: an infinity counts as a magnitude beyond all others (scale 448, element 6); a NaN makes
@@ -25,6 +25,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
@@ -103,6 +104,21 @@ template <class T>
   const bool gate_first = order == GateOrder::kGateUp;
   const detail::SiluMulSource<T> source{gate_first ? first : second, gate_first ? second : first};
   return detail::launch_quantize(source, out, options, stream);
+}
+
+/// Quantises the M x K values that `source` computes, for engines that have them nowhere yet: the merge of attention's
+/// parts, say. `Source` is trivially copyable and has
+///
+///     __device__ void load(std::int64_t row, std::int64_t octet, float (&values)[8]) const;
+///
+/// which is called once for each octet of neighbouring values, after the wait of a dependent launch. What it reads must
+/// not overlap `out`, which nobody can check.
+template <class Source>
+[[nodiscard]] static Status quantize_source(const Source& source, const Nvfp4MutableMatrixView& out,
+                                            const QuantizeOptions& options, cudaStream_t stream) noexcept {
+  static_assert(std::is_trivially_copyable_v<Source>, "a source is handed to the kernel by value");
+  const Status status = detail::validate_target(out, options.zero_scale_padding);
+  return status.ok() ? detail::launch_quantize(source, out, options, stream) : status;
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -79,14 +79,18 @@ static inline Status validate_padding(const Nvfp4MutableMatrixView& out) noexcep
   return Status();
 }
 
+static inline Status validate_target(const Nvfp4MutableMatrixView& out, bool zero_scale_padding) noexcept {
+  const Status status = validate(out);
+  const bool padded = out.block_scale.layout == ScaleLayout::kSwizzled128x4;
+  return status.ok() && zero_scale_padding && padded ? validate_padding(out) : status;
+}
+
 template <class T>
 static Status validate_quantize(const T* x, std::int64_t ld, std::int64_t cols, const Nvfp4MutableMatrixView& out,
                                 bool zero_scale_padding) noexcept {
-  Status status = validate(out);
+  Status status = validate_target(out, zero_scale_padding);
   if (status.ok()) status = validate_rows("x", x, "ld", ld, cols);
-  if (status.ok()) status = validate_disjoint("x", extent_of_rows(x, out.rows, cols, ld), out);
-  const bool padded = out.block_scale.layout == ScaleLayout::kSwizzled128x4;
-  return status.ok() && zero_scale_padding && padded ? validate_padding(out) : status;
+  return status.ok() ? validate_disjoint("x", extent_of_rows(x, out.rows, cols, ld), out) : status;
 }
 
 template <class T>
