@@ -1,0 +1,345 @@
+// Decode attention split over the context (flash decoding). The query heads that share a key-value head are the rows of
+// one mma tile, so every key and value is read once; each warp keeps its own maximum and sum over the tokens it sees.
+#include "attention.hpp"
+
+#include <cmath>
+#include <cstdint>
+
+#include "head_vector.cuh"
+#include "launch.cuh"
+#include "mma.cuh"
+
+namespace engine::cuda {
+namespace {
+
+constexpr int kWarps = 4;
+constexpr int kThreads = 32 * kWarps;
+constexpr int kTileTokens = 16 * kWarps;  // a warp takes 16 of a tile
+constexpr int kStages = 3;
+constexpr int kGroup = 16;  // most query heads a key-value head: the rows of an mma tile
+constexpr float kEmpty = -INFINITY;
+
+template <int D>
+struct Shared {
+  static constexpr int kRow = D + 8;  // 16 bytes of padding: eight neighbouring rows lie in different banks
+  __nv_bfloat16 keys[kStages][kTileTokens][kRow];
+  __nv_bfloat16 values[kStages][kTileTokens][kRow];
+  __nv_bfloat16 query[kGroup][kRow];
+  __nv_bfloat16 fresh[2][D];  // key and value of the row's own token
+};
+
+// One CTA's share: the tokens [begin, end) of a row's past, its own token included.
+struct Share {
+  int position;
+  int begin;
+  int end;
+  bool has_own;  // whether the row's own token is the last of the share, and not in the cache yet
+
+  __device__ Share(const AttentionCall& call, int row, int split) {
+    position = call.positions != nullptr ? call.positions[row] : call.first_position + row;
+    const int total = position + 1;
+    const int tiles = (total + kTileTokens - 1) / kTileTokens;
+    const int share = (tiles + call.shape.splits - 1) / call.shape.splits * kTileTokens;
+    begin = min(split * share, total);
+    end = min(begin + share, total);
+    has_own = call.positions != nullptr && begin < end && end == total;
+  }
+};
+
+template <int D>
+__device__ std::int64_t cache_row(const AttentionCall& call, int slot, int kv_head, int position) {
+  return ((static_cast<std::int64_t>(slot) * call.shape.kv_heads + kv_head) * call.cache.capacity + position) * D;
+}
+
+__device__ int slot_of(const AttentionCall& call, int row) {
+  return call.first_slot + (call.positions != nullptr ? row : 0);
+}
+
+// Requests tile `tile` of the share; tokens that are not in the cache become zeros, which add nothing.
+template <int D>
+__device__ void request_tile(Shared<D>& shared, const AttentionCall& call, const Share& share, std::int64_t base,
+                             int tile) {
+  constexpr int kPieces = D / 8;  // of 16 bytes a row
+  const int first = share.begin + tile * kTileTokens;
+  const int cached = share.has_own ? share.end - 1 : share.end;
+  for (int i = threadIdx.x; i < kTileTokens * kPieces; i += kThreads) {
+    const int token = i / kPieces;
+    const int column = i % kPieces * 8;
+    if (share.has_own && first + token == cached) continue;  // is not in the cache yet: see attend_kernel
+    const bool present = first + token < cached;
+    const std::int64_t from = base + (present ? static_cast<std::int64_t>(first + token) * D + column : 0);
+    copy_async(&shared.keys[tile % kStages][token][column], call.cache.keys + from, present);
+    copy_async(&shared.values[tile % kStages][token][column], call.cache.values + from, present);
+  }
+}
+
+// A warp makes the key, another the value of the row's own token, for the cache and for this call.
+template <int D>
+__device__ void store_own(const AttentionCall& call, int row, int kv_head, int position, __nv_bfloat16* fresh) {
+  const int warp = threadIdx.x / 32;
+  if (warp > 1) return;
+  const AttentionShape& shape = call.shape;
+  const int head = shape.heads + warp * shape.kv_heads + kv_head;
+  HeadVector<D> x(call.qkv, row, head, shape, call.norms.bias);
+  if (warp == 0) {
+    x.normalize(call.norms.key, call.norms.epsilon);
+    x.rotate(call.norms.rotations, position);
+  }
+  __nv_bfloat16* cache = warp == 0 ? call.cache.keys : call.cache.values;
+  x.store(cache + cache_row<D>(call, slot_of(call, row), kv_head, position));
+  if (fresh != nullptr) x.store(fresh + warp * D);
+}
+
+template <int D>
+__device__ void load_queries(Shared<D>& shared, const AttentionCall& call, int row, int kv_head, int position) {
+  const int group = call.shape.heads / call.shape.kv_heads;
+  for (int i = threadIdx.x / 32; i < kGroup; i += kWarps) {
+    HeadVector<D> x;
+    if (i < group) {
+      x = HeadVector<D>(call.qkv, row, kv_head * group + i, call.shape, call.norms.bias);
+      x.normalize(call.norms.query, call.norms.epsilon);
+      x.rotate(call.norms.rotations, position);
+    }
+    x.store(shared.query[i]);
+  }
+}
+
+// What a warp has seen: for the rows lane / 4 and lane / 4 + 8 of the mma tile (query heads) the largest score, the sum
+// of the weights of this thread's columns, and its columns of the weighted sum of values.
+template <int D>
+struct Running {
+  float largest[2] = {kEmpty, kEmpty};
+  float sum[2] = {};
+  float out[D / 8][4] = {};
+
+  // Moves to a larger maximum; scores are in powers of two.
+  __device__ void rescale(int half, float largest_score) {
+    const float before = largest[half];
+    largest[half] = fmaxf(before, largest_score);
+    const float factor = before == kEmpty ? 0.0f : exp2f(before - largest[half]);
+    sum[half] *= factor;
+#pragma unroll
+    for (int tile = 0; tile < D / 8; ++tile) {
+      out[tile][2 * half] *= factor;
+      out[tile][2 * half + 1] *= factor;
+    }
+  }
+};
+
+// Scores of 16 query heads with 16 tokens.
+template <int D>
+__device__ void scores(const __nv_bfloat16 (*query)[Shared<D>::kRow], const __nv_bfloat16 (*keys)[Shared<D>::kRow],
+                       float (&score)[2][4]) {
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int k = 0; k < D; k += 16) {
+    std::uint32_t a[4];
+    std::uint32_t b[4];
+    load_matrices(a, &query[lane % 16][k + lane / 16 * 8]);
+    load_matrices(b, &keys[lane % 8 + lane / 16 * 8][k + lane / 8 % 2 * 8]);
+    mma(score[0], a, b[0], b[1]);
+    mma(score[1], a, b[2], b[3]);
+  }
+}
+
+// The softmax weights of the warp's 16 tokens, of which the first `present` count, as the left operand of an mma.
+template <int D>
+__device__ void weigh(Running<D>& running, float (&score)[2][4], float scale, int present,
+                      std::uint32_t (&weights)[4]) {
+  const int column = threadIdx.x % 4 * 2;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float largest = kEmpty;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      float& s = score[i / 2][2 * half + i % 2];
+      s = column + i / 2 * 8 + i % 2 < present ? s * scale : kEmpty;
+      largest = fmaxf(largest, s);
+    }
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
+    running.rescale(half, largest);
+#pragma unroll
+    for (int tile = 0; tile < 2; ++tile) {
+      const float low = exp2f(score[tile][2 * half] - running.largest[half]);
+      const float high = exp2f(score[tile][2 * half + 1] - running.largest[half]);
+      running.sum[half] += low + high;
+      weights[2 * tile + half] = pack(low, high);
+    }
+  }
+}
+
+template <int D>
+__device__ void add_values(Running<D>& running, const std::uint32_t (&weights)[4],
+                           const __nv_bfloat16 (*values)[Shared<D>::kRow]) {
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int column = 0; column < D; column += 16) {
+    std::uint32_t b[4];
+    load_transposed(b, &values[lane % 16][column + lane / 16 * 8]);
+    mma(running.out[column / 8], weights, b[0], b[1]);
+    mma(running.out[column / 8 + 1], weights, b[2], b[3]);
+  }
+}
+
+// The warps' sums become the CTA's part. `scratch` has room for the weighted sums of all warps.
+template <int D>
+__device__ void write_part(Running<D>& running, const AttentionCall& call, int row, int kv_head, int split,
+                           float (*scratch)[kGroup][D]) {
+  __shared__ float largest[kWarps][kGroup];
+  __shared__ float sum[kWarps][kGroup];
+  const int warp = threadIdx.x / 32;
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    running.sum[half] += __shfl_xor_sync(0xffffffffu, running.sum[half], 1);
+    running.sum[half] += __shfl_xor_sync(0xffffffffu, running.sum[half], 2);
+    const int head = lane / 4 + 8 * half;
+    if (lane % 4 == 0) {
+      largest[warp][head] = running.largest[half];
+      sum[warp][head] = running.sum[half];
+    }
+#pragma unroll
+    for (int tile = 0; tile < D / 8; ++tile) {
+      *reinterpret_cast<float2*>(&scratch[warp][head][tile * 8 + lane % 4 * 2]) =
+          make_float2(running.out[tile][2 * half], running.out[tile][2 * half + 1]);
+    }
+  }
+  __syncthreads();
+  const int group = call.shape.heads / call.shape.kv_heads;
+  for (int i = threadIdx.x; i < group * D; i += kThreads) {
+    const int head = i / D;
+    float most = kEmpty;
+    for (int w = 0; w < kWarps; ++w) most = fmaxf(most, largest[w][head]);
+    float total = 0.0f;
+    float value = 0.0f;
+    for (int w = 0; w < kWarps; ++w) {
+      const float factor = largest[w][head] == kEmpty ? 0.0f : exp2f(largest[w][head] - most);
+      total += factor * sum[w][head];
+      value += factor * scratch[w][head][i % D];
+    }
+    const std::int64_t heads = static_cast<std::int64_t>(row) * call.shape.heads + kv_head * group + head;
+    const std::int64_t part = heads * call.shape.splits + split;
+    call.parts[part * D + i % D] = value;
+    if (i % D == 0) call.part_sums[part] = make_float2(most, total);
+  }
+}
+
+__device__ void write_empty_part(const AttentionCall& call, int row, int kv_head, int split) {
+  const int group = call.shape.heads / call.shape.kv_heads;
+  const int head = kv_head * group + static_cast<int>(threadIdx.x);
+  if (threadIdx.x >= group) return;
+  const std::int64_t part = (static_cast<std::int64_t>(row) * call.shape.heads + head) * call.shape.splits + split;
+  call.part_sums[part] = make_float2(kEmpty, 0.0f);
+}
+
+template <int D>
+__global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  Shared<D>& shared = *reinterpret_cast<Shared<D>*>(memory);
+  const int kv_head = blockIdx.x;
+  const int row = blockIdx.y;
+  const int split = blockIdx.z;
+  begin_dependent();
+  const Share share(call, row, split);
+  if (share.position < 0 || share.begin >= share.end) {
+    write_empty_part(call, row, kv_head, split);
+    return;
+  }
+  const std::int64_t base = cache_row<D>(call, slot_of(call, row), kv_head, 0);
+  const int tiles = (share.end - share.begin + kTileTokens - 1) / kTileTokens;
+  for (int tile = 0; tile < kStages - 1; ++tile) {
+    if (tile < tiles) request_tile<D>(shared, call, share, base, tile);
+    commit_copies();
+  }
+  load_queries<D>(shared, call, row, kv_head, share.position);
+  if (share.has_own) store_own<D>(call, row, kv_head, share.position, shared.fresh[0]);
+  __syncthreads();
+
+  const float scale = 1.44269504f * rsqrtf(static_cast<float>(D));  // scores become powers of two
+  const int warp = threadIdx.x / 32;
+  Running<D> running;
+  for (int tile = 0; tile < tiles; ++tile) {
+    wait_copies<kStages - 2>();
+    const int stage = tile % kStages;
+    if (share.has_own && tile == tiles - 1 && threadIdx.x < D) {
+      const int token = (share.end - 1 - share.begin) % kTileTokens;
+      shared.keys[stage][token][threadIdx.x] = shared.fresh[0][threadIdx.x];
+      shared.values[stage][token][threadIdx.x] = shared.fresh[1][threadIdx.x];
+    }
+    __syncthreads();
+    if (tile + kStages - 1 < tiles) request_tile<D>(shared, call, share, base, tile + kStages - 1);
+    commit_copies();
+    const int present = share.end - share.begin - tile * kTileTokens - warp * 16;
+    if (present <= 0) continue;
+    float score[2][4] = {};
+    std::uint32_t weights[4];
+    scores<D>(shared.query, shared.keys[stage] + warp * 16, score);
+    weigh(running, score, scale, present, weights);
+    add_values(running, weights, shared.values[stage] + warp * 16);
+  }
+  wait_copies<0>();
+  __syncthreads();
+  write_part(running, call, row, kv_head, split, reinterpret_cast<float(*)[kGroup][D]>(memory));
+}
+
+template <int D>
+__global__ __launch_bounds__(64) void store_prompt_kernel(AttentionCall call) {
+  begin_dependent();
+  store_own<D>(call, blockIdx.y, blockIdx.x, call.first_position + static_cast<int>(blockIdx.y), nullptr);
+}
+
+template <int D>
+void attend_with(const AttentionCall& call, const Stream& stream) {
+  static_assert(sizeof(Shared<D>) >= sizeof(float) * kWarps * kGroup * D, "the parts of the warps find room");
+  const dim3 grid(call.shape.kv_heads, call.rows, call.shape.splits);
+  launch(attend_kernel<D>, grid, dim3(kThreads), sizeof(Shared<D>), stream, call);
+}
+
+template <int D>
+void store_with(const AttentionCall& call, const Stream& stream) {
+  launch(store_prompt_kernel<D>, dim3(call.shape.kv_heads, call.rows), dim3(64), 0, stream, call);
+}
+
+template <int D>
+void prepare_with() {
+  check(cudaFuncSetAttribute(attend_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared<D>)),
+        "cudaFuncSetAttribute");
+}
+
+}  // namespace
+
+bool attention_supports(const AttentionShape& shape) {
+  const bool size = shape.head_dim == 32 || shape.head_dim == 64 || shape.head_dim == 128;
+  return size && shape.heads % shape.kv_heads == 0 && shape.heads / shape.kv_heads <= kGroup;
+}
+
+void prepare_attention() {
+  prepare_with<32>();
+  prepare_with<64>();
+  prepare_with<128>();
+}
+
+void store_prompt(const AttentionCall& call, const Stream& stream) {
+  switch (call.shape.head_dim) {
+    case 32:
+      return store_with<32>(call, stream);
+    case 64:
+      return store_with<64>(call, stream);
+    default:
+      return store_with<128>(call, stream);
+  }
+}
+
+void attend(const AttentionCall& call, const Stream& stream) {
+  switch (call.shape.head_dim) {
+    case 32:
+      return attend_with<32>(call, stream);
+    case 64:
+      return attend_with<64>(call, stream);
+    default:
+      return attend_with<128>(call, stream);
+  }
+}
+
+}  // namespace engine::cuda

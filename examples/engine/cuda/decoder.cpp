@@ -1,0 +1,263 @@
+#include "decoder.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include <reset/status.hpp>
+
+#include "mat_vec.hpp"
+
+namespace engine::cuda {
+namespace {
+
+std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count); }
+
+}  // namespace
+
+void Decoder::check_begin(std::int32_t slot, const std::vector<std::int32_t>& prompt) const {
+  if (slot < 0 || slot >= options_.slots) {
+    throw reset::Error("slot: " + std::to_string(slot) + ", expected 0.." + std::to_string(options_.slots - 1));
+  }
+  if (prompt.empty() || static_cast<std::int64_t>(prompt.size()) > options_.context) {
+    throw reset::Error("prompt: " + std::to_string(prompt.size()) + " tokens, expected 1.." +
+                       std::to_string(options_.context));
+  }
+  for (const std::int32_t token : prompt) {
+    if (token >= 0 && token < config_.vocab_size) continue;
+    throw reset::Error("prompt: token is " + std::to_string(token) + ", expected 0.." +
+                       std::to_string(config_.vocab_size - 1));
+  }
+}
+
+void Decoder::begin(std::int32_t slot, const std::vector<std::int32_t>& prompt, reset::RequestParams request) {
+  check_begin(slot, prompt);
+  request.first_position = static_cast<std::int64_t>(prompt.size());
+  sampler_->add(slot, request);
+  const auto count = static_cast<std::int64_t>(prompt.size());
+  Batch piece;
+  piece.prompt = true;
+  piece.slot = slot;
+  for (std::int64_t first = 0; first < count; first += piece.rows) {
+    piece.rows = std::min(count - first, static_cast<std::int64_t>(prompt_.size()));
+    piece.first_position = static_cast<std::int32_t>(first);
+    check(cudaMemcpyAsync(prompt_.data(), prompt.data() + first, size_of(piece.rows) * sizeof(std::int32_t),
+                          cudaMemcpyHostToDevice, stream_.handle),
+          "cudaMemcpyAsync");
+    embed_prompt(prompt_.data(), piece.rows, weights_.embedding, config_.hidden_size, hidden_.data(), stream_);
+    forward(piece);
+  }
+  head(1, hidden_.data() + (piece.rows - 1) * config_.hidden_size, logits_.data() + slot * config_.vocab_size);
+  sampler_->sample(slot, 1, logits_.data(), stream_);
+  place(slot, static_cast<std::int32_t>(count) - 1);
+}
+
+void Decoder::end(std::int32_t slot) { place(slot, -1); }
+
+void Decoder::place(std::int32_t slot, std::int32_t position) { place_slot(rows_, slot, position, stream_); }
+
+void Decoder::capture() {
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamBeginCapture(stream_.handle, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  enqueue_step();
+  check(cudaStreamEndCapture(stream_.handle, &graph), "cudaStreamEndCapture");
+  check(cudaGraphInstantiate(&graph_, graph, 0), "cudaGraphInstantiate");
+  check(cudaGraphDestroy(graph), "cudaGraphDestroy");
+}
+
+std::int64_t Decoder::step() {
+  if (graph_ != nullptr) {
+    check(cudaGraphLaunch(graph_, stream_.handle), "cudaGraphLaunch");
+  } else {
+    enqueue_step();
+  }
+  check(cudaEventRecord(events_[size_of(step_count_ % kLogDepth)], stream_.handle), "cudaEventRecord");
+  return step_count_++;
+}
+
+const reset::SampledToken& Decoder::wait(std::int64_t step, std::int32_t slot) const {
+  const std::int64_t entry = step % kLogDepth;
+  check(cudaEventSynchronize(events_[size_of(entry)]), "cudaEventSynchronize");
+  return rows_.log[entry * options_.slots + slot];
+}
+
+std::vector<float> Decoder::logits(std::int32_t slot) const {
+  std::vector<float> values(size_of(config_.vocab_size));
+  check(cudaStreamSynchronize(stream_.handle), "cudaStreamSynchronize");
+  check(cudaMemcpy(values.data(), logits_.data() + slot * config_.vocab_size, values.size() * sizeof(float),
+                   cudaMemcpyDeviceToHost),
+        "cudaMemcpy");
+  return values;
+}
+
+std::int64_t Decoder::cache_bytes_per_token() const {
+  return config_.layers * 2 * config_.kv_heads * config_.head_dim * 2;
+}
+
+// ---- One step, from the tokens that were drawn to the next ones.
+
+void Decoder::enqueue_step() {
+  Batch batch;
+  batch.rows = options_.slots;
+  embed_step(rows_, weights_.embedding, config_.hidden_size, hidden_.data(), stream_);
+  forward(batch);
+  head(options_.slots, hidden_.data(), logits_.data());
+  sampler_->sample(0, options_.slots, logits_.data(), stream_);
+}
+
+void Decoder::forward(const Batch& batch) {
+  for (std::size_t index = 0; index < weights_.layers.size(); ++index) {
+    attention(batch, index);
+    feed_forward(batch, weights_.layers[index]);
+  }
+}
+
+void Decoder::attention(const Batch& batch, std::size_t index) {
+  const DeviceLayer& layer = weights_.layers[index];
+  multiply(batch, layer.qkv, norm(hidden_.data(), layer.input_norm, layer.qkv, batch.rows), qkv_.data(), false);
+  const AttentionCall call = attention_call(batch, index);
+  if (batch.prompt) store_prompt(call, stream_);
+  attend(call, stream_);
+  Input input;
+  if (quantises(layer.output)) {
+    input = quantised(layer.output, batch.rows);
+    merge_quantize(call, input.nvfp4, stream_);
+  } else {
+    input.dense = context_.data();
+    merge(call, context_.data(), stream_);
+  }
+  multiply(batch, layer.output, input, hidden_.data(), true);
+}
+
+void Decoder::feed_forward(const Batch& batch, const DeviceLayer& layer) {
+  const Input normed = norm(hidden_.data(), layer.output_norm, layer.gate_up, batch.rows);
+  multiply(batch, layer.down, gated(batch, layer, normed), hidden_.data(), true);
+}
+
+// silu(gate) * up, as the last layer of the block reads it.
+Decoder::Input Decoder::gated(const Batch& batch, const DeviceLayer& layer, const Input& normed) {
+  Input input;
+  input.dense = gated_.data();
+  if (layer.gate_up.is_nvfp4() && !batch.prompt && !quantises(layer.down)) {
+    reset::GemvProblem call = problem(layer.gate_up, normed, batch.rows);
+    call.gate = reset::GemvGate::kGateUp;  // in the epilogue: one kernel less
+    call.output = {gated_.data(), reset::OutputType::kBf16, config_.intermediate_size};
+    mat_vec(call, device_, options_.pinned, stream_);
+    return input;
+  }
+  multiply(batch, layer.gate_up, normed, gate_up_.data(), false);
+  if (quantises(layer.down)) {
+    input = quantised(layer.down, batch.rows);
+    silu_mul_quantize(gate_up_.data(), 2 * config_.intermediate_size, input.nvfp4, stream_);
+  } else {
+    silu_mul(gate_up_.data(), batch.rows, config_.intermediate_size, gated_.data(), stream_);
+  }
+  return input;
+}
+
+void Decoder::head(std::int64_t rows, const __nv_bfloat16* hidden, float* logits) {
+  Input input;
+  input.dense = normed_.data();
+  rms_norm(hidden, weights_.final_norm, config_.rms_norm_eps, rows, config_.hidden_size, normed_.data(), stream_);
+  if (weights_.head.is_nvfp4()) {
+    reset::GemvProblem call = problem(weights_.head, input, rows);
+    call.output = {logits, reset::OutputType::kFp32, config_.vocab_size};
+    mat_vec(call, device_, options_.pinned, stream_);
+    return;
+  }
+  ProductShape shape = product(weights_.head, rows, false);
+  shape.float_output = true;
+  products_->multiply(shape, weights_.head.dense, normed_.data(), logits);
+}
+
+Decoder::Input Decoder::norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, const DeviceLinear& reader,
+                             std::int64_t rows) {
+  Input input;
+  if (quantises(reader)) {
+    input = quantised(reader, rows);
+    rms_norm_quantize(x, config_.hidden_size, weight, config_.rms_norm_eps, input.nvfp4, stream_);
+  } else {
+    input.dense = normed_.data();
+    rms_norm(x, weight, config_.rms_norm_eps, rows, config_.hidden_size, normed_.data(), stream_);
+  }
+  return input;
+}
+
+// Where the NVFP4 input of a layer goes: one after the other into the same memory.
+Decoder::Input Decoder::quantised(const DeviceLinear& linear, std::int64_t rows) const {
+  Input input;
+  input.nvfp4.packed = codes_.data();
+  input.nvfp4.rows = rows;
+  input.nvfp4.cols = linear.cols;
+  input.nvfp4.row_stride = linear.cols / 2;
+  input.nvfp4.block_scale = {scales_.data(), reset::ScaleLayout::kLinear, linear.cols / 16, 0, 0};
+  input.nvfp4.global = reset::FusedGlobalScales::uniform({linear.input_scale});
+  return input;
+}
+
+void Decoder::multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, void* out, bool accumulate) {
+  if (!linear.is_nvfp4()) {
+    products_->multiply(product(linear, batch.rows, accumulate), linear.dense, input.dense, out);
+  } else if (batch.prompt) {
+    multiply_dense(linear, input, batch.rows, out, accumulate);
+  } else {
+    reset::GemvProblem call = problem(linear, input, batch.rows);
+    call.output = {out, reset::OutputType::kBf16, linear.rows};
+    if (accumulate) call.residual = out;
+    mat_vec(call, device_, options_.pinned, stream_);
+  }
+}
+
+// A prompt's many rows: the same checkpoint memory, as the matrix product of cuBLAS wants it.
+void Decoder::multiply_dense(const DeviceLinear& linear, const Input& input, std::int64_t rows, void* out,
+                             bool accumulate) {
+  dequantize(linear.nvfp4, wide_weights_.data(), stream_);
+  const __nv_bfloat16* x = input.dense;
+  if (input.is_nvfp4()) {
+    dequantize(input.nvfp4, wide_input_.data(), stream_);
+    x = wide_input_.data();
+  }
+  products_->multiply({linear.rows, linear.cols, rows, false, accumulate}, wide_weights_.data(), x, out);
+}
+
+reset::GemvProblem Decoder::problem(const DeviceLinear& linear, const Input& input, std::int64_t rows) const {
+  reset::GemvProblem call;
+  call.weights = linear.nvfp4;
+  call.tokens = rows;
+  if (input.is_nvfp4()) {
+    call.activations.type = reset::ActivationType::kNvfp4;
+    call.activations.nvfp4 = input.nvfp4;
+  } else {
+    call.activations.type = reset::ActivationType::kBf16;
+    call.activations.dense = input.dense;
+    call.activations.row_stride = linear.cols;
+  }
+  return call;
+}
+
+AttentionCall Decoder::attention_call(const Batch& batch, std::size_t index) const {
+  const DeviceLayer& layer = weights_.layers[index];
+  const std::size_t side = size_of(options_.slots * config_.kv_heads * options_.context * config_.head_dim);
+  AttentionCall call;
+  call.shape = attention_;
+  if (batch.prompt) call.shape.splits = 1;
+  call.norms = {layer.qkv_bias, layer.query_norm, layer.key_norm, config_.rms_norm_eps, rotations_.data()};
+  call.cache.keys = cache_.data() + 2 * index * side;
+  call.cache.values = call.cache.keys + side;
+  call.cache.capacity = options_.context;
+  call.qkv = qkv_.data();
+  call.positions = batch.prompt ? nullptr : positions_.data();
+  call.first_slot = batch.slot;
+  call.first_position = batch.first_position;
+  call.rows = static_cast<int>(batch.rows);
+  call.parts = parts_.data();
+  call.part_sums = part_sums_.data();
+  return call;
+}
+
+// Where a cut is pinned all steps have as many rows as the largest.
+ProductShape Decoder::product(const DeviceLinear& linear, std::int64_t rows, bool accumulate) const {
+  const bool step = rows <= kMaxSlots;
+  return {linear.rows, linear.cols, options_.pinned && step ? kMaxSlots : rows, false, accumulate};
+}
+
+}  // namespace engine::cuda

@@ -1,0 +1,131 @@
+// A batch of sequences on the device: prompts in, and one CUDA graph a decode step, in which the sampled token feeds
+// the next step without the host. Read decoder.cpp from enqueue_step() on, top to bottom.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_runtime_api.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <reset/gemv/policy.hpp>
+
+#include "attention.hpp"
+#include "device_buffer.hpp"
+#include "device_weights.hpp"
+#include "products.hpp"
+#include "rows.hpp"
+#include "sampler.hpp"
+#include "stream.hpp"
+
+namespace engine::cuda {
+
+struct DecoderOptions {
+  std::int32_t slots = 1;          // sequences at once, 1..16
+  std::int64_t context = 0;        // tokens that a slot can hold; 0: the model's most
+  std::int32_t columns = 0;        // columns of the logits that are tokens; 0: all
+  bool nvfp4_activations = false;  // W4A4: the inputs of NVFP4 layers are quantised, too
+  // One cut of the work for every number of slots: a sequence's bits do not depend on how many there are.
+  bool pinned = false;
+};
+
+class Decoder {
+ public:
+  static constexpr std::int32_t kMaxSlots = 16;
+  static constexpr std::int64_t kMaxPromptRows = 512;  // of a prompt in one pass
+  static constexpr int kLogDepth = 64;                 // steps whose results the host can still read
+
+  // Takes memory for all that the options ask for. `weights` must outlive the decoder. Throws reset::Error for options
+  // outside their domain, a shape that the kernels do not have, too little memory, or a device that is too old.
+  Decoder(const DeviceWeights& weights, const reset::TokenSetTable& boundaries, const DecoderOptions& options);
+  ~Decoder();
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  std::int64_t context() const { return options_.context; }
+
+  // Reads a prompt into `slot` and samples the token after it; the slot takes part in the next step. Throws
+  // reset::Error, and changes nothing, for a slot, a prompt or a request that cannot be.
+  void begin(std::int32_t slot, const std::vector<std::int32_t>& prompt, reset::RequestParams request);
+
+  // The slot takes part no more.
+  void end(std::int32_t slot);
+
+  // Enqueues one token for every running slot: launch by launch, or, once captured, as a graph. Returns its number.
+  std::int64_t step();
+  void capture();
+
+  // Waits for a step, at most kLogDepth ago, and gives what the sampler said of the token that a slot read in it.
+  const reset::SampledToken& wait(std::int64_t step, std::int32_t slot) const;
+
+  // For measurements and tests: where a slot stands, the logits of the last step, all work done.
+  void place(std::int32_t slot, std::int32_t position);
+  std::vector<float> logits(std::int32_t slot) const;
+  cudaStream_t stream() const { return stream_.handle; }
+  std::int64_t cache_bytes_per_token() const;
+
+ private:
+  // The rows of one pass: a step's, or a piece of a prompt.
+  struct Batch {
+    std::int64_t rows = 0;
+    bool prompt = false;
+    std::int32_t slot = 0;
+    std::int32_t first_position = 0;
+  };
+  // What goes into a linear layer: bfloat16, or NVFP4.
+  struct Input {
+    const __nv_bfloat16* dense = nullptr;
+    reset::Nvfp4MutableMatrixView nvfp4;
+    bool is_nvfp4() const { return dense == nullptr; }
+  };
+
+  void check_options();
+  void check_begin(std::int32_t slot, const std::vector<std::int32_t>& prompt) const;
+  void make_room();
+  void make_rotations();
+  void tune();
+  void tune(DeviceLinear DeviceLayer::*member, bool accumulate);
+
+  void enqueue_step();
+  void forward(const Batch& batch);
+  void attention(const Batch& batch, std::size_t index);
+  void feed_forward(const Batch& batch, const DeviceLayer& layer);
+  void head(std::int64_t rows, const __nv_bfloat16* hidden, float* logits);
+
+  bool quantises(const DeviceLinear& linear) const { return options_.nvfp4_activations && linear.is_nvfp4(); }
+  Input quantised(const DeviceLinear& linear, std::int64_t rows) const;
+  Input norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, const DeviceLinear& reader, std::int64_t rows);
+  Input gated(const Batch& batch, const DeviceLayer& layer, const Input& normed);
+  // out = linear(input), or the same added to it.
+  void multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, void* out, bool accumulate);
+  void multiply_dense(const DeviceLinear& linear, const Input& input, std::int64_t rows, void* out, bool accumulate);
+  reset::GemvProblem problem(const DeviceLinear& linear, const Input& input, std::int64_t rows) const;
+  AttentionCall attention_call(const Batch& batch, std::size_t index) const;
+  ProductShape product(const DeviceLinear& linear, std::int64_t rows, bool accumulate) const;
+
+  const DeviceWeights& weights_;
+  const ModelConfig& config_;
+  DecoderOptions options_;
+  Stream stream_;
+  reset::DeviceInfo device_;
+  AttentionShape attention_;
+  std::unique_ptr<Products> products_;
+  std::unique_ptr<Sampler> sampler_;
+  cudaGraphExec_t graph_ = nullptr;
+
+  DeviceBuffer<__nv_bfloat16> cache_;  // [layer][keys, values][slot][kv head][position][head_dim]
+  DeviceBuffer<float2> rotations_;
+  DeviceBuffer<__nv_bfloat16> hidden_, normed_, qkv_, context_, gate_up_, gated_;  // [row][...]
+  DeviceBuffer<std::uint8_t> codes_, scales_;                                      // NVFP4 activations
+  DeviceBuffer<__nv_bfloat16> wide_weights_, wide_input_;                          // a prompt's, out of NVFP4
+  DeviceBuffer<float> parts_, logits_;
+  DeviceBuffer<float2> part_sums_;
+  DeviceBuffer<std::int32_t> positions_, steps_, prompt_;
+  StepRows rows_;
+  std::int64_t step_count_ = 0;
+  std::array<cudaEvent_t, kLogDepth> events_ = {};
+};
+
+}  // namespace engine::cuda

@@ -1,0 +1,165 @@
+// How a decoder comes to be: options, memory, tables, plans. What it does is in decoder.cpp.
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include <reset/status.hpp>
+
+#include "decoder.hpp"
+#include "mat_vec.hpp"
+
+namespace engine::cuda {
+namespace {
+
+constexpr int kPinnedSplits = 4;
+constexpr int kMaxSplits = 16;
+constexpr std::int64_t kSplitTokens = 64;  // less is not worth a CTA
+
+std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count); }
+
+}  // namespace
+
+Decoder::Decoder(const DeviceWeights& weights, const reset::TokenSetTable& boundaries, const DecoderOptions& options)
+    : weights_(weights), config_(weights.config), options_(options) {
+  check_options();
+  int ordinal = 0;
+  check(cudaGetDevice(&ordinal), "cudaGetDevice");
+  device_ = prepare_mat_vec(ordinal);
+  check(cudaStreamCreate(&stream_.handle), "cudaStreamCreate");
+  stream_.dependent = device_.arch >= 90;
+  prepare_attention();
+  products_ = std::make_unique<Products>(stream_.handle);
+  sampler_ =
+      std::make_unique<Sampler>(boundaries, options_.slots, options_.columns, config_.vocab_size, stream_.handle);
+  for (cudaEvent_t& event : events_) {
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  }
+  make_room();
+  make_rotations();
+  tune();
+}
+
+Decoder::~Decoder() {
+  cudaStreamSynchronize(stream_.handle);
+  if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+  for (cudaEvent_t event : events_) cudaEventDestroy(event);
+  cudaFreeHost(rows_.log);
+  products_.reset();
+  cudaStreamDestroy(stream_.handle);
+}
+
+void Decoder::check_options() {
+  if (options_.slots < 1 || options_.slots > kMaxSlots) {
+    throw reset::Error("slots: " + std::to_string(options_.slots) + ", expected 1.." + std::to_string(kMaxSlots));
+  }
+  if (options_.context == 0) options_.context = config_.max_positions;
+  if (options_.context < 1 || options_.context > config_.max_positions) {
+    throw reset::Error("context: " + std::to_string(options_.context) + " tokens, expected 1.." +
+                       std::to_string(config_.max_positions) + " (max_position_embeddings)");
+  }
+  if (options_.columns == 0) options_.columns = static_cast<std::int32_t>(config_.vocab_size);
+  attention_ = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads), static_cast<int>(config_.head_dim),
+                1};
+  if (!attention_supports(attention_)) {
+    throw reset::Error("attention of " + std::to_string(config_.heads) + " heads, " + std::to_string(config_.kv_heads) +
+                       " of them key-value heads, of " + std::to_string(config_.head_dim) +
+                       " values; expected up to 16 heads a key-value head, of 32, 64 or 128 values");
+  }
+  for (const DeviceLayer& layer : weights_.layers) {
+    for (const DeviceLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+      if (linear->cols % 16 != 0)
+        throw reset::Error("a layer of " + std::to_string(linear->cols) + " inputs, expected a multiple of 16");
+      if (quantises(*linear) && linear->input_scale == 0) {
+        throw reset::Error("NVFP4 activations: the checkpoint has no input scales, expected one for every NVFP4 layer");
+      }
+    }
+  }
+}
+
+void Decoder::make_room() {
+  const ModelConfig& c = config_;
+  const std::int64_t prompt_rows = std::max<std::int64_t>(std::min(kMaxPromptRows, options_.context), kMaxSlots);
+  const std::int64_t queries = c.heads * c.head_dim;
+  const std::int64_t keys = c.kv_heads * c.head_dim;
+  const std::int64_t widest = std::max({c.hidden_size, queries, c.intermediate_size});
+  const int spread = device_.sm_count / static_cast<int>(c.kv_heads * options_.slots);
+  const auto useful = static_cast<int>((options_.context + kSplitTokens - 1) / kSplitTokens);
+  attention_.splits = options_.pinned ? kPinnedSplits : std::clamp(spread, 1, std::min(useful, kMaxSplits));
+
+  cache_ = DeviceBuffer<__nv_bfloat16>(size_of(c.layers * 2 * options_.slots * keys * options_.context));
+  hidden_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * c.hidden_size));
+  normed_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * c.hidden_size));
+  qkv_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * (queries + 2 * keys)));
+  context_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * queries));
+  gate_up_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * 2 * c.intermediate_size));
+  gated_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * c.intermediate_size));
+  codes_ = DeviceBuffer<std::uint8_t>(size_of(prompt_rows * widest / 2));
+  scales_ = DeviceBuffer<std::uint8_t>(size_of(prompt_rows * widest / 16));
+  std::int64_t largest = 0;
+  for (const DeviceLayer& layer : weights_.layers) {
+    for (const DeviceLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+      if (linear->is_nvfp4()) largest = std::max(largest, linear->rows * linear->cols);
+    }
+  }
+  wide_weights_ = DeviceBuffer<__nv_bfloat16>(size_of(largest));
+  wide_input_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * widest));
+  const std::int64_t parts = std::max<std::int64_t>(prompt_rows, kMaxSlots * attention_.splits) * c.heads;
+  parts_ = DeviceBuffer<float>(size_of(parts * c.head_dim));
+  part_sums_ = DeviceBuffer<float2>(size_of(parts));
+  logits_ = DeviceBuffer<float>(size_of(kMaxSlots * c.vocab_size));
+  prompt_ = DeviceBuffer<std::int32_t>(size_of(prompt_rows));
+  positions_ = DeviceBuffer<std::int32_t>(std::vector<std::int32_t>(size_of(options_.slots), -1));
+  steps_ = DeviceBuffer<std::int32_t>(std::vector<std::int32_t>(size_of(options_.slots), 0));
+  // Rows that no slot fills are computed all the same where a cut is pinned: with zeros.
+  for (DeviceBuffer<__nv_bfloat16>* rows : {&hidden_, &normed_, &qkv_, &context_, &gate_up_, &gated_}) rows->clear();
+
+  const std::size_t log_bytes = size_of(kLogDepth * options_.slots) * sizeof(reset::SampledToken);
+  check(cudaHostAlloc(reinterpret_cast<void**>(&rows_.log), log_bytes, cudaHostAllocMapped), "cudaHostAlloc");
+  rows_.positions = positions_.data();
+  rows_.tokens = sampler_->tokens();
+  rows_.results = sampler_->results();
+  rows_.steps = steps_.data();
+  rows_.log_depth = kLogDepth;
+  rows_.slots = options_.slots;
+  rows_.capacity = static_cast<std::int32_t>(options_.context);
+}
+
+// The same angles as on the CPU: a product and a function of floats.
+void Decoder::make_rotations() {
+  const std::int64_t half = config_.head_dim / 2;
+  std::vector<float2> turns;
+  for (std::int64_t position = 0; position < options_.context; ++position) {
+    for (std::int64_t i = 0; i < half; ++i) {
+      const float exponent = static_cast<float>(2 * i) / static_cast<float>(config_.head_dim);
+      const float angle = static_cast<float>(position) * (1.0F / std::pow(config_.rope_theta, exponent));
+      turns.push_back({std::cos(angle), std::sin(angle)});
+    }
+  }
+  rotations_ = DeviceBuffer<float2>(turns);
+}
+
+// The plans of a step's products, timed on what the step will read.
+void Decoder::tune() {
+  tune(&DeviceLayer::qkv, false);
+  tune(&DeviceLayer::output, true);
+  tune(&DeviceLayer::gate_up, false);
+  tune(&DeviceLayer::down, true);
+  if (weights_.head.is_nvfp4()) return;
+  ProductShape shape = product(weights_.head, options_.slots, false);
+  shape.float_output = true;
+  products_->tune(shape, {weights_.head.dense}, normed_.data(), logits_.data());
+}
+
+void Decoder::tune(DeviceLinear DeviceLayer::*member, bool accumulate) {
+  const DeviceLinear& first = weights_.layers.front().*member;
+  if (first.is_nvfp4()) return;
+  std::vector<const __nv_bfloat16*> matrices;
+  for (const DeviceLayer& layer : weights_.layers) matrices.push_back((layer.*member).dense);
+  DeviceBuffer<__nv_bfloat16> x(size_of(kMaxSlots * first.cols));
+  DeviceBuffer<__nv_bfloat16> y(size_of(kMaxSlots * first.rows));
+  x.clear();
+  y.clear();
+  products_->tune(product(first, options_.slots, accumulate), matrices, x.data(), y.data());
+}
+
+}  // namespace engine::cuda

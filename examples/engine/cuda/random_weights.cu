@@ -1,0 +1,163 @@
+// Weights for timing: the shapes, sizes and magnitudes of a model, and nothing that it has learnt.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include <reset/status.hpp>
+
+#include "device_weights.hpp"
+#include "launch.cuh"
+
+namespace engine::cuda {
+namespace {
+
+// A bijection of 32 bits that mixes well.
+__device__ std::uint32_t mix(std::uint32_t x) {
+  x = (x ^ x >> 16) * 0x7feb352du;
+  x = (x ^ x >> 15) * 0x846ca68bu;
+  return x ^ x >> 16;
+}
+
+__global__ void fill_bytes_kernel(std::uint8_t* data, std::size_t count, std::uint8_t first, std::uint8_t values,
+                                  std::uint32_t seed) {
+  const std::size_t stride = static_cast<std::size_t>(gridDim.x) * blockDim.x;
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) {
+    const std::uint32_t random = mix(static_cast<std::uint32_t>(i) + seed * 0x9e3779b9u);
+    data[i] = static_cast<std::uint8_t>(values == 0 ? random : first + random % values);
+  }
+}
+
+// Uniform in (-range, range).
+__global__ void fill_bf16_kernel(__nv_bfloat16* data, std::size_t count, float range, std::uint32_t seed) {
+  const std::size_t stride = static_cast<std::size_t>(gridDim.x) * blockDim.x;
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride) {
+    const std::uint32_t random = mix(static_cast<std::uint32_t>(i) + seed * 0x9e3779b9u);
+    data[i] = __float2bfloat16(range * (static_cast<float>(random >> 8) * 0x1p-23f - 1.0f));
+  }
+}
+
+constexpr unsigned kCtas = 1024;
+constexpr unsigned kThreads = 256;
+
+class Maker {
+ public:
+  Maker(DeviceWeights& weights, WeightForm form) : weights_(weights), form_(form) {}
+
+  const __nv_bfloat16* dense(std::int64_t count, float range) {
+    auto* data = static_cast<__nv_bfloat16*>(room(static_cast<std::size_t>(count) * 2));
+    launch(fill_bf16_kernel, dim3(kCtas), dim3(kThreads), 0, Stream{}, data, static_cast<std::size_t>(count), range,
+           seed_++);
+    return data;
+  }
+
+  // Outputs of about the size of the inputs, whatever K is.
+  DeviceLinear linear(std::int64_t rows, std::int64_t cols, WeightForm form) {
+    DeviceLinear linear;
+    linear.rows = rows;
+    linear.cols = cols;
+    const float range = 1.0f / std::sqrt(static_cast<float>(cols));
+    if (form == WeightForm::kBf16) {
+      linear.dense = dense(rows * cols, range);
+      return linear;
+    }
+    constexpr std::uint8_t kOne = 0x38;  // the E4M3 code of 1; the seven after it are 1.125 .. 1.875
+    constexpr float kCodeRange = 7.0f;   // a uniform distribution of about the spread of random codes and scales
+    linear.nvfp4.packed = bytes(rows * cols / 2, 0, 0);
+    linear.nvfp4.rows = rows;
+    linear.nvfp4.cols = cols;
+    linear.nvfp4.row_stride = cols / 2;
+    linear.nvfp4.block_scale = {bytes(rows * cols / 16, kOne, 8), reset::ScaleLayout::kLinear, cols / 16, 0, 0};
+    linear.nvfp4.global = reset::FusedGlobalScales::uniform({range / kCodeRange});
+    linear.input_scale = 0x1p-8f;
+    return linear;
+  }
+
+  DeviceLayer layer(const ModelConfig& c) {
+    const std::int64_t queries = c.heads * c.head_dim;
+    DeviceLayer layer;
+    layer.input_norm = dense(c.hidden_size, 1.0f);
+    layer.output_norm = dense(c.hidden_size, 1.0f);
+    layer.query_norm = dense(c.head_dim, 1.0f);
+    layer.key_norm = dense(c.head_dim, 1.0f);
+    layer.qkv = linear(queries + 2 * c.kv_heads * c.head_dim, c.hidden_size, form_);
+    layer.output = linear(c.hidden_size, queries, form_);
+    layer.gate_up = linear(2 * c.intermediate_size, c.hidden_size, form_);
+    layer.down = linear(c.hidden_size, c.intermediate_size, form_);
+    return layer;
+  }
+
+ private:
+  std::uint8_t* bytes(std::int64_t count, std::uint8_t first, std::uint8_t values) {
+    auto* data = static_cast<std::uint8_t*>(room(static_cast<std::size_t>(count)));
+    launch(fill_bytes_kernel, dim3(kCtas), dim3(kThreads), 0, Stream{}, data, static_cast<std::size_t>(count), first,
+           values, seed_++);
+    return data;
+  }
+
+  void* room(std::size_t bytes) {
+    weights_.storage.emplace_back(bytes);
+    return weights_.storage.back().data();
+  }
+
+  DeviceWeights& weights_;
+  WeightForm form_;
+  std::uint32_t seed_ = 1;
+};
+
+}  // namespace
+
+DeviceWeights random_weights(const ModelConfig& config, WeightForm form, bool nvfp4_head, std::size_t most_bytes) {
+  DeviceWeights weights;
+  weights.config = config;
+  Maker maker(weights, form);
+  weights.embedding = maker.dense(config.vocab_size * config.hidden_size, 1.0f);
+  weights.final_norm = maker.dense(config.hidden_size, 1.0f);
+  weights.head =
+      maker.linear(config.vocab_size, config.hidden_size, nvfp4_head ? WeightForm::kNvfp4 : WeightForm::kBf16);
+  std::size_t distinct = 0;
+  std::size_t bytes = 0;
+  for (std::int64_t index = 0; index < config.layers; ++index) {
+    if (bytes > most_bytes) {
+      weights.layers.push_back(weights.layers[static_cast<std::size_t>(index) % distinct]);
+      continue;
+    }
+    const std::size_t first = weights.storage.size();
+    weights.layers.push_back(maker.layer(config));
+    distinct = weights.layers.size();
+    for (std::size_t i = first; i < weights.storage.size(); ++i) bytes += weights.storage[i].bytes();
+  }
+  check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  return weights;
+}
+
+ModelConfig published_config(const std::string& name) {
+  ModelConfig config;
+  config.head_dim = 128;
+  config.kv_heads = 8;
+  config.vocab_size = 151936;
+  config.max_positions = 40960;
+  config.rope_theta = 1e6f;
+  config.rms_norm_eps = 1e-6f;
+  config.eos_tokens = {151645, 151643};
+  if (name == "qwen3-8b") {
+    config.hidden_size = 4096;
+    config.intermediate_size = 12288;
+    config.layers = 36;
+    config.heads = 32;
+  } else if (name == "qwen3-14b") {
+    config.hidden_size = 5120;
+    config.intermediate_size = 17408;
+    config.layers = 40;
+    config.heads = 40;
+  } else if (name == "qwen3-32b") {
+    config.hidden_size = 5120;
+    config.intermediate_size = 25600;
+    config.layers = 64;
+    config.heads = 64;
+  } else {
+    throw reset::Error("model " + name + ": no shapes of that name, expected qwen3-8b, qwen3-14b or qwen3-32b");
+  }
+  return config;
+}
+
+}  // namespace engine::cuda
