@@ -310,11 +310,12 @@ void prepare_with() {
 }  // namespace
 
 bool attention_supports(const AttentionShape& shape) {
-  const bool size = shape.head_dim == 32 || shape.head_dim == 64 || shape.head_dim == 128;
+  const bool size = shape.head_dim == 16 || shape.head_dim == 32 || shape.head_dim == 64 || shape.head_dim == 128;
   return size && shape.heads % shape.kv_heads == 0 && shape.heads / shape.kv_heads <= kGroup;
 }
 
 void prepare_attention() {
+  prepare_with<16>();
   prepare_with<32>();
   prepare_with<64>();
   prepare_with<128>();
@@ -322,6 +323,8 @@ void prepare_attention() {
 
 void store_prompt(const AttentionCall& call, const Stream& stream) {
   switch (call.shape.head_dim) {
+    case 16:
+      return store_with<16>(call, stream);
     case 32:
       return store_with<32>(call, stream);
     case 64:
@@ -333,6 +336,8 @@ void store_prompt(const AttentionCall& call, const Stream& stream) {
 
 void attend(const AttentionCall& call, const Stream& stream) {
   switch (call.shape.head_dim) {
+    case 16:
+      return attend_with<16>(call, stream);
     case 32:
       return attend_with<32>(call, stream);
     case 64:

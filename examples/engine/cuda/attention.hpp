@@ -31,7 +31,7 @@ struct HeadNorms {
 struct AttentionShape {
   int heads = 0;
   int kv_heads = 0;
-  int head_dim = 0;  // 32, 64 or 128
+  int head_dim = 0;  // 16, 32, 64 or 128
   int splits = 1;    // CTAs that share the past of one row and key-value head
 };
 

@@ -63,7 +63,7 @@ void Decoder::check_options() {
   if (!attention_supports(attention_)) {
     throw reset::Error("attention of " + std::to_string(config_.heads) + " heads, " + std::to_string(config_.kv_heads) +
                        " of them key-value heads, of " + std::to_string(config_.head_dim) +
-                       " values; expected up to 16 heads a key-value head, of 32, 64 or 128 values");
+                       " values; expected up to 16 heads a key-value head, of 16, 32, 64 or 128 values");
   }
   for (const DeviceLayer& layer : weights_.layers) {
     for (const DeviceLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {

@@ -1,0 +1,211 @@
+// Whole decode steps, end to end, of the NVFP4 engine and of the same engine with BF16 weights over cuBLAS:
+//   bench_engine --results=bench/results/h200 --commit=$(git rev-parse --short HEAD)
+// Besides: --models=qwen3-8b,qwen3-14b,qwen3-32b --batches=1,4,8. Weights are random; the shapes are the models'.
+//   ncu --profile-from-start off ... bench_engine --profile=qwen3-8b,nvfp4-w4a16,1,1024
+// runs one step for a profiler: model, engine, batch, length of the context.
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <reset/status.hpp>
+
+#include "../gemv/context.hpp"
+#include "../gemv/launcher.hpp"
+#include "../gemv/options.hpp"
+#include "../gemv/rates.hpp"
+#include "../gemv/records.hpp"
+#include "measure.hpp"
+
+namespace {
+
+using bench::EngineCase;
+using bench::EngineKind;
+using bench::EngineTimes;
+using bench::StepTime;
+using nlohmann::ordered_json;
+
+constexpr std::int64_t kPrompt = 512;
+const std::vector<std::int64_t> kGenerated = {1024, 4096, 16384};
+// Eight lengths between the prompt and the end of the longest text.
+const std::vector<std::int64_t> kLengths = {540, 1024, 1536, 2560, 4608, 8192, 12288, 16896};
+
+struct Variant {
+  EngineKind kind;
+  bool nvfp4_head;
+};
+constexpr Variant kVariants[] = {{EngineKind::kBf16, false},
+                                 {EngineKind::kW4A16, false},
+                                 {EngineKind::kW4A4, false},
+                                 {EngineKind::kW4A16, true},
+                                 {EngineKind::kW4A4, true}};
+
+// Time of a step at a length, between the lengths that were measured.
+double at(const std::vector<StepTime>& steps, double length) {
+  std::size_t i = 1;
+  while (i + 1 < steps.size() && length > static_cast<double>(steps[i].length)) ++i;
+  const StepTime& a = steps[i - 1];
+  const StepTime& b = steps[i];
+  const double share = (length - static_cast<double>(a.length)) / static_cast<double>(b.length - a.length);
+  return a.milliseconds + share * (b.milliseconds - a.milliseconds);
+}
+
+// Of all steps that generate `tokens` behind the prompt.
+double integrate(const std::vector<StepTime>& steps, std::int64_t tokens) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < tokens; ++i) sum += at(steps, static_cast<double>(kPrompt + i));
+  return sum;
+}
+
+double rounded(double value) { return std::round(value * 1e4) / 1e4; }
+
+ordered_json record_of(const EngineCase& call, const EngineTimes& times, bool policy, std::int64_t generated,
+                       double read_rate) {
+  const std::vector<StepTime>& steps = policy ? times.reset : times.plain;
+  const double decode_ms = integrate(steps, generated);
+  const auto batch = static_cast<double>(call.batch);
+  const double mean_length = static_cast<double>(kPrompt) + static_cast<double>(generated) / 2;
+  const double bytes =
+      static_cast<double>(times.weight_bytes) + batch * mean_length * static_cast<double>(times.cache_bytes);
+  const double ms = decode_ms / static_cast<double>(generated);
+  ordered_json json;
+  json["model"] = call.model;
+  json["batch"] = call.batch;
+  json["generated"] = generated;
+  json["engine"] = bench::name_of(call.kind);
+  json["head"] = call.nvfp4_head ? "nvfp4" : "bf16";
+  json["reset"] = policy;
+  json["tokens_per_s"] = rounded(1000 * batch * static_cast<double>(generated) / (decode_ms + batch * times.prompt_ms));
+  json["ms_per_token"] = rounded(ms);
+  json["fraction_of_stream"] = rounded(bytes / ms * 1e-9 / read_rate);
+  json["prompt_ms"] = rounded(times.prompt_ms);
+  json["bytes"] = std::llround(bytes);
+  return json;
+}
+
+class Run {
+ public:
+  explicit Run(bench::Options options) : options_(std::move(options)) {
+    device_ = bench::prepare_device(0);
+    bench::allocate(scratch_, std::size_t{1} << 30);
+    rate_ = bench::read_rate(scratch_, reinterpret_cast<unsigned*>(scratch_), device_.sm_count, nullptr);
+    clocks_.before_mhz = clock();
+  }
+  ~Run() { cudaFree(scratch_); }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  void measure(const std::string& model, std::int32_t batch, const Variant& variant) {
+    const EngineCase call = {model, variant.kind, variant.nvfp4_head, batch, kLengths.back() + 64};
+    // One long text besides, against the integral.
+    const bool check = model == "qwen3-8b" && batch == 1 && variant.kind == EngineKind::kW4A16 && !variant.nvfp4_head;
+    constexpr std::int64_t kFullRun = 4096;
+    const EngineTimes times = bench::measure_engine(call, kPrompt, kLengths, check ? kFullRun : 0);
+    for (const std::int64_t generated : kGenerated) {
+      for (const bool policy : {true, false}) add(record_of(call, times, policy, generated, rate_));
+    }
+    if (!check) return;
+    full_run_ = {{"model", model},
+                 {"engine", bench::name_of(variant.kind)},
+                 {"generated", kFullRun},
+                 {"measured_ms", rounded(times.full_run_ms)},
+                 {"integrated_ms", rounded(integrate(times.reset, kFullRun))}};
+  }
+
+  // What does not fit the device is left out, and said.
+  void skip(const std::string& model, std::int32_t batch, const Variant& variant, const char* why) {
+    std::printf("%s, batch %d, %s: left out: %s\n", model.c_str(), batch, bench::name_of(variant.kind), why);
+  }
+
+  void end() {
+    clocks_.after_mhz = clock();
+    ordered_json context = bench::context_json(options_, clocks_, rate_);
+    context["full_run"] = full_run_;
+    std::printf("%s\n", context.dump().c_str());
+    if (options_.results.empty()) return;
+    bench::write_records(options_.results + "/engine.json", records_);
+    bench::write_json(options_.results + "/engine_context.json", context);
+  }
+
+ private:
+  double clock() const { return bench::sm_clock_mhz(scratch_, device_.sm_count, nullptr); }
+
+  void add(ordered_json record) {
+    std::printf("%s\n", record.dump().c_str());
+    std::fflush(stdout);
+    records_.push_back(std::move(record));
+  }
+
+  bench::Options options_;
+  reset::DeviceInfo device_;
+  unsigned long long* scratch_ = nullptr;
+  double rate_ = 0;
+  bench::Clocks clocks_;
+  std::vector<ordered_json> records_;
+  ordered_json full_run_;
+};
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::stringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+  return parts;
+}
+
+// The value of --name=value, or `otherwise`.
+std::string take(int argc, char** argv, const std::string& name, const std::string& otherwise) {
+  const std::string prefix = "--" + name + "=";
+  for (int i = 1; i < argc; ++i) {
+    if (std::strncmp(argv[i], prefix.c_str(), prefix.size()) == 0) return argv[i] + prefix.size();
+  }
+  return otherwise;
+}
+
+void profile(const std::string& text) {
+  const std::vector<std::string> parts = split(text);
+  if (parts.size() != 4) throw reset::Error("--profile=" + text + ": expected MODEL,ENGINE,BATCH,LENGTH");
+  for (const EngineKind kind : {EngineKind::kBf16, EngineKind::kW4A16, EngineKind::kW4A4}) {
+    if (parts[1] != bench::name_of(kind)) continue;
+    const std::int64_t length = std::stoll(parts[3]);
+    bench::profile_engine({parts[0], kind, false, std::stoi(parts[2]), length + 128}, length);
+    return;
+  }
+  throw reset::Error("--profile=" + text + ": expected an engine of bf16, nvfp4-w4a16 or nvfp4-w4a4");
+}
+
+void measure_all(int argc, char** argv) {
+  const std::vector<std::string> models = split(take(argc, argv, "models", "qwen3-8b,qwen3-14b,qwen3-32b"));
+  const std::vector<std::string> batches = split(take(argc, argv, "batches", "1,4,8"));
+  Run run(bench::take_options(argc, argv));
+  for (const std::string& model : models) {
+    for (const std::string& batch : batches) {
+      for (const Variant& variant : kVariants) {
+        try {
+          run.measure(model, std::stoi(batch), variant);
+        } catch (const reset::Error& error) {
+          run.skip(model, std::stoi(batch), variant, error.what());
+        }
+      }
+    }
+  }
+  run.end();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const std::string step = take(argc, argv, "profile", "");
+    if (step.empty()) {
+      measure_all(argc, argv);
+    } else {
+      profile(step);
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bench_engine: %s\n", error.what());
+    return 2;
+  }
+  return 0;
+}
