@@ -89,11 +89,17 @@ class Run {
  public:
   explicit Run(bench::Options options) : options_(std::move(options)) {
     device_ = bench::prepare_device(0);
-    bench::allocate(scratch_, std::size_t{1} << 30);
-    rate_ = bench::read_rate(scratch_, reinterpret_cast<unsigned*>(scratch_), device_.sm_count, nullptr);
+    CHECK_CUDA(cudaStreamCreate(&stream_));
+    constexpr std::size_t kBytes = std::size_t{1} << 30;
+    bench::allocate(scratch_, kBytes);
+    bench::fill(scratch_, kBytes, bench::kRandomE2m1, 1, stream_);
+    rate_ = bench::read_rate(scratch_, reinterpret_cast<unsigned*>(scratch_), device_.sm_count, stream_);
     clocks_.before_mhz = clock();
   }
-  ~Run() { cudaFree(scratch_); }
+  ~Run() {
+    cudaFree(scratch_);
+    cudaStreamDestroy(stream_);
+  }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
@@ -130,7 +136,7 @@ class Run {
   }
 
  private:
-  double clock() const { return bench::sm_clock_mhz(scratch_, device_.sm_count, nullptr); }
+  double clock() const { return bench::sm_clock_mhz(scratch_, device_.sm_count, stream_); }
 
   void add(ordered_json record) {
     std::printf("%s\n", record.dump().c_str());
@@ -140,7 +146,8 @@ class Run {
 
   bench::Options options_;
   reset::DeviceInfo device_;
-  unsigned long long* scratch_ = nullptr;
+  cudaStream_t stream_ = nullptr;
+  unsigned long long* scratch_ = nullptr;  // the clock's, behind which the read rate was measured
   double rate_ = 0;
   bench::Clocks clocks_;
   std::vector<ordered_json> records_;

@@ -39,12 +39,13 @@ void need_gpu() {
 
 std::string demo(const char* precision) { return std::string(RESET_REASONER_DIR "/model/") + precision; }
 
-// The prompts of the committed golden logits, without what follows the question.
+// The texts of the committed golden logits.
 std::vector<Tokens> golden_prompts() {
   std::ifstream file(RESET_REASONER_DIR "/golden/bf16.json");
   REQUIRE(file);
+  const nlohmann::json golden = nlohmann::json::parse(file);
   std::vector<Tokens> prompts;
-  for (const auto& prompt : nlohmann::json::parse(file).at("prompts")) {
+  for (const auto& prompt : golden.at("prompts")) {
     prompts.push_back(prompt.at("tokens").get<Tokens>());
   }
   REQUIRE(prompts.size() >= 2);
@@ -89,6 +90,13 @@ struct Distance {
       largest = std::max(largest, std::fabs(static_cast<double>(expected[i])));
     }
     count += found.size();
+  }
+  void add(const Distance& other) {
+    worst = std::max(worst, other.worst);
+    squares += other.squares;
+    largest = std::max(largest, other.largest);
+    count += other.count;
+    finite = finite && other.finite;
   }
   double mean() const { return std::sqrt(squares / static_cast<double>(count)); }
 };
@@ -169,9 +177,13 @@ TEST_CASE("small checkpoints of both architectures and conventions give the CPU'
   }
 }
 
-TEST_CASE("NVFP4 activations give the CPU's logits but for codes next to a tie", "[gpu]") {
+// A difference in the last bit of a value next to a tie becomes a whole step of E2M1, and the layers after it see
+// another input: the engines agree in no fixed number of bits. But they agree better with each other than either with
+// the same model without rounding; a wrong scale, or none, would not.
+TEST_CASE("NVFP4 activations give the CPU's logits within the noise of rounding to NVFP4", "[gpu]") {
   need_gpu();
   for (const char* architecture : {"qwen3", "qwen2"}) {
+    CAPTURE(architecture);
     const testing::Scratch folder;
     SmallDecoder decoder;
     decoder.architecture = architecture;
@@ -179,9 +191,21 @@ TEST_CASE("NVFP4 activations give the CPU's logits but for codes next to a tie",
     decoder.input_scale = 0.003F;
     decoder.write(folder / "model");
     const engine::Weights weights(folder / "model");
-    const Distance distance =
-        compare(weights, engine::Activations::kNvfp4, {7, 1, 30, 12, 5, 9, 3, 3, 44, 20, 11}, 20, 3);
-    check_bound(distance, 0x1p-2, 0x1p-5);
+    Distance apart;
+    Distance noise;
+    for (std::int32_t first = 3; first < 43; ++first) {
+      const Tokens prompt = {7, 1, first, 12, 5, 9, 3, 3, 44, 20, 11};
+      apart.add(compare(weights, engine::Activations::kNvfp4, prompt, 4, 3));
+      engine::Model rounded(weights, 1, engine::Activations::kNvfp4);
+      engine::Model full(weights);
+      engine::KvCache cache(weights.config, 40);
+      engine::KvCache other(weights.config, 40);
+      noise.add(rounded.prefill(prompt, cache), full.prefill(prompt, other));
+    }
+    CAPTURE(apart.mean(), noise.mean());
+    std::printf("  NVFP4 activations: %.4f apart, %.4f of noise\n", apart.mean(), noise.mean());
+    CHECK(apart.finite);
+    CHECK(apart.mean() < 0.8 * noise.mean());
   }
 }
 
@@ -195,7 +219,7 @@ TEST_CASE("the demonstration's model gives the CPU's logits on golden prompts", 
   }
 }
 
-// 200 prompts: the questions of held-out problems.
+// The beginnings of those texts, each with another last token.
 std::vector<Tokens> many_prompts(std::size_t count) {
   std::vector<Tokens> prompts;
   const std::vector<Tokens> golden = golden_prompts();
