@@ -229,7 +229,7 @@ def finish(work, held, args, log):
     work.decoder.load(work.scorer.weights())
     traces = sample(work.decoder, held[:256], 4, policies.untruncated(1.0), 5, work.limit)
     amax = input_amax(checkpoint.load(args.out).to(args.device), *traces[:3])
-    notes = {"input_amax": amax}
+    notes = {"input_amax": amax, "input_scales": {name: value / (6 * 448) for name, value in amax.items()}}
     save(args, work.scorer, work.limit, notes, log)
     found = evaluate(work.decoder, held, args, work.limit, (1.0, 0.6, 0.2), log)
     notes["training"] = {"size": args.size, "seed": args.seed, "limit": work.limit, "iterations": work.iteration,
