@@ -61,14 +61,20 @@ Json parse_file(const std::filesystem::path& path) {
   return json;
 }
 
-void refuse_other_architectures(const Section& config) {
-  if (!config.has("model_type") || config.object["model_type"] != "qwen3") config.refuse("model_type", "\"qwen3\"");
+Architecture read_architecture(const Section& config) {
+  if (config.has("model_type") && config.object["model_type"] == "qwen2") return Architecture::kQwen2;
+  if (config.has("model_type") && config.object["model_type"] == "qwen3") return Architecture::kQwen3;
+  config.refuse("model_type", "\"qwen2\" or \"qwen3\"");
+}
+
+void refuse_variants(const Section& config, Architecture architecture) {
   for (const char* key : {"num_experts", "num_local_experts", "moe_intermediate_size"}) {
     if (config.has(key)) config.refuse(key, "no experts: mixture-of-experts layers are not supported");
   }
-  config.require("attention_bias", false);
+  if (architecture == Architecture::kQwen3) config.require("attention_bias", false);  // Qwen2 has no such switch
   config.require("hidden_act", "silu");
   config.require("use_sliding_window", false);
+  config.require("use_mrope", false);
   config.require("partial_rotary_factor", 1.0);
   if (config.has("layer_types") && config.object["layer_types"].is_array()) {
     for (const Json& type : config.object["layer_types"]) {
@@ -110,6 +116,9 @@ void check_sizes(const Section& file, const ModelConfig& config) {
   if (config.heads % config.kv_heads != 0) {
     file.refuse("num_key_value_heads", "a divisor of num_attention_heads, " + std::to_string(config.heads));
   }
+  if (!file.has("head_dim") && config.hidden_size % config.heads != 0) {
+    file.refuse("num_attention_heads", "a divisor of hidden_size, " + std::to_string(config.hidden_size));
+  }
   if (config.head_dim % 2 != 0) file.refuse("head_dim", "an even number");
 }
 
@@ -123,8 +132,9 @@ ModelConfig read_config(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "config.json";
   const Json json = parse_file(path);
   const Section file{json, path.string()};
-  refuse_other_architectures(file);
   ModelConfig config;
+  config.architecture = read_architecture(file);
+  refuse_variants(file, config.architecture);
   config.hidden_size = file.count("hidden_size");
   config.intermediate_size = file.count("intermediate_size");
   config.layers = file.count("num_hidden_layers");

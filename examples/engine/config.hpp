@@ -1,5 +1,5 @@
-// What config.json says about a decoder of the Qwen3 architecture, checked: a checkpoint that needs something this
-// engine lacks is refused here, by name, and not found out by wrong text later.
+// What config.json says about a decoder of the Qwen2 or Qwen3 architecture, checked: a checkpoint that needs something
+// this engine lacks is refused here, by name, and not found out by wrong text later.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,13 @@
 
 namespace engine {
 
+enum class Architecture {
+  kQwen2,  // biases on the projections to queries, keys and values: R1-Distill-Qwen, too
+  kQwen3,  // norms on the queries and keys of each head instead
+};
+
 struct ModelConfig {
+  Architecture architecture = Architecture::kQwen3;
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;
   std::int64_t layers = 0;

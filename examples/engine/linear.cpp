@@ -1,5 +1,6 @@
 #include "linear.hpp"
 
+#include <algorithm>
 #include <vector>
 
 #include <reset/nvfp4/reference.hpp>
@@ -36,7 +37,8 @@ DenseMatrix::DenseMatrix(const reset::TensorView& tensor, std::int64_t rows, std
 
 void DenseMatrix::read_row(std::int64_t row, float* out) const { reset::read_floats(tensor_, row * cols_, cols_, out); }
 
-Linear::Linear(const reset::Checkpoint& checkpoint, const std::string& name, std::int64_t rows, std::int64_t cols) {
+Linear::Linear(const reset::Checkpoint& checkpoint, const std::string& name, std::int64_t rows, std::int64_t cols)
+    : name_(name) {
   if (!checkpoint.is_nvfp4(name)) {
     dense_ = DenseMatrix(checkpoint.tensor(name + ".weight"), rows, cols);
     return;
@@ -47,6 +49,12 @@ Linear::Linear(const reset::Checkpoint& checkpoint, const std::string& name, std
 }
 
 std::int64_t Linear::rows() const { return nvfp4_ ? nvfp4_->view().rows : dense_.rows(); }
+
+std::optional<reset::GlobalScale> Linear::input_scale() const {
+  if (!nvfp4_ || nvfp4_->input_scales().empty()) return std::nullopt;
+  const std::vector<reset::GlobalScale>& scales = nvfp4_->input_scales();
+  return *std::max_element(scales.begin(), scales.end(), [](auto a, auto b) { return a.value < b.value; });
+}
 
 void Linear::apply(const float* x, std::int64_t count, float* y, std::int64_t begin, std::int64_t end) const {
   if (nvfp4_) {

@@ -38,12 +38,17 @@ class Linear {
 
   std::int64_t rows() const;
   bool is_nvfp4() const { return nvfp4_.has_value(); }
+  // The name it was found by; empty for a layer that shares its matrix with the embedding.
+  const std::string& name() const { return name_; }
+  // The global scale of its input, if the checkpoint has one: the largest, should it have several.
+  std::optional<reset::GlobalScale> input_scale() const;
 
   // y[m, n] = sum over k of W[n, k] * x[m, k] for m in [0, count) and n in [begin, end); x is [count, cols] and y is
   // [count, rows], both without gaps.
   void apply(const float* x, std::int64_t count, float* y, std::int64_t begin, std::int64_t end) const;
 
  private:
+  std::string name_;
   DenseMatrix dense_;
   std::optional<reset::Nvfp4Weight> nvfp4_;
 };

@@ -1,5 +1,6 @@
 #include "weights.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include <reset/status.hpp>
@@ -29,8 +30,14 @@ Layer read_layer(const reset::Checkpoint& checkpoint, const ModelConfig& config,
   Layer layer;
   layer.input_norm = read_vector(checkpoint, prefix + "input_layernorm.weight", hidden);
   layer.output_norm = read_vector(checkpoint, prefix + "post_attention_layernorm.weight", hidden);
-  layer.query_norm = read_vector(checkpoint, attention + "q_norm.weight", config.head_dim);
-  layer.key_norm = read_vector(checkpoint, attention + "k_norm.weight", config.head_dim);
+  if (config.architecture == Architecture::kQwen3) {
+    layer.query_norm = read_vector(checkpoint, attention + "q_norm.weight", config.head_dim);
+    layer.key_norm = read_vector(checkpoint, attention + "k_norm.weight", config.head_dim);
+  } else {
+    layer.query_bias = read_vector(checkpoint, attention + "q_proj.bias", queries);
+    layer.key_bias = read_vector(checkpoint, attention + "k_proj.bias", keys);
+    layer.value_bias = read_vector(checkpoint, attention + "v_proj.bias", keys);
+  }
   layer.query = Linear(checkpoint, attention + "q_proj", queries, hidden);
   layer.key = Linear(checkpoint, attention + "k_proj", keys, hidden);
   layer.value = Linear(checkpoint, attention + "v_proj", keys, hidden);
@@ -60,14 +67,29 @@ std::int64_t Weights::parameters() const {
   return config.layers * (attention + mlp);
 }
 
-bool Weights::has_nvfp4() const {
+std::vector<const Linear*> Weights::linears() const {
+  std::vector<const Linear*> all;
   for (const Layer& layer : layers) {
-    for (const Linear* linear :
-         {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down}) {
-      if (linear->is_nvfp4()) return true;
-    }
+    all.insert(all.end(), {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down});
   }
-  return false;
+  all.push_back(&head);
+  return all;
+}
+
+bool Weights::has_nvfp4() const {
+  const std::vector<const Linear*> all = linears();
+  return std::any_of(all.begin(), all.end(), [](const Linear* linear) { return linear->is_nvfp4(); });
+}
+
+void Weights::require_input_scales() const {
+  if (!has_nvfp4()) {
+    throw reset::Error("NVFP4 activations: no layer of the checkpoint is NVFP4, expected NVFP4 weights");
+  }
+  for (const Linear* linear : linears()) {
+    if (!linear->is_nvfp4() || linear->input_scale()) continue;
+    throw reset::Error("NVFP4 activations: " + linear->name() +
+                       " has no input scale, expected a checkpoint that was calibrated for them");
+  }
 }
 
 }  // namespace engine

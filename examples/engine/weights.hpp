@@ -15,7 +15,8 @@ namespace engine {
 // One decoder layer. Norms are short and become float32; the linear layers stay where the checkpoint has them.
 struct Layer {
   std::vector<float> input_norm, output_norm;  // [hidden_size], before the attention and before the feed-forward part
-  std::vector<float> query_norm, key_norm;     // [head_dim]
+  std::vector<float> query_norm, key_norm;     // [head_dim], of one head; empty where the architecture has none
+  std::vector<float> query_bias, key_bias, value_bias;  // [rows of the layer]; empty where there are none
   Linear query, key, value, output;
   Linear gate, up, down;
 };
@@ -34,6 +35,12 @@ struct Weights {
   // For display: how many weights the linear layers of the decoder hold, and whether any of them is NVFP4.
   std::int64_t parameters() const;
   bool has_nvfp4() const;
+
+  // Throws reset::Error unless the model has NVFP4 layers, and each of them a scale for its input.
+  void require_input_scales() const;
+
+ private:
+  std::vector<const Linear*> linears() const;
 };
 
 }  // namespace engine

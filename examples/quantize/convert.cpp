@@ -9,6 +9,7 @@
 #include <limits>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <reset/nvfp4/e2m1.hpp>
 #include <reset/nvfp4/e4m3.hpp>
@@ -83,7 +84,13 @@ Converter::Converter(const Options& options, Progress progress)
 std::vector<reset::TensorSpec> Converter::specs(const PlannedTensor& planned) const {
   const reset::TensorView& tensor = *planned.tensor;
   if (!planned.quantised()) return {{tensor.name, tensor.dtype, tensor.shape}};
-  return reset::nvfp4_tensor_specs(convention_, planned.module, tensor.shape[0], tensor.shape[1]);
+  auto specs = reset::nvfp4_tensor_specs(convention_, planned.module, tensor.shape[0], tensor.shape[1]);
+  if (planned.input_scale) {
+    reset::TensorSpec spec = specs.back();  // stored as the global scale of the weights is
+    spec.name = reset::nvfp4_tensor_names(convention_, planned.module).input_scale;
+    specs.push_back(std::move(spec));
+  }
+  return specs;
 }
 
 std::int64_t Converter::piece_rows(const reset::TensorView& tensor) const {
@@ -131,6 +138,10 @@ Energy Converter::quantise(const PlannedTensor& planned, reset::SafetensorsWrite
   const reset::StoredGlobalScale global = reset::store_global_scale(convention_, wanted);
   const reset::Nvfp4TensorNames names = reset::nvfp4_tensor_names(convention_, planned.module);
   writer.append(names.global_scale, &global.on_disk, sizeof global.on_disk);
+  if (planned.input_scale) {
+    const float on_disk = reset::store_global_scale(convention_, *planned.input_scale).on_disk;
+    writer.append(names.input_scale, &on_disk, sizeof on_disk);
+  }
   Energy energy;
   const std::int64_t step = piece_rows(tensor);
   for (std::int64_t row = 0; row < tensor.shape[0]; row += step) {

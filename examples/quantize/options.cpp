@@ -19,7 +19,7 @@ Value choose(const std::string& option, const std::string& given, const std::map
 }  // namespace
 
 const char* usage() {
-  return "usage: quantize IN OUT [--rule RULE] [--format FORMAT] [--exclude PATTERN]...\n"
+  return "usage: quantize IN OUT [--rule RULE] [--format FORMAT] [--exclude PATTERN]... [--input-scales FILE]\n"
          "\n"
          "Writes the checkpoint IN with its linear layers in NVFP4 to the new directory OUT.\n"
          "\n"
@@ -28,7 +28,10 @@ const char* usage() {
          "  --rule RULE        round-to-nearest (default), four-over-six or scale-sweep\n"
          "  --format FORMAT    modelopt (default) or compressed-tensors\n"
          "  --exclude PATTERN  leave these layers as they are, too ('*' stands for any characters);\n"
-         "                     *embed*, *lm_head, *wte, *wpe and *.gate always are\n";
+         "                     *embed*, *lm_head, *wte, *wpe and *.gate always are\n"
+         "  --input-scales FILE  write these global scales of the activations, too: a JSON object of numbers by "
+         "layer,\n"
+         "                     as the generate example records it\n";
 }
 
 Options parse_options(const std::vector<std::string>& arguments) {
@@ -54,8 +57,10 @@ Options parse_options(const std::vector<std::string>& arguments) {
           argument, value(), {{"modelopt", Format::kModelOpt}, {"compressed-tensors", Format::kCompressedTensors}});
     } else if (argument == "--exclude") {
       options.exclude.push_back(value());
+    } else if (argument == "--input-scales") {
+      options.input_scales = value();
     } else if (argument.size() > 1 && argument.front() == '-') {
-      throw reset::Error("option is \"" + argument + "\", expected --rule, --format or --exclude");
+      throw reset::Error("option is \"" + argument + "\", expected --rule, --format, --exclude or --input-scales");
     } else {
       paths.push_back(argument);
     }

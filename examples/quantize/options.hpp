@@ -20,6 +20,7 @@ struct Options {
   // Layers whose name matches one of these stay as they are; '*' stands for any characters. These are the tables of
   // embeddings under their usual names, the output layer, and the routers of mixtures of experts.
   std::vector<std::string> exclude = {"*embed*", "*lm_head", "*wte", "*wpe", "*.gate"};
+  std::filesystem::path input_scales;  // a JSON file of scales for the activations; empty: none are written
   bool help = false;
 };
 

@@ -85,7 +85,8 @@ nlohmann::ordered_json make_config(const Options& options, const Plan& plan) {
     config = nlohmann::ordered_json::parse(file, nullptr, /*allow_exceptions=*/false);
     if (!config.is_object()) throw reset::Error(from.string() + ": not valid JSON, expected one object");
   }
-  config["quantization_config"] = reset::quantization_config_json(convention_of(options.format), plan.exclusions);
+  config["quantization_config"] =
+      reset::quantization_config_json(convention_of(options.format), plan.exclusions, !options.input_scales.empty());
   return config;
 }
 
@@ -94,7 +95,8 @@ void write_companions(const Options& options, const Plan& plan, const nlohmann::
   const fs::path from = folder_of(options.input);
   write_json(folder / kConfig, config);
   if (options.format == Format::kModelOpt)
-    write_json(folder / "hf_quant_config.json", reset::hf_quant_config_json(plan.exclusions));
+    write_json(folder / "hf_quant_config.json",
+               reset::hf_quant_config_json(plan.exclusions, !options.input_scales.empty()));
   for (const char* name :
        {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
         "vocab.json", "merges.txt", "generation_config.json", "preprocessor_config.json", "processor_config.json",

@@ -8,6 +8,8 @@
 #include <reset/nvfp4/layout.hpp>
 #include <reset/status.hpp>
 
+#include "input_scales.hpp"
+
 namespace quantize {
 namespace {
 
@@ -93,12 +95,15 @@ std::string shape_text(const reset::TensorView& tensor) {
 
 Plan make_plan(const reset::Checkpoint& checkpoint, const Options& options) {
   refuse_quantised(checkpoint, options);
+  std::optional<InputScales> input_scales;
+  if (!options.input_scales.empty()) input_scales.emplace(options.input_scales);
   Plan plan;
   bool any = false;
   for (const std::string& name : checkpoint.names()) {
     const reset::TensorView& tensor = checkpoint.tensor(name);
     PlannedTensor planned{&tensor, module_of(name), ""};
     planned.kept = reason_to_keep(planned, options);
+    if (planned.quantised() && input_scales) planned.input_scale = input_scales->of(planned.module);
     any = any || planned.quantised();
     plan.bytes += tensor.bytes;
     if (!planned.quantised() && !planned.module.empty() && tensor.shape.size() == 2) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <reset/io/checkpoint.hpp>
+#include <reset/nvfp4/matrix.hpp>
 
 #include "options.hpp"
 
@@ -15,6 +17,7 @@ struct PlannedTensor {
   const reset::TensorView* tensor = nullptr;
   std::string module;  // "model.layers.0.mlp.up_proj"; empty if it is no layer's weight
   std::string kept;    // why it stays as it is; empty if it is quantised
+  std::optional<reset::GlobalScale> input_scale = std::nullopt;  // of the activations, to be written beside it
 
   bool quantised() const { return kept.empty(); }
 };
@@ -33,7 +36,7 @@ struct Plan {
 
 // A layer is quantised if its weight is a matrix of BF16, FP16 or FP32 whose K is a multiple of 16 and no pattern of
 // `exclude` matches its name. Throws reset::Error if the checkpoint is quantised already, if no layer is left, or if
-// the exclusions would name a quantised layer, too.
+// the exclusions would name a quantised layer, too, or if there are input scales and not one for each such layer.
 Plan make_plan(const reset::Checkpoint& checkpoint, const Options& options);
 
 // "384 x 896"

@@ -87,8 +87,46 @@ TEST_CASE("the places where a key may be are all looked at") {
   CHECK(config.is_eos(3));
 }
 
+TEST_CASE("published configurations are read as they are") {
+  const Json qwen3_8b = Json::parse(R"({"architectures": ["Qwen3ForCausalLM"], "attention_bias": false,
+    "attention_dropout": 0.0, "bos_token_id": 151643, "eos_token_id": 151645, "head_dim": 128, "hidden_act": "silu",
+    "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 12288, "max_position_embeddings": 40960,
+    "max_window_layers": 36, "model_type": "qwen3", "num_attention_heads": 32, "num_hidden_layers": 36,
+    "num_key_value_heads": 8, "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1000000,
+    "sliding_window": null, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
+    "transformers_version": "4.51.0", "use_cache": true, "use_sliding_window": false, "vocab_size": 151936})");
+  const engine::ModelConfig a =
+      read(qwen3_8b, R"({"bos_token_id": 151643, "do_sample": true, "eos_token_id": [151645, 151643], "top_k": 20})");
+  CHECK(a.architecture == engine::Architecture::kQwen3);
+  CHECK(a.head_dim == 128);
+  CHECK(a.rope_theta == 1e6F);
+  CHECK(a.is_eos(151645));
+  CHECK(a.is_eos(151643));
+  const Json r1_distill_7b = Json::parse(R"({"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0,
+    "bos_token_id": 151643, "eos_token_id": 151643, "hidden_act": "silu", "hidden_size": 3584,
+    "initializer_range": 0.02, "intermediate_size": 18944, "max_position_embeddings": 131072,
+    "max_window_layers": 28, "model_type": "qwen2", "num_attention_heads": 28, "num_hidden_layers": 28,
+    "num_key_value_heads": 4, "rms_norm_eps": 1e-06, "rope_theta": 10000, "sliding_window": 4096,
+    "tie_word_embeddings": false, "torch_dtype": "bfloat16", "transformers_version": "4.44.0", "use_cache": true,
+    "use_mrope": false, "use_sliding_window": false, "vocab_size": 152064})");
+  const engine::ModelConfig b = read(r1_distill_7b);
+  CHECK(b.architecture == engine::Architecture::kQwen2);
+  CHECK(b.head_dim == 128);
+  CHECK(b.max_positions == 131072);
+  CHECK(b.rope_theta == 10000.0F);
+  Json newer = r1_distill_7b;  // as later versions of transformers save it
+  newer.erase("rope_theta");
+  newer.erase("torch_dtype");
+  newer["dtype"] = "bfloat16";
+  newer["rope_parameters"] = {{"rope_theta", 10000}, {"rope_type", "default"}};
+  newer["layer_types"] = std::vector<std::string>(28, "full_attention");
+  CHECK(read(newer).rope_theta == 10000.0F);
+  newer["num_attention_heads"] = 24;
+  CHECK_THROWS_WITH(read(newer), Contains("num_attention_heads is 24, expected a divisor of hidden_size, 3584"));
+}
+
 TEST_CASE("what the engine lacks is refused by name") {
-  refuses("model_type", "llama", "\"qwen3\"");
+  refuses("model_type", "llama", "\"qwen2\" or \"qwen3\"");
   refuses("model_type", "qwen3_moe", "\"qwen3\"");
   refuses("num_experts", 8, "mixture-of-experts");
   refuses("attention_bias", true, "false");

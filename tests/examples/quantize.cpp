@@ -200,3 +200,39 @@ TEST_CASE("patterns match whole names") {
   CHECK(quantize::matches("a*b*c", "aXbYbZc"));
   CHECK_FALSE(quantize::matches(std::string(40, '*') + "b", std::string(5000, 'a')));  // and returns at once
 }
+
+TEST_CASE("input scales are stored as readers look for them, and have to be complete") {
+  const testing::Scratch folder;
+  write_tiny(folder / "in", reset::DType::kBF16);
+  const std::string scales = folder / "scales.json";
+  const char* const modules[] = {"model.layers.0.mlp.up_proj", "model.layers.0.mlp.down_proj",
+                                 "model.layers.0.self_attn.q_proj"};
+  nlohmann::json json = {{"lm_head", 0.25}};  // recorded, but not quantised
+  for (const char* module : modules) json[module] = 0.0625 * static_cast<double>(json.size());
+  testing::write_text(scales, json.dump());
+  for (const std::string format : {"modelopt", "compressed-tensors"}) {
+    const auto outcome =
+        testing::run({RESET_QUANTIZE, folder / "in", folder / format, "--format", format, "--input-scales", scales});
+    CAPTURE(outcome.output);
+    REQUIRE(outcome.exit_code == 0);
+    const reset::Checkpoint checkpoint = reset::Checkpoint::open(folder / format);
+    for (const char* module : modules) {
+      const auto found = checkpoint.nvfp4(module).input_scales();
+      REQUIRE(found.size() == 1);
+      CHECK(static_cast<double>(found[0].value) == Approx(json[module].get<double>()));
+    }
+    const auto config = nlohmann::json::parse(testing::read_text(folder / format / "config.json"));
+    CHECK(config["quantization_config"]["config_groups"]["group_0"]["input_activations"]["num_bits"] == 4);
+  }
+  const auto refuses = [&](const std::string& text, const std::string& words) {
+    testing::write_text(scales, text);
+    const auto outcome = testing::run({RESET_QUANTIZE, folder / "in", folder / "out", "--input-scales", scales});
+    CHECK(outcome.exit_code == 1);
+    CHECK_THAT(outcome.output, Contains(words));
+    CHECK_FALSE(fs::exists(folder / "out"));
+  };
+  refuses("{\"lm_head\": 1}", "is missing, expected a scale for every layer that is quantised");
+  refuses("{\"lm_head\": -1}", "lm_head is -1, expected a positive, normal float");
+  refuses("{\"lm_head\": \"1\"}", "lm_head is \"1\", expected a positive");
+  refuses("[1]", "not valid JSON, expected one object");
+}

@@ -183,13 +183,20 @@ TEST_CASE("what the library writes it reads") {
   const std::vector<std::string> exclusions = {"lm_head", "model.embed_tokens"};
   for (const auto convention : {CheckpointConvention::kModelOpt, CheckpointConvention::kCompressedTensors}) {
     nlohmann::json root;
-    root["quantization_config"] = reset::quantization_config_json(convention, exclusions);
-    const QuantizationConfig config = parse(root.dump());
-    CHECK(config.convention() == convention);
-    CHECK(config.exclusions() == exclusions);
+    for (const bool nvfp4_activations : {false, true}) {
+      root["quantization_config"] = reset::quantization_config_json(convention, exclusions, nvfp4_activations);
+      const QuantizationConfig config = parse(root.dump());
+      CHECK(config.convention() == convention);
+      CHECK(config.exclusions() == exclusions);
+      const auto& inputs = root["quantization_config"]["config_groups"]["group_0"]["input_activations"];
+      CHECK(inputs.is_null() != nvfp4_activations);
+      if (nvfp4_activations) CHECK(inputs["group_size"] == 16);
+    }
   }
   const QuantizationConfig config = parse(reset::hf_quant_config_json(exclusions).dump());
   CHECK(config.convention() == CheckpointConvention::kModelOpt);
   CHECK(config.exclusions() == exclusions);
   CHECK(reset::hf_quant_config_json(exclusions)["quantization"]["group_size"] == 16);
+  CHECK(reset::hf_quant_config_json(exclusions)["quantization"]["quant_algo"] == "W4A16_NVFP4");
+  CHECK(reset::hf_quant_config_json(exclusions, true)["quantization"]["quant_algo"] == "NVFP4");
 }

@@ -139,11 +139,21 @@ class QuantizationConfig {
   std::vector<detail::NamePattern> exclusions_;
 };
 
+namespace detail {
+
+/// ModelOpt's name for NVFP4 weights, with activations of 16 bits or NVFP4, too.
+inline const char* modelopt_algorithm(bool nvfp4_activations) { return nvfp4_activations ? "NVFP4" : "W4A16_NVFP4"; }
+
+}  // namespace detail
+
 /// The value of `quantization_config` in the config.json of a checkpoint whose linear layers are NVFP4 except
-/// `exclusions` (names of modules), with activations left as they are.
+/// `exclusions` (names of modules). Activations are left as they are, or, with `nvfp4_activations`, are NVFP4 too, with
+/// the input scales that the checkpoint then holds.
 inline nlohmann::json quantization_config_json(CheckpointConvention convention,
-                                               const std::vector<std::string>& exclusions) {
+                                               const std::vector<std::string>& exclusions,
+                                               bool nvfp4_activations = false) {
   nlohmann::json weights = {{"num_bits", 4}, {"type", "float"}, {"group_size", kNvfp4BlockSize}, {"dynamic", false}};
+  nlohmann::json inputs;
   nlohmann::json config;
   if (convention == CheckpointConvention::kCompressedTensors) {
     weights.update({{"strategy", "tensor_group"}, {"symmetric", true}});
@@ -151,21 +161,28 @@ inline nlohmann::json quantization_config_json(CheckpointConvention convention,
               {"format", "nvfp4-pack-quantized"},
               {"quantization_status", "compressed"}};
   } else {
-    config = {{"quant_method", "modelopt"}, {"quant_algo", "W4A16_NVFP4"}};
+    config = {{"quant_method", "modelopt"}, {"quant_algo", detail::modelopt_algorithm(nvfp4_activations)}};
+  }
+  if (nvfp4_activations) {
+    inputs = weights;
+    // In compressed-tensors' words: block scales as they come, within the tensor's fixed one.
+    if (convention == CheckpointConvention::kCompressedTensors) inputs["dynamic"] = "local";
   }
   const nlohmann::json targets = nlohmann::json::array({"Linear"});
-  config["config_groups"]["group_0"] = {{"targets", targets}, {"weights", weights}, {"input_activations", nullptr}};
+  config["config_groups"]["group_0"] = {{"targets", targets}, {"weights", weights}, {"input_activations", inputs}};
   config["ignore"] = exclusions;
   return config;
 }
 
 /// The hf_quant_config.json that ModelOpt's readers look for beside config.json; same meaning.
-inline nlohmann::json hf_quant_config_json(const std::vector<std::string>& exclusions) {
+inline nlohmann::json hf_quant_config_json(const std::vector<std::string>& exclusions, bool nvfp4_activations = false) {
   const std::string version = std::to_string(RESET_VERSION_MAJOR) + "." + std::to_string(RESET_VERSION_MINOR) + "." +
                               std::to_string(RESET_VERSION_PATCH);
   nlohmann::json config;
   config["producer"] = {{"name", "reset"}, {"version", version}};
-  config["quantization"] = {{"quant_algo", "W4A16_NVFP4"}, {"kv_cache_quant_algo", nullptr}, {"group_size", 16}};
+  config["quantization"] = {{"quant_algo", detail::modelopt_algorithm(nvfp4_activations)},
+                            {"kv_cache_quant_algo", nullptr},
+                            {"group_size", 16}};
   config["quantization"]["exclude_modules"] = exclusions;
   return config;
 }
