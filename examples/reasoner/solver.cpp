@@ -14,7 +14,7 @@ namespace {
 reset::SamplerConfig sampler_config(const reset::Vocabulary& vocabulary, const engine::ModelConfig& config,
                                     std::int64_t slots) {
   reset::SamplerConfig sampler;
-  sampler.vocabulary = sampled_columns(vocabulary, config);
+  sampler.vocabulary = engine::sampled_columns(vocabulary, config);
   sampler.row_stride = config.vocab_size;
   sampler.slots = static_cast<std::int32_t>(slots);
   return sampler;
@@ -43,14 +43,6 @@ TokenRecord record_of(const reset::SampledToken& sampled) {
 
 }  // namespace
 
-std::int32_t sampled_columns(const reset::Vocabulary& vocabulary, const engine::ModelConfig& config) {
-  std::int32_t columns = 1;
-  for (std::int32_t id = 0; id < static_cast<std::int32_t>(config.vocab_size); ++id) {
-    if (config.is_eos(id) || !decode(vocabulary, id).empty()) columns = id + 1;
-  }
-  return columns;
-}
-
 Solver::Solver(const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy,
                std::int64_t slots, int threads)
     : vocabulary_(vocabulary),
@@ -67,7 +59,7 @@ Solver::Solver(const engine::Weights& weights, const reset::Vocabulary& vocabula
 }
 
 void Solver::begin(std::size_t index, const Problem& problem, std::uint64_t seed, Solution& solution) {
-  std::vector<std::int32_t> prompt = encode(vocabulary_, problem.text() + "\n\n");
+  std::vector<std::int32_t> prompt = engine::encode_longest(vocabulary_, problem.text() + "\n\n");
   prompt.insert(prompt.begin(), config_.bos_token);
   reset::RequestParams request;
   request.reset = policy_.params;
@@ -95,7 +87,7 @@ bool Solver::step(std::size_t index, const OnToken& on_token) {
                        ", expected finite numbers from the model");
   }
   const TokenRecord record = record_of(sampled);
-  const std::string_view text = decode(vocabulary_, sampled.token);
+  const std::string_view text = engine::decode(vocabulary_, sampled.token);
   slot.solution->tokens.push_back(record);
   slot.solution->text += text;
   if (on_token) on_token(record, text);

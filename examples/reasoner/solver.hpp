@@ -68,8 +68,4 @@ class Solver {
   std::vector<Slot> slots_;
 };
 
-// Columns of the logits that can be sampled: up to the last token that is text or that ends it. Unknown and spare
-// tokens behind those were never trained.
-std::int32_t sampled_columns(const reset::Vocabulary& vocabulary, const engine::ModelConfig& config);
-
 }  // namespace reasoner

@@ -72,7 +72,7 @@ TEST_CASE("the policy that the records show is the library's") {
     CHECK(decision.high == record.high);
     CHECK(decision.uncertain == record.uncertain);
     CHECK(static_cast<float>(decision.threshold) == record.threshold);
-    boundary = reasoner::decode(f.vocabulary, record.token) == "\n\n";
+    boundary = engine::decode(f.vocabulary, record.token) == "\n\n";
     temperatures.insert(record.temperature);
   }
   CHECK(temperatures == std::set<float>{f.policy.params.t_low, f.policy.params.t_high});
@@ -95,17 +95,4 @@ TEST_CASE("a model whose logits are not numbers is an error, not a trace") {
   reasoner::Solver solver(f.weights, f.vocabulary, f.policy, 1, 1);
   CHECK_THROWS_WITH(solver.solve(f.problems[0], 1, {}),
                     Contains(f.problems[0].text()) && Contains("token 0 hold a NaN, expected finite numbers"));
-}
-
-TEST_CASE("text becomes the longest tokens that fit, and unknown text is refused") {
-  reset::Vocabulary vocabulary;
-  const char* const texts[] = {"<s>", "1", "12", "\n", "\n\n", ","};
-  for (std::size_t id = 0; id < 6; ++id) vocabulary.set(id, texts[id], id == 0);
-  CHECK(reasoner::encode(vocabulary, "121,1\n\n\n") == std::vector<std::int32_t>{2, 1, 5, 1, 4, 3});
-  CHECK_THROWS_WITH(reasoner::encode(vocabulary, "12;1"), Contains("no token at byte 2"));
-  CHECK_THROWS_WITH(reasoner::encode(vocabulary, "<s>"), Contains("no token at byte 0"));  // special tokens are no text
-  CHECK(reasoner::decode(vocabulary, 0).empty());
-  CHECK(reasoner::decode(vocabulary, 4) == "\n\n");
-  CHECK(reasoner::decode(vocabulary, 99).empty());
-  CHECK(reasoner::decode(vocabulary, -1).empty());
 }

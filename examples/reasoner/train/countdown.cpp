@@ -10,11 +10,20 @@
 // `ans` repeats the steps that reached the target. What to combine, in which order to write it, whether to look further and
 // how far to go back are random, with a bias towards moves from which the target can still be reached; the rest follows.
 //
+// With `rollouts` a trace of a problem with three numbers is a row of independent tries, whose choices are all equally good:
+//
+//   ^41,8,47:48|41-8=33|33+47=80 no|8*41=328|328-47=281 no|47-41=6|6*8=48 yes|ans 47-41=6,6*8=48$
+//
+// The first line of a try is drawn uniformly from the moves of the problem, whatever was tried before; the second is the
+// solution if there is one, else a move drawn uniformly. `dead` marks two numbers that nothing can be done with. A trace that
+// has not reached the target by the limit ends there, so that what is learnt is not what happened to succeed.
+//
 // train.py compiles this file into a shared library: g++ -O2 -std=c++17 -shared -fPIC -pthread countdown.cpp
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,6 +47,8 @@ struct Options {           // mirrored in countdown.py
     int32_t oracle4;       // the same with four
     int32_t dead3;         // percent of hopeless pairs given up unseen
     int32_t leave;         // percent chance to go back to the start after each failure in a hopeless three-number state
+    int32_t rollouts;      // write independent tries; three_percent must be 100
+    int32_t most_openings; // at most so many first moves from which the target can be reached; 0: any number
 };
 
 struct Rng {  // SplitMix64
@@ -139,6 +150,12 @@ bool in_split(const Problem& p, int split) {
     return split == kTraining ? bucket > 1 : bucket == split;
 }
 
+int openings(const State& s, int target) {
+    Move m[kMaxMoves];
+    const int n = moves_of(s, m);
+    return static_cast<int>(std::count_if(m, m + n, [&](const Move& move) { return solvable(after(s, move), target); }));
+}
+
 // Uniform numbers, then a target drawn uniformly from the distinct ones that can be reached.
 Problem draw_problem(Rng& rng, const Options& o, int split) {
     std::vector<int> targets;
@@ -155,6 +172,7 @@ Problem draw_problem(Rng& rng, const Options& o, int split) {
         const auto high = std::upper_bound(targets.begin(), targets.end(), o.target_high);
         if (low >= high) continue;
         p.target = *(low + rng.below(static_cast<int>(high - low)));
+        if (o.most_openings > 0 && openings(s, p.target) > o.most_openings) continue;
         if (in_split(p, split)) return p;
     }
 }
@@ -178,6 +196,7 @@ public:
         *prompt_tokens = static_cast<int>(out_.size());
         root_ = s;
         path_.clear();
+        if (o_.rollouts) return roll_out(s);
         return explore(s) && static_cast<int>(out_.size()) <= o_.max_tokens;
     }
     const std::vector<uint8_t>& tokens() const { return out_; }
@@ -212,6 +231,37 @@ private:
         for (const auto& step : path_) { equation(step.first, step.second); put(kComma); }
         equation(s, last);
         put(kEos);
+    }
+
+    // Tries until one succeeds or the limit cuts the trace off; true, since either is a trace to learn from.
+    bool roll_out(const State& s) {
+        Move m[kMaxMoves];
+        const int n = moves_of(s, m);
+        while (static_cast<int>(out_.size()) < o_.max_tokens) {
+            const Move pick = either_order(m[rng_.below(n)]);
+            const State next = after(s, pick);
+            equation(s, pick);
+            Move last[kMaxMoves];
+            if (moves_of(next, last) == 0) { put(kDead); put(kStep); continue; }
+            put(kStep);
+            path_.assign(1, {s, pick});
+            if (try_once(next)) break;
+        }
+        if (static_cast<int>(out_.size()) > o_.max_tokens) out_.resize(static_cast<size_t>(o_.max_tokens));
+        return true;
+    }
+    // Two numbers left: the solution and the answer, or one vain move.
+    bool try_once(const State& s) {
+        Move m[kMaxMoves];
+        const int n = moves_of(s, m);
+        std::vector<Move> good;
+        std::copy_if(m, m + n, std::back_inserter(good), [&](const Move& move) { return move.result == target_; });
+        const Move pick = either_order(good.empty() ? m[rng_.below(n)] : good[static_cast<size_t>(rng_.below(static_cast<int>(good.size())))]);
+        equation(s, pick);
+        put(good.empty() ? kNo : kYes);
+        put(kStep);
+        if (!good.empty()) answer(s, pick);
+        return !good.empty();
     }
 
     // Two numbers left: the solution if there is one, else one or two vain tries.
@@ -292,6 +342,60 @@ private:
     std::vector<uint8_t> out_;
 };
 
+// Reads a row of tokens from the front.
+class Reader {
+public:
+    Reader(const uint8_t* row, int size) : at_(row), end_(row + size) {}
+    bool take(Token t) { return at_ < end_ && *at_ == t && ++at_; }
+    Token operation() {
+        if (at_ == end_ || *at_ < kPlus || *at_ > kDivide) return kPad;
+        return static_cast<Token>(*at_++);
+    }
+    // -1 where there is none of at most six digits.
+    int number() {
+        int value = 0, digits = 0;
+        for (; at_ < end_ && *at_ >= kDigit0 && *at_ < kDigit0 + 10 && digits < 7; ++at_, ++digits) value = value * 10 + *at_ - kDigit0;
+        return digits == 0 || digits > 6 ? -1 : value;
+    }
+
+private:
+    const uint8_t *at_, *end_;
+};
+
+bool holds(int64_t x, Token op, int64_t y, int64_t result) {
+    if (op == kPlus) return x + y == result;
+    if (op == kMinus) return x - y == result;
+    if (op == kTimes) return x * y == result;
+    return op == kDivide && y != 0 && x % y == 0 && x / y == result;
+}
+
+// Does the line behind the last step boundary answer the problem, every number used once and each equation true?
+bool solved(const int32_t* problem, const uint8_t* row, int size) {
+    const uint8_t* end = std::find(row, row + size, kEos);
+    if (end == row + size) return false;
+    const uint8_t* line = end;
+    while (line != row && line[-1] != kStep) --line;
+    std::vector<int> left;
+    for (int k = 0; k < kMaxNumbers; ++k) if (problem[k] > 0) left.push_back(problem[k]);
+    Reader read(line, static_cast<int>(end + 1 - line));
+    if (!read.take(kAns)) return false;
+    do {
+        const int x = read.number();
+        const Token op = read.operation();
+        const int y = read.number();
+        if (!read.take(kEquals)) return false;
+        const int result = read.number();
+        if (x < 0 || y < 0 || result < 0 || !holds(x, op, y, result)) return false;
+        for (const int used : {x, y}) {
+            const auto at = std::find(left.begin(), left.end(), used);
+            if (at == left.end()) return false;
+            left.erase(at);
+        }
+        left.push_back(result);
+    } while (read.take(kComma));
+    return read.take(kEos) && left.size() == 1 && left[0] == problem[kMaxNumbers];
+}
+
 template <class Body>
 void in_threads(int64_t n, int threads, Body body) {
     std::vector<std::thread> pool;
@@ -344,6 +448,13 @@ void countdown_problems(const Options* options, uint64_t seed, int64_t n, int sp
         out[row * 5 + 4] = p.target;
         ++row;
     }
+}
+
+// Which of n rows of `width` tokens solve their problem: five numbers a row, as countdown_problems writes them.
+void countdown_solved(const int32_t* problems, const uint8_t* rows, int64_t n, int width, int threads, uint8_t* out) {
+    in_threads(n, threads, [=](int, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) out[i] = solved(problems + i * 5, rows + i * width, width);
+    });
 }
 
 int countdown_solvable(const int32_t* numbers, int count, int target) {

@@ -21,20 +21,26 @@ IDS = {text: i for i, text in enumerate(VOCABULARY)}
 SPLIT_PATTERN = r"\n\n| go | dead| no| yes|back |ans |[0-9]|[-+*/=,:^$_]"
 MAX_TOKENS = 768  # of a trace, prompt included
 
-EVALUATION, CALIBRATION = 0, 1
+TRAINING, EVALUATION, CALIBRATION = -1, 0, 1
 
 
 class Options(ctypes.Structure):
     """What problems are drawn and how they are searched; the fields are explained in countdown.cpp."""
     _fields_ = [(name, ctypes.c_int32) for name in
-                ("largest", "target_high", "three_percent", "max_tokens", "oracle3", "oracle4", "dead3", "leave")]
+                ("largest", "target_high", "three_percent", "max_tokens", "oracle3", "oracle4", "dead3", "leave",
+                 "rollouts", "most_openings")]
 
 
 def options(**changes):
     values = dict(largest=40, target_high=149, three_percent=40, max_tokens=MAX_TOKENS, oracle3=50, oracle4=40, dead3=60,
-                  leave=40)
+                  leave=40, rollouts=0, most_openings=0)
     values.update(changes)
     return Options(**values)
+
+
+def rollouts():
+    """The task whose choices are equally good: independent tries, and at most one first move that leads to the target."""
+    return options(largest=60, target_high=400, three_percent=100, max_tokens=256, rollouts=1, most_openings=1)
 
 
 _library = None
@@ -66,11 +72,28 @@ def traces(opts, seed, n, threads=os.cpu_count()):
     return tokens, lengths, prompts, searches
 
 
-def problems(opts, seed, n, split):
-    """n distinct problems of a split, each (numbers, target)."""
+def problem_rows(opts, seed, n, split):
+    """n distinct problems of a split, int32 [n, 5]: up to four numbers, zeros, the target."""
     rows = np.empty((n, 5), np.int32)
     library().countdown_problems(ctypes.byref(opts), ctypes.c_uint64(seed), ctypes.c_int64(n), split, _pointer(rows))
-    return [([int(v) for v in row[:4] if v], int(row[4])) for row in rows]
+    return rows
+
+
+def as_problem(row):
+    return [int(v) for v in row[:4] if v], int(row[4])
+
+
+def problems(opts, seed, n, split):
+    """n distinct problems of a split, each (numbers, target)."""
+    return [as_problem(row) for row in problem_rows(opts, seed, n, split)]
+
+
+def solved_rows(rows, tokens, threads=4):
+    """Which rows of tokens (uint8 [n, width]) solve their problem (int32 [n, 5], as `problem_rows` gives them)."""
+    out = np.empty(len(tokens), np.uint8)
+    library().countdown_solved(_pointer(rows), _pointer(tokens), ctypes.c_int64(len(tokens)), tokens.shape[1], threads,
+                               _pointer(out))
+    return out.astype(bool)
 
 
 def solvable(numbers, target):

@@ -12,13 +12,14 @@ import policy as policies
 from model import quantised_linears
 from nvfp4 import ScaledLinear
 
-LENGTH_STEP = 128   # granularity of the cache length that attention reads
+LENGTH_STEP = 64    # granularity of the cache length that attention reads
 CHECK_EVERY = 16    # steps between looks at how many rows are left
 SMALLEST_BATCH = 256
 
 
 class Decoder:
     def __init__(self, model, batch, window=32, device="cuda"):
+        """Takes the model over; its positions limit the traces."""
         cfg = model.cfg
         self.source = {name: model.get_submodule(name).weight.detach().to(device) for name in quantised_linears(cfg)}
         self.model = model.to(device=device, dtype=torch.bfloat16)
@@ -26,7 +27,7 @@ class Decoder:
         for name, w in self.source.items():
             parent, leaf = name.rsplit(".", 1)
             setattr(self.model.get_submodule(parent), leaf, ScaledLinear(*w.shape, device))
-        self.batch, self.device, self.limit, self.window = batch, device, countdown.MAX_TOKENS, window
+        self.batch, self.device, self.limit, self.window = batch, device, cfg["max_position_embeddings"], window
         shape = (cfg["num_hidden_layers"], batch, cfg["num_key_value_heads"], self.limit, cfg["head_dim"])
         self.keys = torch.zeros(shape, dtype=torch.bfloat16, device=device)
         self.values = torch.zeros_like(self.keys)
@@ -45,6 +46,15 @@ class Decoder:
             "row": torch.zeros(batch, dtype=torch.int64, device=device)})
         self.graphs, self.pool = {}, None
         self.set_weights("BF16")
+
+    @torch.no_grad()
+    def load(self, weights):
+        """Takes over a state_dict in place, so that captured graphs see it."""
+        for name, w in self.source.items():
+            w.copy_(weights[name + ".weight"])
+        for name, p in self.model.named_parameters():  # what is never quantised
+            p.copy_(weights[name])
+        self.set_weights(self.form)
 
     def set_weights(self, form):
         """BF16, W4A16 (weights in NVFP4) or W4A4 (activations too)."""
@@ -84,7 +94,7 @@ class Decoder:
         self.t += 1
 
     def advance(self, b, length):
-        key = (self.form == "W4A4", b, length)
+        key = (self.form, b, length)
         if key in self.graphs:
             self.graphs[key].replay()
             return
@@ -93,20 +103,24 @@ class Decoder:
             return
         torch.cuda.synchronize()
         self.graphs[key] = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graphs[key], pool=self.pool):
+        with torch.cuda.graph(self.graphs[key], pool=self.pool, capture_error_mode="thread_local"):
             self.step(b, length)
         self.pool = self.pool or self.graphs[key].pool()
 
     @torch.inference_mode()
-    def run(self, prompts, policy, seed):
-        """Decodes every prompt; returns tokens, entropy (-1 where nothing was generated), low and uncertain, as numpy."""
+    def run(self, prompts, policy, seed, limit=None):
+        """Decodes every prompt to at most `limit` tokens.
+
+        Returns tokens, entropy (-1 where nothing was generated), low and uncertain, as numpy.
+        """
         torch.manual_seed(seed)
         for name, value in self.setting.items():
             value.fill_(getattr(policy, name))
-        parts = [self.run_batch(prompts[i:i + self.batch]) for i in range(0, len(prompts), self.batch)]
+        limit = min(limit or self.limit, self.limit)
+        parts = [self.run_batch(prompts[i:i + self.batch], limit) for i in range(0, len(prompts), self.batch)]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
-    def run_batch(self, prompts):
+    def run_batch(self, prompts, limit):
         n = len(prompts)
         names = ("tokens", "entropy", "low", "uncertain")
         for value in self.rows.values():
@@ -122,7 +136,7 @@ class Decoder:
         out = {name: self.rows[name].clone() for name in names}
         b, index = self.batch, torch.arange(self.batch, device=self.device)
         self.t.zero_()
-        for t in range(self.limit - 1):
+        for t in range(limit - 1):
             if t % CHECK_EVERY == 0:
                 left = index[:b][~self.rows["done"][:b]]
                 fits = b

@@ -29,15 +29,16 @@ def quantise(x, amax):
 
 
 class ScaledLinear(nn.Module):
-    """y = x W alpha; products e2m1 * e4m3 are exact in bfloat16, so alpha carries the global scale. alpha = 1 is plain BF16."""
+    """y = x W alpha; products e2m1 * e4m3 are exact in bfloat16, so alpha carries the global scale. Or plain BF16."""
 
     def __init__(self, n, k, device):
         super().__init__()
         self.register_buffer("weight", torch.empty(n, k, dtype=torch.bfloat16, device=device))
         self.register_buffer("alpha", torch.ones((), device=device))
-        self.quantise_activations = False
+        self.quantised = self.quantise_activations = False
 
     def set(self, weight, quantised):
+        self.quantised = quantised
         if quantised:
             product, scale_2 = quantise(weight.float(), weight.float().abs().amax().reshape(1))
             self.weight.copy_(product)
@@ -47,6 +48,8 @@ class ScaledLinear(nn.Module):
             self.alpha.fill_(1.0)
 
     def forward(self, x):
+        if not self.quantised:
+            return F.linear(x, self.weight)
         if self.quantise_activations:
             wide = x.float()
             product, scale_2 = quantise(wide, wide.abs().amax(-1, keepdim=True))

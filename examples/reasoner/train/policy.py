@@ -28,6 +28,10 @@ def fixed(temperature):
     return Policy("greedy" if temperature == 0 else f"T = {temperature}", temperature, temperature)
 
 
+def untruncated(temperature):
+    return Policy(f"T = {temperature}, untruncated", temperature, temperature, top_p=1.0)
+
+
 def reset(tau0, t_low):
     return Policy(f"ReSET T_low = {t_low}", t_low, 1.0, tau0, True)
 

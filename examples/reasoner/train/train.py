@@ -1,10 +1,9 @@
-"""Trains the demonstration model on Countdown search traces and writes it as a BF16 checkpoint.
+"""Trains a model by imitation of Countdown search traces and writes it as a BF16 checkpoint.
 
     python3 examples/reasoner/train/train.py --out examples/reasoner/model/bf16
 
 Needs PyTorch 2.10 or later, a GPU with bfloat16 and a C++ compiler (g++ or $CXX); takes about four minutes on an H200.
-Traces are generated while training and none is seen twice. A step is one packed batch of 65,536 tokens: whole documents one
-after the other, each attending to itself only, positions starting at 0 in each, no loss on the prompt.
+Traces are generated while training and none is seen twice; `scorer.py` says what a step is.
 """
 import argparse
 import math
@@ -12,110 +11,85 @@ import queue
 import threading
 import time
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 
 import checkpoint
 import countdown
 from model import Qwen3, config
-
-PACK = 65536          # tokens a step
-MAX_DOCUMENTS = 1536  # of one pack
-NO_LOSS = -100
+from scorer import NO_LOSS, PACK, Scorer, compiled_score, pack, parameter_groups, spans
 
 
-def pack(tokens, lengths, prompts, size=PACK, documents=MAX_DOCUMENTS):
-    """Yields packed steps (tokens, targets, positions, document offsets) of as many whole documents as fit."""
-    begin = 0
-    while True:
-        ends = np.cumsum(lengths[begin:begin + documents])
-        n = int(np.searchsorted(ends, size, "right"))
-        if begin + n >= len(lengths):
-            return
-        rows, length, prompt = tokens[begin:begin + n], lengths[begin:begin + n], prompts[begin:begin + n]
-        begin += n
-        column = np.arange(rows.shape[1])
-        inside = column < length[:, None]
-        flat = np.full(size, countdown.PAD, np.uint8)
-        targets = np.full(size, NO_LOSS, np.int16)
-        positions = np.zeros(size, np.int16)
-        used = int(ends[n - 1])
-        flat[:used] = rows[inside]
-        following = np.concatenate([rows[:, 1:], rows[:, :1]], 1).astype(np.int16)
-        following[(column < prompt[:, None] - 1) | (column == length[:, None] - 1)] = NO_LOSS
-        targets[:used] = following[inside]
-        positions[:used] = np.broadcast_to(column, rows.shape)[inside]
-        offsets = np.full(documents + 2, size, np.int32)
-        offsets[0] = 0
-        offsets[1:n + 1] = ends[:n]
-        for start in range(used, size, countdown.MAX_TOKENS):  # the unused end: short documents of padding
-            n += 1
-            offsets[n] = min(start + countdown.MAX_TOKENS, size)
-        yield flat, targets, positions, offsets[:documents + 1]
+class Batches:
+    """Packed steps for ever, made by a background thread until `stop`."""
 
+    def __init__(self, opts, seed, device="cuda", size=PACK, chunk=65536, depth=64):
+        self.device, self.ready, self.stopped = device, queue.Queue(depth), threading.Event()
+        self.thread = threading.Thread(target=self.work, args=(opts, seed, size, chunk), daemon=True)
+        self.thread.start()
 
-def batches(opts, seed, chunk=65536, depth=64):
-    """Packed steps for ever, made by a background thread."""
-    ready = queue.Queue(depth)
-
-    def work():
+    def work(self, opts, seed, size, chunk):
         for n in range(1 << 30):
             tokens, lengths, prompts, _ = countdown.traces(opts, seed * 1000003 + n, chunk)
-            for step in pack(tokens, lengths, prompts):
-                ready.put([torch.from_numpy(a).pin_memory() for a in step])
+            for begin, end in list(spans(lengths, size))[:-1]:  # the last one is not full
+                at = slice(begin, end)
+                step = [torch.from_numpy(a) for a in pack(tokens[at], lengths[at], prompts[at], opts.max_tokens, size)]
+                step = [t.pin_memory() for t in step] if self.device == "cuda" else step
+                while not self.stopped.is_set():
+                    try:
+                        self.ready.put(step, timeout=0.1)
+                        break
+                    except queue.Full:
+                        pass
+                if self.stopped.is_set():
+                    return
 
-    threading.Thread(target=work, daemon=True).start()
-    while True:
-        yield ready.get()
+    def next(self):
+        return [t.to(self.device, non_blocking=True) for t in self.ready.get()]
 
-
-def packed_attend(offsets):
-    from torch.nn.attention.varlen import varlen_attn
-
-    def attend(layer, q, k, v):
-        group = q.shape[1] // k.shape[1]
-        k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-        return varlen_attn(q, k, v, offsets, offsets, countdown.MAX_TOKENS, countdown.MAX_TOKENS, window_size=(-1, 0))
-    return attend
-
-
-def loss_of(model, tokens, targets, positions, offsets):
-    with torch.autocast("cuda", torch.bfloat16):
-        logits = model(tokens.long(), positions.long(), packed_attend(offsets), torch.bfloat16)
-    return F.cross_entropy(logits.float(), targets.long(), ignore_index=NO_LOSS)
+    def stop(self):
+        self.stopped.set()
+        self.thread.join()
 
 
-def train(cfg, opts, steps, peak=2e-3, seed=1, log=print):
-    """AdamW; the learning rate warms up over 200 steps and follows a cosine down to 2 % of its peak."""
+def train(scorer, opts, progress, peak=2e-3, seed=1, log=print, device="cuda", size=PACK):
+    """AdamW until progress(step) reaches 1; the learning rate warms up over 200 steps, then a cosine down to 2 % of its peak.
+
+    Returns the scoring function, which is compiled once for all training.
+    """
+    adam = torch.optim.AdamW(parameter_groups(scorer.model), lr=peak, betas=(0.9, 0.95), fused=device == "cuda")
+    source, losses, step = Batches(opts, seed, device, size), [], 0
+    log(f"{sum(p.numel() for p in scorer.model.parameters()):,} parameters")
+    score = compiled_score(scorer, opts.max_tokens, source.next(), log)
+    start = time.time()
+    while (done := progress(step)) < 1:
+        batch = source.next()
+        step += 1
+        for group in adam.param_groups:
+            group["lr"] = peak * min(1.0, step / 200) * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))
+        counts = batch[1] != NO_LOSS
+        log_p, _ = score(*batch)
+        loss = -(log_p * counts).sum() / counts.sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(scorer.model.parameters(), 1.0)
+        adam.step()
+        scorer.zero_grad(set_to_none=True)
+        losses.append(loss.detach())
+        if step % 200 == 0:
+            log(f"step {step}  loss {torch.stack(losses).mean().item():.4f}  {time.time() - start:.0f} s  {100 * done:.0f} %")
+            losses = []
+    source.stop()
+    return score
+
+
+SIZES = {"1m": dict(hidden_size=128, intermediate_size=384, layers=6, heads=4, head_dim=32),
+         "6m": dict(hidden_size=256, intermediate_size=768, heads=4),
+         "11m": dict(hidden_size=384, intermediate_size=896, heads=6)}
+
+
+def new_scorer(size, seed, max_positions=countdown.MAX_TOKENS, device="cuda"):
     torch.manual_seed(seed)
     torch.set_float32_matmul_precision("high")
-    model = Qwen3(cfg).initialise().cuda()
-    matrices = [p for p in model.parameters() if p.dim() == 2]
-    others = [p for p in model.parameters() if p.dim() != 2]
-    adam = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
-                             lr=peak, betas=(0.9, 0.95), fused=True)
-    loss_step = torch.compile(loss_of)
-    log(f"{sum(p.numel() for p in model.parameters()):,} parameters")
-    source, losses, start = batches(opts, seed), [], time.time()
-    for step in range(1, steps + 1):
-        batch = [t.cuda(non_blocking=True) for t in next(source)]
-        for group in adam.param_groups:
-            group["lr"] = peak * min(1.0, step / 200) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
-        loss = loss_step(model, *batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        adam.step()
-        adam.zero_grad(set_to_none=True)
-        losses.append(loss.detach())
-        if step % 500 == 0 or step == steps:
-            log(f"step {step}  loss {torch.stack(losses).mean().item():.4f}  {time.time() - start:.0f} s")
-            losses = []
-    return model.eval()
-
-
-SIZES = {"6m": dict(hidden_size=256, intermediate_size=768, heads=4),
-         "11m": dict(hidden_size=384, intermediate_size=896, heads=6)}
+    return Scorer(Qwen3(config(**SIZES[size], max_positions=max_positions)).initialise()).to(device)
 
 
 def main():
@@ -125,8 +99,9 @@ def main():
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    model = train(config(**SIZES[args.size]), countdown.options(), args.steps, seed=args.seed)
-    checkpoint.save(args.out, model)
+    scorer = new_scorer(args.size, args.seed)
+    train(scorer, countdown.options(), lambda step: step / args.steps, seed=args.seed)
+    checkpoint.save(args.out, scorer.model)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 #include <reset/status.hpp>
 
-namespace reasoner {
+namespace engine {
 
-std::vector<std::int32_t> encode(const reset::Vocabulary& vocabulary, std::string_view text) {
+std::vector<std::int32_t> encode_longest(const reset::Vocabulary& vocabulary, std::string_view text) {
   std::vector<std::int32_t> tokens;
   for (std::size_t at = 0; at < text.size();) {
     std::size_t longest = 0;
@@ -32,4 +32,12 @@ std::string_view decode(const reset::Vocabulary& vocabulary, std::int32_t token)
   return vocabulary.bytes[id];
 }
 
-}  // namespace reasoner
+std::int32_t sampled_columns(const reset::Vocabulary& vocabulary, const ModelConfig& config) {
+  std::int32_t columns = 1;
+  for (std::int32_t id = 0; id < static_cast<std::int32_t>(config.vocab_size); ++id) {
+    if (config.is_eos(id) || !decode(vocabulary, id).empty()) columns = id + 1;
+  }
+  return columns;
+}
+
+}  // namespace engine
