@@ -7,21 +7,12 @@
 
 #include <reset/status.hpp>
 
-#include "numbers.hpp"
+#include "arguments.hpp"
 
 namespace generate {
 namespace {
 
 constexpr std::int64_t kMany = 1 << 20;
-
-template <class Value>
-Value choose(const std::string& option, const std::string& given, const std::map<std::string, Value>& choices) {
-  const auto found = choices.find(given);
-  if (found != choices.end()) return found->second;
-  std::string names;
-  for (const auto& choice : choices) names += (names.empty() ? "" : " or ") + choice.first;
-  throw reset::Error(option + " is \"" + given + "\", expected " + names);
-}
 
 std::vector<std::int32_t> to_tokens(const std::string& option, const std::string& text) {
   std::vector<std::int32_t> tokens;
@@ -47,13 +38,13 @@ std::map<std::string, Action> actions(Options& o) {
       {"--prompt-tokens", [&](Text option, Text value) { o.prompt_tokens = to_tokens(option, value); }},
       {"--device",
        [&](Text option, Text value) {
-         o.device = choose<Device>(option, value, {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}});
+         o.device = console::choose<Device>(option, value, {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}});
        }},
       {"--activations",
        [&](Text option, Text value) {
          using engine::Activations;
-         o.activations =
-             choose<Activations>(option, value, {{"bf16", Activations::kFull}, {"nvfp4", Activations::kNvfp4}});
+         o.activations = console::choose<Activations>(option, value,
+                                                      {{"bf16", Activations::kFull}, {"nvfp4", Activations::kNvfp4}});
        }},
       {"--batch",
        [&](Text option, Text value) { o.batch = static_cast<std::int32_t>(to_integer(option, value, 1, 1024)); }},

@@ -4,7 +4,7 @@
 
 #include <reset/status.hpp>
 
-#include "numbers.hpp"
+#include "arguments.hpp"
 
 namespace reasoner {
 

@@ -76,8 +76,8 @@ TEST_CASE("a wrong command line of generate is refused") {
   check_refused(kModel, "gives 0 prompts, expected one of --prompt, --prompt-file and --prompt-tokens");
   check_refused(kQuick + Arguments{"--prompt-tokens", "1"}, "gives 2 prompts");
   check_refused({"--batch"}, "--batch is the last argument");
-  check_refused(kQuick + Arguments{"--device", "tpu"}, "--device is \"tpu\", expected cpu or cuda");
-  check_refused(kQuick + Arguments{"--activations", "fp8"}, "--activations is \"fp8\", expected bf16 or nvfp4");
+  check_refused(kQuick + Arguments{"--device", "tpu"}, "--device is \"tpu\", expected one of cpu, cuda");
+  check_refused(kQuick + Arguments{"--activations", "fp8"}, "--activations is \"fp8\", expected one of bf16, nvfp4");
   for (const char* number : {"", "0", "-1", "1.5", "x", "1025"}) {
     check_refused(kQuick + Arguments{"--batch", number}, "--batch is \"" + std::string(number) + "\", expected");
   }

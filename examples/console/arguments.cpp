@@ -1,4 +1,4 @@
-#include "numbers.hpp"
+#include "arguments.hpp"
 
 #include <cerrno>
 #include <cstdlib>
