@@ -48,8 +48,9 @@ Solver::Solver(const engine::Weights& weights, const reset::Vocabulary& vocabula
     : vocabulary_(vocabulary),
       config_(weights.config),
       policy_(policy),
-      model_(weights, threads),
-      boundaries_(reset::TokenSetTable::published_rule(vocabulary)),
+      model_(weights, threads, policy.activations),
+      boundaries_(policy.boundaries ? reset::TokenSetTable(vocabulary.size(), *policy.boundaries)
+                                    : reset::TokenSetTable::published_rule(vocabulary)),
       sampler_(sampler_config(vocabulary, config_, slots), boundaries_.detector()) {
   if (config_.bos_token < 0) throw reset::Error("config.json: bos_token_id is missing, expected the token of a prompt");
   for (std::int64_t slot = 0; slot < slots; ++slot) {
