@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "model.hpp"
 #include "statistics.hpp"
 
 namespace reasoner {
