@@ -1,22 +1,10 @@
 #include "options.hpp"
 
-#include <map>
-
 #include <reset/status.hpp>
 
+#include "arguments.hpp"
+
 namespace quantize {
-namespace {
-
-template <class Value>
-Value choose(const std::string& option, const std::string& given, const std::map<std::string, Value>& choices) {
-  const auto found = choices.find(given);
-  if (found != choices.end()) return found->second;
-  std::string names;
-  for (const auto& choice : choices) names += (names.empty() ? "" : ", ") + choice.first;
-  throw reset::Error(option + " is \"" + given + "\", expected one of " + names);
-}
-
-}  // namespace
 
 const char* usage() {
   return "usage: quantize IN OUT [--rule RULE] [--format FORMAT] [--exclude PATTERN]... [--input-scales FILE]\n"
@@ -48,12 +36,12 @@ Options parse_options(const std::vector<std::string>& arguments) {
       return options;
     }
     if (argument == "--rule") {
-      options.rule = choose<Rule>(argument, value(),
-                                  {{"round-to-nearest", Rule::kRoundToNearest},
-                                   {"four-over-six", Rule::kFourOverSix},
-                                   {"scale-sweep", Rule::kScaleSweep}});
+      options.rule = console::choose<Rule>(argument, value(),
+                                           {{"round-to-nearest", Rule::kRoundToNearest},
+                                            {"four-over-six", Rule::kFourOverSix},
+                                            {"scale-sweep", Rule::kScaleSweep}});
     } else if (argument == "--format") {
-      options.format = choose<Format>(
+      options.format = console::choose<Format>(
           argument, value(), {{"modelopt", Format::kModelOpt}, {"compressed-tensors", Format::kCompressedTensors}});
     } else if (argument == "--exclude") {
       options.exclude.push_back(value());

@@ -22,7 +22,8 @@ struct Temperatures {
 
 class Display {
  public:
-  Display(const Terminal& terminal, Temperatures temperatures) : terminal_(terminal), temperatures_(temperatures) {}
+  Display(const console::Terminal& terminal, Temperatures temperatures)
+      : terminal_(terminal), temperatures_(temperatures) {}
 
   // The head: pairs of a name and what it is, and the legend of the colours.
   void head(const std::vector<std::pair<std::string, std::string>>& facts) const;
@@ -40,16 +41,16 @@ class Display {
   void flush_run();
   void end_step();
   void show(const std::string& line);
-  std::string share_bar(const Tally& tally, std::int64_t part, int width, Colour colour) const;
+  std::string share_bar(const Tally& tally, std::int64_t part, int width, console::Colour colour) const;
 
-  const Terminal& terminal_;
+  const console::Terminal& terminal_;
   Temperatures temperatures_;
   Tally total_;
   Tally step_;
   std::int64_t steps_ = 0;
   std::string text_;  // of the step so far, coloured
   std::string run_;   // of the last tokens, which share colour_
-  Colour colour_ = Colour::kStrong;
+  console::Colour colour_ = console::Colour::kStrong;
   std::deque<std::string> held_;  // lines of the last steps, while those before them are left out
 };
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "model.hpp"
 #include "statistics.hpp"
 
 namespace reasoner {
@@ -125,7 +126,8 @@ void print_row(const std::string& name, const Result& result, bool two_temperatu
 }  // namespace
 
 void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy,
-              const std::vector<Problem>& problems, std::uint64_t seed, const Terminal& terminal, Recorder* recorder) {
+              const std::vector<Problem>& problems, std::uint64_t seed, const console::Terminal& terminal,
+              Recorder* recorder) {
   Policy plain = policy;
   plain.reset = false;
   Policy reset = policy;
@@ -144,7 +146,7 @@ void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabular
   char head[160];
   std::snprintf(head, sizeof head, "  %-34s %7s  %-13s  %6s  %6s  %7s  %8s", "policy", "solved", "interval", "T_high",
                 "tokens", "cut off", "tokens/s");
-  std::printf("%s\n", terminal.paint(Colour::kFaint, head).c_str());
+  std::printf("%s\n", terminal.paint(console::Colour::kFaint, head).c_str());
   print_row(baseline, before, false);
   std::snprintf(name, sizeof name, "ReSET, tau_0 %g, T_low %g", static_cast<double>(policy.params.tau0),
                 static_cast<double>(policy.params.t_low));

@@ -18,6 +18,7 @@ namespace reasoner {
 // same seeds, on all cores, and prints both solve rates with their intervals and the paired difference. Where not null,
 // `recorder` gets every answer.
 void evaluate(const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy,
-              const std::vector<Problem>& problems, std::uint64_t seed, const Terminal& terminal, Recorder* recorder);
+              const std::vector<Problem>& problems, std::uint64_t seed, const console::Terminal& terminal,
+              Recorder* recorder);
 
 }  // namespace reasoner

@@ -71,7 +71,7 @@ std::string describe_policy(const Policy& policy) {
 }
 
 void show(const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy,
-          const std::vector<Problem>& problems, const Options& options, const Terminal& terminal) {
+          const std::vector<Problem>& problems, const Options& options, const console::Terminal& terminal) {
   const int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 4U));
   Solver solver(weights, vocabulary, policy, 1, threads);
   Display display(terminal, {policy.reset, policy.params.t_low, policy.params.t_high});
@@ -101,7 +101,7 @@ void run(const Options& options) {
   reset::Vocabulary vocabulary = reset::read_tokenizer(options.model + "/tokenizer.json").vocabulary;
   vocabulary.resize(std::max(vocabulary.size(), static_cast<std::size_t>(weights.config.vocab_size)));
   const Policy policy = make_policy(options);
-  const Terminal terminal(options.colour);
+  const console::Terminal terminal(options.colour);
   if (options.evaluate > 0) {
     std::optional<Recorder> recorder;
     if (!options.trace.empty()) recorder.emplace(options.trace, name_of(options.model));

@@ -1,37 +1,12 @@
 #include "options.hpp"
 
-#include <cerrno>
-#include <cstdlib>
+#include <utility>
 
 #include <reset/status.hpp>
 
+#include "arguments.hpp"
+
 namespace reasoner {
-namespace {
-
-std::int64_t to_integer(const std::string& option, const std::string& text, std::int64_t low, std::int64_t high) {
-  char* end = nullptr;
-  errno = 0;
-  const long long value = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || errno != 0 || value < low || value > high) {
-    throw reset::Error(option + " is \"" + text + "\", expected an integer in " + std::to_string(low) + ".." +
-                       std::to_string(high));
-  }
-  return value;
-}
-
-// Refuses what is not a number by its spelling: under -ffast-math a NaN cannot be told by comparing.
-float to_real(const std::string& option, const std::string& text, float low, float high) {
-  char* end = nullptr;
-  const bool spelled = !text.empty() && text.find_first_not_of("0123456789.eE-+") == std::string::npos;
-  const float value = spelled ? std::strtof(text.c_str(), &end) : 0.0F;
-  if (!spelled || *end != '\0' || value < low || value > high) {
-    throw reset::Error(option + " is \"" + text + "\", expected a number in " + std::to_string(low) + ".." +
-                       std::to_string(high));
-  }
-  return value;
-}
-
-}  // namespace
 
 const char* usage() {
   return "usage: reasoner [options]\n"
@@ -69,23 +44,23 @@ Options parse_options(const std::vector<std::string>& arguments, Options default
     else if (option == "--problems")
       options.problems = value();
     else if (option == "--count")
-      options.count = to_integer(option, value(), 1, kMany);
+      options.count = console::to_integer(option, value(), 1, kMany);
     else if (option == "--evaluate")
-      options.evaluate = to_integer(option, value(), 1, kMany);
+      options.evaluate = console::to_integer(option, value(), 1, kMany);
     else if (option == "--seed")
-      options.seed = static_cast<std::uint64_t>(to_integer(option, value(), 0, INT64_MAX));
+      options.seed = static_cast<std::uint64_t>(console::to_integer(option, value(), 0, INT64_MAX));
     else if (option == "--tau0")
-      options.tau0 = to_real(option, value(), 0.0F, 100.0F);
+      options.tau0 = console::to_real(option, value(), 0.0F, 100.0F);
     else if (option == "--t-low")
-      options.t_low = to_real(option, value(), 0.0F, 100.0F);
+      options.t_low = console::to_real(option, value(), 0.0F, 100.0F);
     else if (option == "--temperature")
-      options.temperature = to_real(option, value(), 0.0F, 100.0F);
+      options.temperature = console::to_real(option, value(), 0.0F, 100.0F);
     else if (option == "--trace")
       options.trace = value();
     else if (option == "--color")
-      options.colour = Terminal::Use::kAlways;
+      options.colour = console::Terminal::Use::kAlways;
     else if (option == "--no-color")
-      options.colour = Terminal::Use::kNever;
+      options.colour = console::Terminal::Use::kNever;
     else
       throw reset::Error("argument is \"" + option + "\", expected an option that --help lists");
   }

@@ -20,7 +20,7 @@ struct Options {
   float t_low = 0.1F;
   std::int64_t evaluate = 0;  // problems to evaluate quietly; 0: show `count` problems instead
   std::string trace;          // a new file for what is evaluated; empty: none
-  Terminal::Use colour = Terminal::Use::kAutomatic;
+  console::Terminal::Use colour = console::Terminal::Use::kAutomatic;
   bool help = false;
 };
 

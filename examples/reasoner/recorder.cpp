@@ -1,20 +1,10 @@
 #include "recorder.hpp"
 
-#include <cmath>
-#include <filesystem>
 #include <utility>
-
-#include <reset/status.hpp>
-
-#include "answer.hpp"
 
 namespace reasoner {
 
-Recorder::Recorder(std::string path, std::string model) : path_(std::move(path)), model_(std::move(model)) {
-  if (std::filesystem::exists(path_)) throw reset::Error("--trace is " + path_ + ", which exists, expected a new file");
-  file_.open(path_);
-  if (!file_) throw reset::Error("--trace is " + path_ + ", which cannot be written, expected a folder that can");
-}
+Recorder::Recorder(std::string path, std::string model) : file_(std::move(path)), model_(std::move(model)) {}
 
 void Recorder::add(const Policy& policy, const Problem& problem, std::uint64_t seed, const Solution& solution) {
   traces::Answer answer;
@@ -32,16 +22,9 @@ void Recorder::add(const Policy& policy, const Problem& problem, std::uint64_t s
     answer.settings.sampling.temperature = policy.temperature;
   }
   for (const TokenRecord& record : solution.tokens) {
-    if (!std::isfinite(record.entropy)) continue;  // a bad row's
-    if (record.boundary) answer.boundaries.push_back(static_cast<std::int64_t>(answer.entropies.size()));
-    answer.entropies.push_back(record.entropy);
+    answer.add(record.entropy, record.boundary);
   }
-  file_ << traces::to_line(answer) << '\n';
-}
-
-void Recorder::close() {
-  file_.close();
-  if (!file_) throw reset::Error("--trace is " + path_ + ", which cannot be written to its end, expected enough space");
+  file_.add(answer);
 }
 
 }  // namespace reasoner

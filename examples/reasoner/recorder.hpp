@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <string>
 
 #include "countdown.hpp"
 #include "solver.hpp"
 #include "trace.hpp"
+#include "trace_file.hpp"
 
 namespace reasoner {
 
@@ -18,12 +18,11 @@ class Recorder {
 
   void add(const Policy& policy, const Problem& problem, std::uint64_t seed, const Solution& solution);
   // To be called last. Throws reset::Error if anything could not be written.
-  void close();
+  void close() { file_.close(); }
 
  private:
-  std::string path_;
+  traces::TraceFile file_;
   std::string model_;
-  std::ofstream file_;
 };
 
 }  // namespace reasoner

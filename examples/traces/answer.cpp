@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include <nlohmann/json.hpp>
+#include <reset/detail/rounding.hpp>
 
 namespace traces {
 namespace {
@@ -51,25 +52,32 @@ std::string Settings::text() const {
   return text;
 }
 
+void Answer::add(float entropy, bool boundary) {
+  if (!reset::detail::is_finite(entropy)) return;
+  if (boundary) boundaries.push_back(static_cast<std::int64_t>(entropies.size()));
+  entropies.push_back(entropy);
+}
+
 std::string to_json(const reset::ReSETParams& params) { return policy(params).dump(); }
 
 std::string to_line(const Answer& answer) {
   const Settings& settings = answer.settings;
   Json entropies = Json::array();
   for (const float entropy : answer.entropies) entropies.push_back(number(entropy));
-  const Json line = {{"model", answer.model},
-                     {"task", answer.task},
-                     {"problem", answer.problem},
-                     {"seed", answer.seed},
-                     {"correct", answer.correct},
-                     {"settings",
-                      {{"reset", settings.reset_enabled ? policy(settings.reset) : Json()},
-                       {"temperature", number(settings.sampling.temperature)},
-                       {"top_k", settings.sampling.top_k},
-                       {"top_p", number(settings.sampling.top_p)},
-                       {"min_p", number(settings.sampling.min_p)}}},
-                     {"entropies", entropies},
-                     {"boundaries", answer.boundaries}};
+  Json line = {{"model", answer.model},
+               {"task", answer.task},
+               {"problem", answer.problem},
+               {"seed", answer.seed},
+               {"correct", answer.graded ? Json(answer.correct) : Json()},
+               {"settings",
+                {{"reset", settings.reset_enabled ? policy(settings.reset) : Json()},
+                 {"temperature", number(settings.sampling.temperature)},
+                 {"top_k", settings.sampling.top_k},
+                 {"top_p", number(settings.sampling.top_p)},
+                 {"min_p", number(settings.sampling.min_p)}}},
+               {"entropies", entropies},
+               {"boundaries", answer.boundaries}};
+  if (!answer.text.empty()) line["text"] = answer.text;
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

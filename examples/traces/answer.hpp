@@ -8,6 +8,7 @@
 // settings.reset       null where ReSET was off and every token was sampled at settings.temperature, which must
 //                      then be given; "history" is "exclude_current" (default) or "include_current"
 // temperature ...      the other settings default to 1, 0, 1 and 0, which change nothing
+// correct              null where nobody has graded the answer: a calibration refuses it
 // entropies            H_t in nats of every generated token that the policy ruled (without ReSET: would have); tokens
 //                      of bad rows are left out, as they are from the policy's history
 // boundaries           indices into `entropies`, ascending, of the tokens that begin a step (`SampledToken::boundary`)
@@ -43,9 +44,14 @@ struct Answer {
   std::string problem;
   std::uint64_t seed = 0;
   bool correct = false;
+  bool graded = true;  // false: written with null for `correct`
+  std::string text;    // written where there is one; nobody reads it here
   Settings settings;
   std::vector<float> entropies;
   std::vector<std::int64_t> boundaries;
+
+  // Appends a token. One of a bad row, whose entropy is no number, is left out.
+  void add(float entropy, bool boundary);
 };
 
 // The line of a trace, without its end. Every number must be finite.

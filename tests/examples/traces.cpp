@@ -1,8 +1,11 @@
+#include <limits>
+
 #include "answer.hpp"
 #include "process.hpp"
 #include "small_checkpoint.hpp"
 #include "support/catch.hpp"
 
+using Catch::Matchers::Contains;
 using traces::Answer;
 
 namespace {
@@ -138,4 +141,19 @@ TEST_CASE("traces are read in order, and an error names file and line") {
   CHECK_THROWS_WITH(traces::read_traces({missing}), missing + ": cannot be opened, expected a trace");
   const std::string folder = scratch / "";
   CHECK_THROWS_AS(traces::read_traces({folder}), reset::Error);
+}
+
+TEST_CASE("an answer that nobody graded says so, and is not taken for a wrong one") {
+  traces::Answer answer;
+  answer.model = answer.task = answer.problem = "x";
+  answer.graded = false;
+  answer.text = "line\n";
+  answer.add(0.5F, false);
+  answer.add(std::numeric_limits<float>::quiet_NaN(), true);
+  answer.add(0.25F, true);
+  CHECK(answer.entropies == std::vector<float>{0.5F, 0.25F});
+  CHECK(answer.boundaries == std::vector<std::int64_t>{1});
+  const std::string line = traces::to_line(answer);
+  CHECK_THAT(line, Contains("\"correct\":null") && Contains("\"text\":\"line\\n\""));
+  CHECK_THROWS_WITH(traces::parse_line(line, "file:1"), Contains("correct is null, expected true or false"));
 }

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 
-namespace reasoner {
+namespace console {
 namespace {
 
 const char* escape(Colour colour) {
@@ -39,9 +39,9 @@ Terminal::Terminal(Use use) {
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) columns_ = std::clamp<int>(size.ws_col, 60, 120);
 }
 
-std::string Terminal::paint(Colour colour, std::string_view text) const {
+std::string Terminal::paint(Colour colour, std::string_view text, bool underlined) const {
   if (!colours_ || text.empty()) return std::string(text);
-  return escape(colour) + std::string(text) + "\x1b[0m";
+  return escape(colour) + std::string(underlined ? "\x1b[4m" : "") + std::string(text) + "\x1b[0m";
 }
 
 Bar make_bar(double share, int width) {
@@ -53,4 +53,4 @@ Bar make_bar(double share, int width) {
   return bar;
 }
 
-}  // namespace reasoner
+}  // namespace console

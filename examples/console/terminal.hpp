@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace reasoner {
+namespace console {
 
 enum class Colour { kLow, kHigh, kGood, kBad, kFaint, kStrong };
 
@@ -20,8 +20,8 @@ class Terminal {
   bool interactive() const { return interactive_; }
   int columns() const { return columns_; }
 
-  // `text` in that colour, or as it is.
-  std::string paint(Colour colour, std::string_view text) const;
+  // `text` in that colour, underlined or not; or as it is.
+  std::string paint(Colour colour, std::string_view text, bool underlined = false) const;
 
  private:
   bool colours_ = false;
@@ -36,4 +36,4 @@ struct Bar {
 };
 Bar make_bar(double share, int width);
 
-}  // namespace reasoner
+}  // namespace console

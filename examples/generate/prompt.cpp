@@ -1,0 +1,63 @@
+#include "prompt.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <nlohmann/json.hpp>
+#include <reset/status.hpp>
+
+#include "text_encoder.hpp"
+
+namespace generate {
+namespace {
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file || std::filesystem::is_directory(path)) {
+    throw reset::Error("--prompt-file is " + path + ", which cannot be opened, expected a file");
+  }
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+bool adds_bos(const std::filesystem::path& model) {
+  const std::filesystem::path path = model / "tokenizer_config.json";
+  if (!std::filesystem::exists(path)) return false;
+  std::ifstream file(path);
+  const nlohmann::json json = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) throw reset::Error(path.string() + ": not valid JSON, expected one object");
+  return json.value("add_bos_token", nlohmann::json()) == true;
+}
+
+std::string ids_text(const std::vector<std::int32_t>& ids) {
+  std::string text;
+  for (const std::int32_t id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
+  return text;
+}
+
+Prompt encode(const Options& options, const reset::Tokenizer& tokenizer, const engine::ModelConfig& config) {
+  if (!options.prompt_tokens.empty()) return {ids_text(options.prompt_tokens), options.prompt_tokens};
+  Prompt prompt;
+  prompt.text = options.prompt ? *options.prompt : read_text(options.prompt_file);
+  prompt.tokens = engine::TextEncoder(options.model + "/tokenizer.json", tokenizer).encode(prompt.text);
+  const bool begun = !prompt.tokens.empty() && prompt.tokens.front() == config.bos_token;
+  if (config.bos_token >= 0 && !begun && adds_bos(options.model)) {
+    prompt.tokens.insert(prompt.tokens.begin(), config.bos_token);
+  }
+  return prompt;
+}
+
+}  // namespace
+
+Prompt read_prompt(const Options& options, const reset::Tokenizer& tokenizer, const engine::ModelConfig& config) {
+  Prompt prompt = encode(options, tokenizer, config);
+  if (prompt.tokens.empty()) throw reset::Error("the prompt is empty, expected at least one token");
+  for (const std::int32_t token : prompt.tokens) {
+    if (token < config.vocab_size) continue;
+    throw reset::Error("a token of the prompt is " + std::to_string(token) + ", expected 0.." +
+                       std::to_string(config.vocab_size - 1) + " (vocab_size)");
+  }
+  return prompt;
+}
+
+}  // namespace generate

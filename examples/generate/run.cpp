@@ -1,0 +1,215 @@
+#include "run.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <reset/io/tokenizer.hpp>
+#include <reset/nvfp4/quantize.hpp>
+#include <reset/sampler/calibrate.hpp>
+#include <reset/status.hpp>
+
+#include "make_generator.hpp"
+#include "prompt.hpp"
+#include "stream.hpp"
+#include "summary.hpp"
+#include "text.hpp"
+#include "trace_file.hpp"
+
+namespace generate {
+namespace {
+
+std::string name_of(const std::string& directory) { return std::filesystem::canonical(directory).filename().string(); }
+
+// What is published for the model that the folder is named after, as "Qwen3-8B-NVFP4" is; else the defaults.
+reset::ReSETParams params_for(const std::string& name) {
+  for (const reset::PublishedPreset& preset : reset::kPublishedPresets) {
+    if (name.find(preset.model) != std::string::npos) return preset.params;
+  }
+  return {};
+}
+
+reset::RequestParams make_request(const Options& options, const std::string& name) {
+  reset::RequestParams request;
+  request.seed = options.seed;
+  request.reset_enabled = options.reset;
+  request.reset = params_for(name);
+  request.reset.tau0 = options.tau0.value_or(request.reset.tau0);
+  request.reset.t_low = options.t_low.value_or(request.reset.t_low);
+  request.sampling.temperature = options.temperature.value_or(0.6F);
+  request.sampling.top_p = options.top_p;
+  request.sampling.top_k = options.top_k;
+  return request;
+}
+
+// How the answers of a trace were sampled. With ReSET every token is the policy's, and the other temperature says
+// nothing.
+traces::Settings settings_of(const reset::RequestParams& request) {
+  traces::Settings settings;
+  settings.reset_enabled = request.reset_enabled;
+  settings.sampling = request.sampling;
+  if (request.reset_enabled) {
+    settings.reset = request.reset;
+    settings.sampling.temperature = reset::SamplingParams().temperature;
+  }
+  return settings;
+}
+
+std::string describe(const engine::Weights& weights) {
+  const bool qwen2 = weights.config.architecture == engine::Architecture::kQwen2;
+  char text[160];
+  std::snprintf(text, sizeof text, "%s architecture, %lld layers, %.1f M weights in %s", qwen2 ? "Qwen2" : "Qwen3",
+                static_cast<long long>(weights.config.layers), static_cast<double>(weights.parameters()) / 1e6,
+                weights.has_nvfp4() ? "NVFP4" : "16 or 32 bits");
+  return text;
+}
+
+// One sequence: what is left of it when the model has gone on.
+struct Sequence {
+  traces::Answer answer;
+  std::int64_t tokens = 0;
+};
+
+void write_input_scales(const std::string& path, const engine::InputMaxima& maxima) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const auto& [name, amax] : maxima) json[name] = reset::RoundToNearest().global_scale(amax).value;
+  std::ofstream file(path);
+  file << json.dump(2) << '\n';
+  if (!file.flush()) {
+    throw reset::Error("--record-input-scales is " + path + ", which cannot be written, expected a folder that can");
+  }
+}
+
+void require_new(const std::string& path) {
+  if (!std::filesystem::exists(path)) return;
+  throw reset::Error("--record-input-scales is " + path + ", which exists, expected a new file");
+}
+
+class Run {
+ public:
+  explicit Run(const Options& options)
+      : options_(options), weights_(options.model), name_(name_of(options.model)), terminal_(options.colour) {
+    if (!options.input_scales.empty()) require_new(options.input_scales);
+    const reset::Tokenizer tokenizer = reset::read_tokenizer(options.model + "/tokenizer.json");
+    prompt_ = read_prompt(options, tokenizer, weights_.config);
+    vocabulary_ = tokenizer.vocabulary;
+    vocabulary_.resize(std::max(vocabulary_.size(), static_cast<std::size_t>(weights_.config.vocab_size)));
+    request_ = make_request(options, name_);
+  }
+
+  void operator()() {
+    ChosenGenerator chosen = make_generator(options_, weights_, reset::TokenSetTable::published_rule(vocabulary_),
+                                            sizes(), options_.input_scales.empty() ? nullptr : &maxima_);
+    if (!options_.trace.empty()) trace_.emplace(options_.trace);  // now that the sampling can begin
+    print_head(chosen.device);
+    generate(*chosen.generator);
+    if (!options_.input_scales.empty()) write_input_scales(options_.input_scales, maxima_);
+    if (trace_) write_trace();
+  }
+
+ private:
+  engine::GeneratorOptions sizes() const {
+    const auto prompt = static_cast<std::int64_t>(prompt_.tokens.size());
+    if (prompt > weights_.config.max_positions) {
+      throw reset::Error("the prompt is " + std::to_string(prompt) + " tokens long, expected at most " +
+                         std::to_string(weights_.config.max_positions) + " (max_position_embeddings)");
+    }
+    engine::GeneratorOptions sizes;
+    sizes.slots = options_.batch;
+    sizes.context = std::min(weights_.config.max_positions, prompt + options_.max_tokens);
+    sizes.activations = options_.activations;
+    sizes.sampled_columns = engine::sampled_columns(vocabulary_, weights_.config);
+    return sizes;
+  }
+
+  void print_head(const std::string& device) const {
+    print_facts({{"model", describe(weights_)},
+                 {"device", device},
+                 {"inputs", options_.activations == engine::Activations::kNvfp4 ? "NVFP4" : "not rounded to NVFP4"},
+                 {"policy", settings_of(request_).text()}});
+    if (options_.reset && terminal_.colours()) {
+      print_facts({{"colours", terminal_.paint(console::Colour::kLow, "T_low") + ", " +
+                                   terminal_.paint(console::Colour::kHigh, "T_high") + ", " +
+                                   terminal_.paint(console::Colour::kStrong, "uncertain step", true) + ", " +
+                                   terminal_.paint(console::Colour::kFaint, "[n]") + " where step n begins"}});
+    }
+    std::fputs("\n", stderr);
+  }
+
+  void generate(engine::Generator& generator) {
+    Summary summary(static_cast<std::int64_t>(prompt_.tokens.size()));
+    sequences_.resize(static_cast<std::size_t>(options_.batch));
+    for (std::int32_t slot = 0; slot < options_.batch; ++slot) {
+      reset::RequestParams request = request_;
+      request.seed += static_cast<std::uint64_t>(slot);
+      generator.begin(slot, prompt_.tokens, request);
+    }
+    Stream stream(terminal_, vocabulary_, sequences_.size(), options_.seed);
+    std::vector<engine::GeneratedToken> tokens;
+    do {
+      tokens.clear();
+      generator.advance(tokens);
+      for (const engine::GeneratedToken& token : tokens) take(token, generator, stream, summary);
+      if (!tokens.empty()) summary.advanced();
+    } while (!tokens.empty());
+    summary.print(terminal_);
+  }
+
+  void take(const engine::GeneratedToken& token, engine::Generator& generator, Stream& stream, Summary& summary) {
+    const auto slot = static_cast<std::size_t>(token.slot);
+    Sequence& sequence = sequences_[slot];
+    if (sequence.tokens == options_.max_tokens) return;  // came with the last one that was wanted
+    if (token.sampled.status != reset::RowStatus::kOk) {
+      throw reset::Error("the logits of token " + std::to_string(sequence.tokens) + " of sequence " +
+                         std::to_string(slot) + " hold no distribution, expected finite numbers from the model");
+    }
+    ++sequence.tokens;
+    summary.add(token.sampled);
+    stream.token(slot, token.sampled);
+    if (trace_) {
+      sequence.answer.add(token.sampled.entropy, token.sampled.boundary);
+      sequence.answer.text += engine::decode(vocabulary_, token.sampled.token);
+    }
+    if (!token.last && sequence.tokens < options_.max_tokens) return;
+    if (!token.last) generator.end(token.slot);
+    stream.end(slot);
+    summary.ended(weights_.config.is_eos(token.sampled.token));
+  }
+
+  void write_trace() {
+    for (std::size_t i = 0; i < sequences_.size(); ++i) {
+      traces::Answer& answer = sequences_[i].answer;
+      answer.model = name_;
+      answer.task = "generate";
+      answer.problem = prompt_.text;
+      answer.seed = options_.seed + i;
+      answer.graded = false;
+      answer.settings = settings_of(request_);
+      trace_->add(answer);
+    }
+    trace_->close();
+  }
+
+  const Options& options_;
+  engine::Weights weights_;
+  std::string name_;
+  console::Terminal terminal_;
+  reset::Vocabulary vocabulary_;
+  Prompt prompt_;
+  reset::RequestParams request_;
+  std::optional<traces::TraceFile> trace_;
+  engine::InputMaxima maxima_;
+  std::vector<Sequence> sequences_;
+};
+
+}  // namespace
+
+void run(const Options& options) { Run{options}(); }
+
+}  // namespace generate
