@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "model.hpp"
 #include "parallel.hpp"
 #include "statistics.hpp"
 

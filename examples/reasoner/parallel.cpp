@@ -4,6 +4,8 @@
 #include <thread>
 #include <utility>
 
+#include "model.hpp"
+
 namespace reasoner {
 namespace {
 

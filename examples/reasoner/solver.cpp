@@ -1,6 +1,5 @@
 #include "solver.hpp"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -11,13 +10,18 @@
 namespace reasoner {
 namespace {
 
-reset::SamplerConfig sampler_config(const reset::Vocabulary& vocabulary, const engine::ModelConfig& config,
-                                    std::int64_t slots) {
-  reset::SamplerConfig sampler;
-  sampler.vocabulary = engine::sampled_columns(vocabulary, config);
-  sampler.row_stride = config.vocab_size;
-  sampler.slots = static_cast<std::int32_t>(slots);
-  return sampler;
+engine::GeneratorOptions generator_options(const reset::Vocabulary& vocabulary, const engine::ModelConfig& config,
+                                           const Policy& policy, std::int64_t slots) {
+  engine::GeneratorOptions options;
+  options.slots = static_cast<std::int32_t>(slots);
+  options.activations = policy.activations;
+  options.sampled_columns = engine::sampled_columns(vocabulary, config);
+  return options;
+}
+
+reset::TokenSetTable boundaries_of(const reset::Vocabulary& vocabulary, const Policy& policy) {
+  if (policy.boundaries) return reset::TokenSetTable(vocabulary.size(), *policy.boundaries);
+  return reset::TokenSetTable::published_rule(vocabulary);
 }
 
 const char* finding(reset::RowStatus status) {
@@ -48,15 +52,10 @@ Solver::Solver(const engine::Weights& weights, const reset::Vocabulary& vocabula
     : vocabulary_(vocabulary),
       config_(weights.config),
       policy_(policy),
-      model_(weights, threads, policy.activations),
-      boundaries_(policy.boundaries ? reset::TokenSetTable(vocabulary.size(), *policy.boundaries)
-                                    : reset::TokenSetTable::published_rule(vocabulary)),
-      sampler_(sampler_config(vocabulary, config_, slots), boundaries_.detector()) {
+      generator_(engine::make_host_generator(weights, boundaries_of(vocabulary, policy),
+                                             generator_options(vocabulary, config_, policy, slots), threads)),
+      slots_(static_cast<std::size_t>(slots)) {
   if (config_.bos_token < 0) throw reset::Error("config.json: bos_token_id is missing, expected the token of a prompt");
-  for (std::int64_t slot = 0; slot < slots; ++slot) {
-    slots_.push_back({engine::KvCache(config_, config_.max_positions),
-                      std::vector<float>(static_cast<std::size_t>(config_.vocab_size)), nullptr, nullptr});
-  }
 }
 
 void Solver::begin(std::size_t index, const Problem& problem, std::uint64_t seed, Solution& solution) {
@@ -68,20 +67,20 @@ void Solver::begin(std::size_t index, const Problem& problem, std::uint64_t seed
   request.sampling.temperature = policy_.temperature;
   request.sampling.top_p = policy_.top_p;
   request.seed = seed;
-  request.first_position = static_cast<std::int64_t>(prompt.size());
-  reset::throw_if_failed(sampler_.add(static_cast<std::int32_t>(index), request));
-  Slot& slot = slots_[index];
-  slot.cache.truncate(0);
-  slot.logits = model_.prefill(prompt, slot.cache);
-  slot.problem = &problem;
-  slot.solution = &solution;
+  generator_->begin(static_cast<std::int32_t>(index), prompt, request);
+  slots_[index] = {&problem, &solution};
   solution = {};
 }
 
-bool Solver::step(std::size_t index, const OnToken& on_token) {
-  Slot& slot = slots_[index];
-  reset::SampledToken sampled;
-  reset::throw_if_failed(sampler_.sample(static_cast<std::int32_t>(index), slot.logits.data(), sampled));
+void Solver::advance(const OnToken& on_token) {
+  tokens_.clear();
+  generator_->advance(tokens_);
+  for (const engine::GeneratedToken& token : tokens_) take(token, on_token);
+}
+
+void Solver::take(const engine::GeneratedToken& token, const OnToken& on_token) {
+  Slot& slot = slots_[static_cast<std::size_t>(token.slot)];
+  const reset::SampledToken& sampled = token.sampled;
   if (sampled.status != reset::RowStatus::kOk) {
     throw reset::Error("problem " + slot.problem->text() + ": the logits of token " +
                        std::to_string(slot.solution->tokens.size()) + " hold " + finding(sampled.status) +
@@ -92,10 +91,7 @@ bool Solver::step(std::size_t index, const OnToken& on_token) {
   slot.solution->tokens.push_back(record);
   slot.solution->text += text;
   if (on_token) on_token(record, text);
-  const bool ended = config_.is_eos(sampled.token);
-  if (!ended && slot.cache.length() < slot.cache.capacity()) return true;
-  finish(slot, ended);
-  return false;
+  if (token.last) finish(slot, config_.is_eos(sampled.token));
 }
 
 void Solver::finish(Slot& slot, bool by_itself) {
@@ -112,30 +108,21 @@ void Solver::finish(Slot& slot, bool by_itself) {
 Solution Solver::solve(const Problem& problem, std::uint64_t seed, const OnToken& on_token) {
   Solution solution;
   begin(0, problem, seed, solution);
-  while (step(0, on_token)) {
-    model_.forward({{solution.tokens.back().token, &slots_[0].cache, slots_[0].logits.data()}});
-  }
+  while (slots_[0].problem != nullptr) advance(on_token);
   return solution;
 }
 
 void Solver::solve_all(const std::vector<Problem>& problems, std::uint64_t seed, std::atomic<std::size_t>& next,
                        std::vector<Solution>& solutions) {
   for (;;) {
-    std::vector<engine::Row> rows;
+    // A slot whose trace has ended takes the next problem at once, so that the rows stay filled.
     for (std::size_t index = 0; index < slots_.size(); ++index) {
-      Slot& slot = slots_[index];
-      // A slot whose trace ends takes the next problem at once, so that the rows stay filled.
-      while (slot.problem == nullptr || !step(index, {})) {
-        const std::size_t problem = next.fetch_add(1);
-        if (problem >= problems.size()) break;
-        begin(index, problems[problem], seed + problem, solutions[problem]);
-      }
-      if (slot.problem != nullptr) {
-        rows.push_back({slot.solution->tokens.back().token, &slot.cache, slot.logits.data()});
-      }
+      if (slots_[index].problem != nullptr) continue;
+      const std::size_t problem = next.fetch_add(1);
+      if (problem < problems.size()) begin(index, problems[problem], seed + problem, solutions[problem]);
     }
-    if (rows.empty()) return;
-    model_.forward(rows);
+    advance({});
+    if (tokens_.empty()) return;
   }
 }
 

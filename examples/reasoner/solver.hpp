@@ -1,21 +1,21 @@
-// Runs the model on problems: the loop of an engine around the library's sampler. Up to engine::Model::kMaxRows
-// problems share each pass over the weights; what comes out for one of them does not depend on the others.
+// Runs the model on problems, which share each pass over the weights; what comes out for one of them does not depend on
+// the others.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
 
-#include <reset/sampler/boundary/token_set.hpp>
 #include <reset/sampler/boundary/vocabulary.hpp>
-#include <reset/sampler/reset_sampler.hpp>
+#include <reset/sampler/sampler_types.hpp>
 
 #include "countdown.hpp"
-#include "model.hpp"
+#include "generator.hpp"
 #include "trace.hpp"
 
 namespace reasoner {
@@ -32,7 +32,6 @@ struct Policy {
 
 class Solver {
  public:
-  using Sampler = reset::ReSETSampler<reset::TokenSetDetector>;
   // Sees each token as it is sampled, with its text (empty if it is no text).
   using OnToken = std::function<void(const TokenRecord& record, std::string_view text)>;
 
@@ -49,25 +48,23 @@ class Solver {
                  std::vector<Solution>& solutions);
 
  private:
-  // One problem in work.
+  // One problem in work; none: null.
   struct Slot {
-    engine::KvCache cache;
-    std::vector<float> logits;  // of the last token
     const Problem* problem = nullptr;
     Solution* solution = nullptr;
   };
 
   void begin(std::size_t slot, const Problem& problem, std::uint64_t seed, Solution& solution);
-  // Samples a token; false once the trace has ended. Throws reset::Error for logits that are not numbers.
-  bool step(std::size_t slot, const OnToken& on_token);
+  // A token of every problem in work. Throws reset::Error for logits that are not numbers.
+  void advance(const OnToken& on_token);
+  void take(const engine::GeneratedToken& token, const OnToken& on_token);
   void finish(Slot& slot, bool by_itself);
 
   const reset::Vocabulary& vocabulary_;
   const engine::ModelConfig& config_;
   Policy policy_;
-  engine::Model model_;
-  reset::TokenSetTable boundaries_;
-  Sampler sampler_;
+  std::unique_ptr<engine::Generator> generator_;
+  std::vector<engine::GeneratedToken> tokens_;  // of the last advance()
   std::vector<Slot> slots_;
 };
 

@@ -100,7 +100,8 @@ Json describe(Study& study, const std::string& policy, double seconds) {
 }
 
 void run(const Options& options) {
-  const engine::Weights weights(options.model);
+  engine::Weights weights(options.model);
+  weights.unpack();
   reset::Vocabulary vocabulary = reset::read_tokenizer(options.model + "/tokenizer.json").vocabulary;
   vocabulary.resize(std::max(vocabulary.size(), static_cast<std::size_t>(weights.config.vocab_size)));
   const std::vector<Problem> problems = select_problems(options);
