@@ -15,8 +15,8 @@ from pathlib import Path
 RULES = ("round-to-nearest", "four-over-six", "scale-sweep")
 SEEDS = ("small-1", "small-2", "small-3")
 PROBLEMS = Path(__file__).resolve().parent.parent / "examples/reasoner/data"
-TAU0 = (0.1, 0.3, 0.5, 0.7)  # that validation chooses from, beside the published rule
-T_LOW = (0.1, 0.2, 0.4)
+T_LOW = (0.1, 0.4)  # that validation chooses from, with tau_0 as published
+OWN = ((0.1, 0.1), (0.3, 0.1), (0.5, 0.1), (0.7, 0.1), (0.5, 0.4), (0.7, 0.4))  # and pairs (tau_0, T_low) to choose from
 TEMPERATURES = tuple(f"temperature={t}" for t in (0.2, 0.4, 0.6, 0.8, 1.0))
 
 
@@ -64,7 +64,7 @@ def choose(args, models):
     if None in plain.values():
         return None
     published = {m: plain[m]["policies"][0]["entropy_percentiles"]["80"] for m in models}
-    candidates = [(None, t) for t in T_LOW] + [(tau, t) for tau in TAU0 for t in (0.1, 0.4)]
+    candidates = [(None, t) for t in T_LOW] + list(OWN)
     score = [0.0] * len(candidates)
     for m in models:
         policies = [reset(published[m] if tau is None else tau, t) for tau, t in candidates]
@@ -88,19 +88,22 @@ def policies_of(choice):
                                                  ",t_high=1.2", ",boundary= no")]}
 
 
+def parts(choice):
+    """The policies of a model in the order in which they are run."""
+    p = policies_of(choice)
+    threshold, published, own = p["adaptive"]
+    return {"": [p["plain"][4], own], "-others": [p["plain"][2], published, threshold], "-greedy": ["greedy"],
+            "-rest": [p["plain"][i] for i in (0, 1, 3)]}
+
+
 def jobs(choice, large):
     """(name, model, rule, activations, policies, samples), the most important first."""
-    for m in SEEDS:
-        p = policies_of(choice[m])
-        some = [p["plain"][2], p["plain"][4], *p["adaptive"]]
-        rest = [x for x in p["plain"] if x not in some]
-        for form, rule, activations in (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4")):
-            yield f"{m}-{form}", m, rule, activations, some, 4
-    for m in SEEDS:
-        for form, rule, activations in (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4")):
-            yield f"{m}-{form}-greedy", m, rule, activations, ["greedy"], 1
-            if m == SEEDS[0]:
-                yield f"{m}-{form}-rest", m, rule, activations, rest, 4
+    for part in ("", "-others", "-greedy", "-rest"):
+        for m in SEEDS:
+            for form, rule, activations in (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4")):
+                policies = parts(choice[m])[part]
+                if part != "-rest" or m == SEEDS[0]:
+                    yield f"{m}-{form}{part}", m, rule, activations, policies, 1 if part == "-greedy" else 4
     p = policies_of(choice[SEEDS[0]])
     pair = [p["plain"][4], p["adaptive"][2]]
     for rule in RULES[1:]:
@@ -109,10 +112,9 @@ def jobs(choice, large):
         yield f"small-1-w4a16-{rule}", "small-1", rule, "full", pair, 4
     yield "small-1-w4a4-ablation", "small-1", RULES[0], "nvfp4", p["ablation"], 4
     if large:
-        p = policies_of(large)
-        some = [p["plain"][2], p["plain"][4], *p["adaptive"]]
-        for form, rule, activations in (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4")):
-            yield f"large-1-{form}", "large-1", rule, activations, some, 4
+        for part in ("", "-others"):
+            for form, rule, activations in (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4")):
+                yield f"large-1-{form}{part}", "large-1", rule, activations, parts(large)[part], 4
 
 
 def main():
