@@ -16,7 +16,7 @@ from reasoner_study import policies_of
 OUTPUT = Path(__file__).parent / "results" / "reasoner.json"
 FORMS = {"bf16": "BF16", "w4a4-rtn": "W4A4", "w4a4-four-over-six": "W4A4 Four Over Six", "w4a4-scale-sweep": "W4A4 ScaleSweep",
          "w4a16-round-to-nearest": "W4A16", "w4a16-four-over-six": "W4A16 Four Over Six", "w4a16-scale-sweep": "W4A16 ScaleSweep"}
-SUFFIXES = ("", "-others", "-greedy", "-rest", "-ablation")
+SUFFIXES = ("", "-warm", "-whole", "-greedy", "-adaptive", "-rest", "-ablation")
 BASELINE = "T = 1.0"
 RESAMPLES = 10000
 
@@ -26,10 +26,12 @@ def labels(choice):
     p = policies_of(choice)
     names = {spec: "T = " + spec.split("=")[1] for spec in p["plain"]}
     names["greedy"] = "greedy"
-    for spec, name in zip(p["adaptive"], ("fixed threshold", "ReSET, tau_0 as published", "ReSET, tau_0 chosen")):
-        names[spec] = name
+    adaptive = ("fixed threshold, tau_0 = 0.5", "ReSET, tau_0 as published", "ReSET, tau_0 chosen", "ReSET, tau_0 = 0.5")
+    names |= dict(reversed(list(zip(p["adaptive"], adaptive))))
+    names |= dict(zip(p["whole"], (f"{name}, no top-p" for name in (BASELINE, adaptive[1], adaptive[3]))))
     for spec in p["ablation"]:
-        names[spec] = "ReSET, tau_0 chosen, " + spec.split(",")[-1].replace("=", " = ").replace("boundary =  no", "a step is a try")
+        changed = spec.split(",")[-1].replace("=", " = ").replace("boundary =  no", "a step is a try")
+        names[spec] = f"ReSET, tau_0 = 0.5, {changed}"
     return names
 
 

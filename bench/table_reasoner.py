@@ -6,8 +6,9 @@ import sys
 
 from reasoner_report import FORMS, OUTPUT
 
-POLICIES = ["greedy", *(f"T = {t}" for t in (0.2, 0.4, 0.6, 0.8, 1.0)), "fixed threshold", "ReSET, tau_0 as published",
-            "ReSET, tau_0 chosen"]
+POLICIES = ["greedy", *(f"T = {t}" for t in (0.2, 0.4, 0.6, 0.8, 1.0)), "fixed threshold, tau_0 = 0.5",
+            "ReSET, tau_0 as published", "ReSET, tau_0 chosen", "ReSET, tau_0 = 0.5", "T = 1.0, no top-p",
+            "ReSET, tau_0 as published, no top-p", "ReSET, tau_0 = 0.5, no top-p"]
 
 
 def plain(value):
