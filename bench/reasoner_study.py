@@ -105,13 +105,13 @@ PAIR = (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4"))
 
 def jobs(choice, large):
     """(name, model, rule, activations, policies, samples), the most important first."""
-    for part in ("", "-warm", "-whole", "-greedy"):
+    for part in ("", "-warm", "-greedy"):
         for m in SEEDS:
             for form, rule, activations in PAIR:
                 yield f"{m}-{form}{part}", m, rule, activations, parts(choice[m])[part], 1 if part == "-greedy" else 4
     first = SEEDS[0]
     for form, rule, activations in PAIR:
-        for part in ("-adaptive", "-rest"):
+        for part in ("-whole", "-rest", "-adaptive"):
             yield f"{first}-{form}{part}", first, rule, activations, parts(choice[first])[part], 4
     for form, rule, activations in FORMS:
         yield f"{first}-{form}", first, rule, activations, [parts(choice[first])[""][0], policies_of(choice[first])["adaptive"][3]], 4
