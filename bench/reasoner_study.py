@@ -103,7 +103,7 @@ def parts(choice):
 PAIR = (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4"))
 
 
-def jobs(choice, large):
+def jobs(choice):
     """(name, model, rule, activations, policies, samples), the most important first."""
     for part in ("", "-warm", "-greedy"):
         for m in SEEDS:
@@ -116,9 +116,13 @@ def jobs(choice, large):
     for form, rule, activations in FORMS:
         yield f"{first}-{form}", first, rule, activations, [parts(choice[first])[""][0], policies_of(choice[first])["adaptive"][3]], 4
     yield f"{first}-w4a4-rtn-ablation", first, RULES[0], "nvfp4", policies_of(choice[first])["ablation"], 4
-    for part in ("", "-warm") if large else ():
-        for form, rule, activations in PAIR:
-            yield f"large-1-{form}{part}", "large-1", rule, activations, parts(large)[part], 4
+
+
+def large_jobs():
+    """The larger model, on which nothing is chosen."""
+    policies = [TEMPERATURES[4], TEMPERATURES[2], reset(0.5, 0.1)]
+    for form, rule, activations in PAIR:
+        yield f"large-1-{form}", "large-1", rule, activations, policies, 4
 
 
 def main():
@@ -130,19 +134,19 @@ def main():
     parser.add_argument("--problems", type=int, default=2048)
     parser.add_argument("--validation", type=int, default=384)
     parser.add_argument("--seconds", type=float, default=1e9, help="no job begins after that")
-    parser.add_argument("--large", action="store_true", help="the larger model, too")
+    parser.add_argument("--large", type=int, default=512, help="problems of the larger model")
     parser.add_argument("--only", default="", help="only jobs whose name begins so")
     args = parser.parse_args()
     args.start = time.time()
     args.work.mkdir(parents=True, exist_ok=True)
     choice = choose(args, SEEDS)
-    large = choose(args, ["large-1"]) if args.large else None
     if choice is None:
         return
-    (args.work / "choice.json").write_text(json.dumps({**choice, **(large or {})}, indent=1) + "\n")
-    for name, model, rule, activations, policies, samples in jobs(choice, large and large["large-1"]):
+    (args.work / "choice.json").write_text(json.dumps(choice, indent=1) + "\n")
+    plan = [(job, args.problems) for job in jobs(choice)] + [(job, args.large) for job in large_jobs()]
+    for (name, model, rule, activations, policies, samples), count in plan:
         if name.startswith(args.only):
-            run(args, name, model, rule, activations, policies, "study_evaluation", args.problems, samples)
+            run(args, name, model, rule, activations, policies, "study_evaluation", count, samples)
 
 
 if __name__ == "__main__":

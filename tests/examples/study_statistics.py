@@ -33,11 +33,11 @@ def write(work, name, policies):
 
 def test_bootstrap():
     values = np.random.default_rng(1).normal(3, 10, 1000)
-    interval = report.Bootstrap(1000)(values)
+    interval = report.Bootstrap()(values)
     half = 1.96 * values.std() / 1000 ** 0.5
     assert abs(interval["mean"] - values.mean()) < 1e-9
     assert abs(interval["high"] - interval["low"] - 2 * half) < 0.1 * half
-    assert report.Bootstrap(1000)(np.zeros(1000)) == {"mean": 0, "low": 0, "high": 0}
+    assert report.Bootstrap()(np.zeros(1000)) == {"mean": 0, "low": 0, "high": 0}
 
 
 def test_policies():
@@ -58,7 +58,7 @@ def test_rows():
             write(work, f"{model}-bf16", [outcome("temperature=1.0", 0.8, i), outcome(own, 0.8, 10 + i)])
             write(work, f"{model}-w4a4-rtn", [outcome("temperature=1.0", 0.6, 20 + i), outcome(own, 0.7, 30 + i)])
         _, found, limits = report.load(work)
-        rows = report.compare(found, report.Bootstrap(PROBLEMS))
+        rows = report.compare(found, report.Bootstrap())
     assert limits == {m: 160 for m in study.SEEDS[:2]}
     assert {r["models"] for r in rows} == {"small, all seeds", "small-1", "small-2"}
     row = next(r for r in rows if r["models"] == "small, all seeds" and r["form"] == "W4A4" and r["policy"] != report.BASELINE)
