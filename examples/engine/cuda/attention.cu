@@ -75,30 +75,52 @@ __device__ void request_tile(Shared<D>& shared, const AttentionCall& call, const
 
 // A warp makes the key, another the value of the row's own token, for the cache and for this call.
 template <int D>
-__device__ void store_own(const AttentionCall& call, int row, int kv_head, int position, __nv_bfloat16* fresh) {
-  const int warp = threadIdx.x / 32;
-  if (warp > 1) return;
-  const AttentionShape& shape = call.shape;
-  const int head = shape.heads + warp * shape.kv_heads + kv_head;
-  HeadVector<D> x(call.qkv, row, head, shape, call.norms.bias);
-  if (warp == 0) {
-    x.normalize(call.norms.key, call.norms.epsilon);
-    x.rotate(call.norms.rotations, position);
+struct OwnToken {
+  HeadVector<D> x;
+
+  // Of the first two warps.
+  __device__ OwnToken(const AttentionCall& call, int row, int kv_head) {
+    const int warp = threadIdx.x / 32;
+    const AttentionShape& shape = call.shape;
+    if (warp > 1) return;
+    x = HeadVector<D>(call.qkv, row, shape.heads + warp * shape.kv_heads + kv_head, shape, call.norms.bias);
   }
-  __nv_bfloat16* cache = warp == 0 ? call.cache.keys : call.cache.values;
-  x.store(cache + cache_row<D>(call, slot_of(call, row), kv_head, position));
-  if (fresh != nullptr) x.store(fresh + warp * D);
+
+  __device__ void store(const AttentionCall& call, int row, int kv_head, int position, const HeadFactors<D>& weight,
+                        const HeadTurn<D>& turn, __nv_bfloat16* fresh) {
+    const int warp = threadIdx.x / 32;
+    if (warp > 1) return;
+    if (warp == 0) {
+      x.normalize(weight, call.norms.epsilon);
+      x.rotate(turn);
+    }
+    __nv_bfloat16* cache = warp == 0 ? call.cache.keys : call.cache.values;
+    x.store(cache + cache_row<D>(call, slot_of(call, row), kv_head, position));
+    if (fresh != nullptr) x.store(fresh + warp * D);
+  }
+};
+
+// The warp's first query head; zeros where there is none.
+template <int D>
+__device__ HeadVector<D> first_query(const AttentionCall& call, int row, int kv_head) {
+  const int group = call.shape.heads / call.shape.kv_heads;
+  const int warp = threadIdx.x / 32;
+  if (warp >= group) return HeadVector<D>();
+  return HeadVector<D>(call.qkv, row, kv_head * group + warp, call.shape, call.norms.bias);
 }
 
 template <int D>
-__device__ void load_queries(Shared<D>& shared, const AttentionCall& call, int row, int kv_head, int position) {
+__device__ void store_queries(Shared<D>& shared, const AttentionCall& call, int row, int kv_head, HeadVector<D> x,
+                              const HeadFactors<D>& weight, const HeadTurn<D>& turn) {
   const int group = call.shape.heads / call.shape.kv_heads;
   for (int i = threadIdx.x / 32; i < kGroup; i += kWarps) {
-    HeadVector<D> x;
+    if (i >= kWarps) {
+      x = HeadVector<D>();
+      if (i < group) x = HeadVector<D>(call.qkv, row, kv_head * group + i, call.shape, call.norms.bias);
+    }
     if (i < group) {
-      x = HeadVector<D>(call.qkv, row, kv_head * group + i, call.shape, call.norms.bias);
-      x.normalize(call.norms.query, call.norms.epsilon);
-      x.rotate(call.norms.rotations, position);
+      x.normalize(weight, call.norms.epsilon);
+      x.rotate(turn);
     }
     x.store(shared.query[i]);
   }
@@ -240,7 +262,13 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
   const int kv_head = blockIdx.x;
   const int row = blockIdx.y;
   const int split = blockIdx.z;
+  // Everything that does not wait for something else is asked for at once: weights before the kernel ahead has ended,
+  // vectors before the position is known.
+  const HeadFactors<D> query_weight(call.norms.query);
+  const HeadFactors<D> key_weight(call.norms.key);
   begin_dependent();
+  const HeadVector<D> query = first_query<D>(call, row, kv_head);
+  OwnToken<D> own(call, row, kv_head);
   const Share share(call, row, split);
   if (share.position < 0 || share.begin >= share.end) {
     write_empty_part(call, row, kv_head, split);
@@ -248,12 +276,13 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
   }
   const std::int64_t base = cache_row<D>(call, slot_of(call, row), kv_head, 0);
   const int tiles = (share.end - share.begin + kTileTokens - 1) / kTileTokens;
+  const HeadTurn<D> turn(call.norms.rotations, share.position);
   for (int tile = 0; tile < kStages - 1; ++tile) {
     if (tile < tiles) request_tile<D>(shared, call, share, base, tile);
     commit_copies();
   }
-  load_queries<D>(shared, call, row, kv_head, share.position);
-  if (share.has_own) store_own<D>(call, row, kv_head, share.position, shared.fresh[0]);
+  store_queries<D>(shared, call, row, kv_head, query, query_weight, turn);
+  if (share.has_own) own.store(call, row, kv_head, share.position, key_weight, turn, shared.fresh[0]);
   __syncthreads();
 
   const float scale = 1.44269504f * rsqrtf(static_cast<float>(D));  // scores become powers of two
@@ -286,7 +315,12 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
 template <int D>
 __global__ __launch_bounds__(64) void store_prompt_kernel(AttentionCall call) {
   begin_dependent();
-  store_own<D>(call, blockIdx.y, blockIdx.x, call.first_position + static_cast<int>(blockIdx.y), nullptr);
+  const int row = blockIdx.y;
+  const int kv_head = blockIdx.x;
+  const int position = call.first_position + row;
+  OwnToken<D>(call, row, kv_head)
+      .store(call, row, kv_head, position, HeadFactors<D>(call.norms.key), HeadTurn<D>(call.norms.rotations, position),
+             nullptr);
 }
 
 template <int D>

@@ -28,11 +28,15 @@ struct HeadNorms {
   const float2* rotations = nullptr;  // [position][head_dim / 2]: cosine and sine
 };
 
+// Most CTAs that share the past of one row and key-value head. More would each have less to read than it costs to add
+// their parts.
+constexpr int kMaxSplits = 8;
+
 struct AttentionShape {
   int heads = 0;
   int kv_heads = 0;
   int head_dim = 0;  // 16, 32, 64 or 128
-  int splits = 1;    // CTAs that share the past of one row and key-value head
+  int splits = 1;    // 1..kMaxSplits
 };
 
 struct AttentionCall {

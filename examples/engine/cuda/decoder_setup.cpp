@@ -12,7 +12,6 @@ namespace engine::cuda {
 namespace {
 
 constexpr int kPinnedSplits = 4;
-constexpr int kMaxSplits = 16;
 constexpr std::int64_t kSplitTokens = 64;  // less is not worth a CTA
 
 std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count); }
@@ -60,6 +59,10 @@ void Decoder::check_options() {
   if (options_.columns == 0) options_.columns = static_cast<std::int32_t>(config_.vocab_size);
   attention_ = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads), static_cast<int>(config_.head_dim),
                 1};
+  if (config_.hidden_size > kMaxNormColumns) {
+    throw reset::Error("hidden_size: " + std::to_string(config_.hidden_size) + ", expected at most " +
+                       std::to_string(kMaxNormColumns));
+  }
   if (!attention_supports(attention_)) {
     throw reset::Error("attention of " + std::to_string(config_.heads) + " heads, " + std::to_string(config_.kv_heads) +
                        " of them key-value heads, of " + std::to_string(config_.head_dim) +

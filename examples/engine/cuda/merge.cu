@@ -18,26 +18,36 @@ struct Merge {
   int head_dim;
   int splits;
 
+  // All parts are asked for at once: a loop that looked at one after the other would wait for each of them.
   __device__ void load(std::int64_t row, std::int64_t octet, float (&values)[8]) const {
     const auto column = static_cast<int>(octet * 8);
     const std::int64_t first = (row * heads + column / head_dim) * splits;
+    float2 sums[kMaxSplits];
+    float4 low[kMaxSplits];
+    float4 high[kMaxSplits];
+#pragma unroll
+    for (int split = 0; split < kMaxSplits; ++split) {
+      const std::int64_t part = first + min(split, splits - 1);
+      const auto* from = reinterpret_cast<const float4*>(parts + part * head_dim + column % head_dim);
+      sums[split] = part_sums[part];
+      low[split] = from[0];
+      high[split] = from[1];
+    }
     float most = -INFINITY;
-#pragma unroll 8
-    for (int split = 0; split < splits; ++split) most = fmaxf(most, part_sums[first + split].x);
+#pragma unroll
+    for (int split = 0; split < kMaxSplits; ++split) most = fmaxf(most, sums[split].x);
     float total = 0.0f;
     for (float& value : values) value = 0.0f;
-#pragma unroll 4
-    for (int split = 0; split < splits; ++split) {
-      const float2 part = part_sums[first + split];
-      if (part.x == -INFINITY) continue;  // nothing was written for it
-      const float factor = exp2f(part.x - most);
-      total += factor * part.y;
-      const auto* from = reinterpret_cast<const float4*>(parts + (first + split) * head_dim + column % head_dim);
-      const float4 low = from[0];
-      const float4 high = from[1];
-      const float sums[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
 #pragma unroll
-      for (int i = 0; i < 8; ++i) values[i] += factor * sums[i];
+    for (int split = 0; split < kMaxSplits; ++split) {
+      if (split >= splits || sums[split].x == -INFINITY) continue;  // nothing was written for it
+      const float factor = exp2f(sums[split].x - most);
+      total += factor * sums[split].y;
+      const float4 a = low[split];
+      const float4 b = high[split];
+      const float part[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+#pragma unroll
+      for (int i = 0; i < 8; ++i) values[i] += factor * part[i];
     }
     if (total == 0.0f) return;
     for (float& value : values) value /= total;
