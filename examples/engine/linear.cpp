@@ -56,7 +56,18 @@ std::optional<reset::GlobalScale> Linear::input_scale() const {
   return *std::max_element(scales.begin(), scales.end(), [](auto a, auto b) { return a.value < b.value; });
 }
 
+void Linear::unpack() {
+  const std::int64_t cols = nvfp4_ ? nvfp4_->view().cols : dense_.cols();
+  panels_ = Panels(rows(), cols);
+  std::vector<float> row(static_cast<std::size_t>(cols));
+  for (std::int64_t n = 0; n < rows(); ++n) {
+    nvfp4_ ? reset::dequantize_row(nvfp4_->view(), n, row.data()) : dense_.read_row(n, row.data());
+    panels_.set_row(n, row.data());
+  }
+}
+
 void Linear::apply(const float* x, std::int64_t count, float* y, std::int64_t begin, std::int64_t end) const {
+  if (!panels_.empty()) return panels_.apply(x, count, y, begin, end);
   if (nvfp4_) {
     const reset::Nvfp4MatrixView& view = nvfp4_->view();
     reset::throw_if_failed(reset::host_gemv(view, x, count, view.cols, y, view.rows, begin, end));

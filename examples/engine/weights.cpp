@@ -61,6 +61,13 @@ Weights::Weights(const std::filesystem::path& directory)
                                     : Linear(checkpoint, "lm_head", config.vocab_size, config.hidden_size);
 }
 
+void Weights::unpack() {
+  for (Layer& l : layers) {
+    for (Linear* linear : {&l.query, &l.key, &l.value, &l.output, &l.gate, &l.up, &l.down}) linear->unpack();
+  }
+  head.unpack();
+}
+
 std::int64_t Weights::parameters() const {
   const std::int64_t attention = 2 * (config.heads + config.kv_heads) * config.head_dim * config.hidden_size;
   const std::int64_t mlp = 3 * config.intermediate_size * config.hidden_size;

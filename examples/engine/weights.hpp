@@ -32,6 +32,9 @@ struct Weights {
   std::vector<float> final_norm;  // [hidden_size]
   Linear head;                    // [vocab_size, hidden_size], the embedding again if the config ties them
 
+  // Decodes every linear layer to float32; the models that share the weights must not be in use.
+  void unpack();
+
   // For display: how many weights the linear layers of the decoder hold, and whether any of them is NVFP4.
   std::int64_t parameters() const;
   bool has_nvfp4() const;

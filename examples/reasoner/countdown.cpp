@@ -151,6 +151,11 @@ std::vector<Problem> read_problems(const std::string& path) {
   return problems;
 }
 
+bool is_true_equation(std::string_view text) {
+  const std::optional<Equation> equation = parse_equation(text);
+  return equation && holds(*equation);
+}
+
 Verdict check_answer(const Problem& problem, std::string_view trace) {
   Verdict verdict;
   int answers = 0;

@@ -34,4 +34,7 @@ struct Verdict {
 // an earlier result and is used up by its use, and in the end nothing is left but the target.
 Verdict check_answer(const Problem& problem, std::string_view trace);
 
+// Whether `text` is an equation, as in "41-8=33", that holds in the integers.
+bool is_true_equation(std::string_view text);
+
 }  // namespace reasoner

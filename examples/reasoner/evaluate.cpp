@@ -6,13 +6,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <exception>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "model.hpp"
+#include "parallel.hpp"
 #include "statistics.hpp"
 
 namespace reasoner {
@@ -25,25 +24,6 @@ struct Result {
   std::int64_t solved() const {
     return std::count_if(solutions.begin(), solutions.end(), [](const Solution& s) { return s.verdict.correct; });
   }
-};
-
-// Threads that are waited for, also where an error ends their scope.
-class Threads {
- public:
-  Threads() = default;
-  ~Threads() {
-    for (std::thread& thread : threads_) thread.join();
-  }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
-  template <class Work>
-  void start(Work work) {
-    threads_.emplace_back(std::move(work));
-  }
-
- private:
-  std::vector<std::thread> threads_;
 };
 
 // Shows how far a run is until it is destroyed; silent where standard error is no terminal.
@@ -74,27 +54,13 @@ class Watch {
 Result run(const char* name, const engine::Weights& weights, const reset::Vocabulary& vocabulary, const Policy& policy,
            const std::vector<Problem>& problems, std::uint64_t seed) {
   const auto start = std::chrono::steady_clock::now();
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
   Result result;
   result.solutions.resize(problems.size());
   std::atomic<std::size_t> next{0};
-  std::vector<std::exception_ptr> failures(cores);
   {
     const Watch watch(name, next, problems.size());
-    Threads threads;
-    for (std::size_t core = 0; core < cores; ++core) {
-      threads.start([&, core] {
-        try {
-          Solver(weights, vocabulary, policy, engine::Model::kMaxRows, 1)
-              .solve_all(problems, seed, next, result.solutions);
-        } catch (...) {
-          failures[core] = std::current_exception();
-        }
-      });
-    }
-  }
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
+    const int threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    solve_in_parallel(weights, vocabulary, policy, problems, seed, threads, next, result.solutions);
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

@@ -11,11 +11,17 @@ namespace reasoner {
 namespace {
 
 engine::GeneratorOptions generator_options(const reset::Vocabulary& vocabulary, const engine::ModelConfig& config,
-                                           std::int64_t slots) {
+                                           const Policy& policy, std::int64_t slots) {
   engine::GeneratorOptions options;
   options.slots = static_cast<std::int32_t>(slots);
+  options.activations = policy.activations;
   options.sampled_columns = engine::sampled_columns(vocabulary, config);
   return options;
+}
+
+reset::TokenSetTable boundaries_of(const reset::Vocabulary& vocabulary, const Policy& policy) {
+  if (policy.boundaries) return reset::TokenSetTable(vocabulary.size(), *policy.boundaries);
+  return reset::TokenSetTable::published_rule(vocabulary);
 }
 
 const char* finding(reset::RowStatus status) {
@@ -46,8 +52,8 @@ Solver::Solver(const engine::Weights& weights, const reset::Vocabulary& vocabula
     : vocabulary_(vocabulary),
       config_(weights.config),
       policy_(policy),
-      generator_(engine::make_host_generator(weights, reset::TokenSetTable::published_rule(vocabulary),
-                                             generator_options(vocabulary, config_, slots), threads)),
+      generator_(engine::make_host_generator(weights, boundaries_of(vocabulary, policy),
+                                             generator_options(vocabulary, config_, policy, slots), threads)),
       slots_(static_cast<std::size_t>(slots)) {
   if (config_.bos_token < 0) throw reset::Error("config.json: bos_token_id is missing, expected the token of a prompt");
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,8 @@ struct Policy {
   float temperature = 0.6F;
   reset::ReSETParams params;
   float top_p = 0.95F;
+  engine::Activations activations = engine::Activations::kFull;
+  std::optional<std::vector<std::int32_t>> boundaries;  // tokens that end a step; nothing: the published rule
 };
 
 class Solver {

@@ -32,7 +32,8 @@ KL_LIMIT = 0.03      # of one iteration; beyond it the rest of its steps is left
 SHORTEST = 64        # limit on a trace that good results lead to
 TOO_EASY = 0.78      # share solved from which the limit falls
 CHOICE = 0.1         # nats from which a token counts as a choice
-CHOICES = 0.22       # share of choices below which their entropy is rewarded
+CHOICES = 0.22       # share of choices below which their entropy is rewarded,
+BONUS = 0.2          # by so much for each nat and each choice that is missing
 COLLAPSE = 0.12      # loss of solved problems that brings the best weights back
 
 
@@ -138,13 +139,13 @@ class Reinforcement:
         sampled, choices, limit = time.time() - start, float((entropy > CHOICE).mean()), self.limit
         packs = list(self.packs(tokens, lengths, prompts, advantages(solved, args.samples)))
         rate = args.rate * self.scale * min(1.0, (self.iteration + 1) / 5) * (1 - 0.9 * done)
-        bonus = 0.003 if choices < CHOICES else 0.0
+        bonus = BONUS * max(0.0, CHOICES - choices)
         taken, kl, norm = self.learn(packs, rate, bonus) if packs else (0, 0.0, 0.0)
         self.iteration += 1
         self.guard(float(solved.mean()))
         self.log(f"iteration {self.iteration}  limit {limit}  solved {100 * solved.mean():.1f}  "
                  f"tokens {(lengths - prompts).mean():.0f}  H80 {np.quantile(entropy, 0.8):.3f}  choices {choices:.3f}  "
-                 f"gain {self.scorer.gain.item():.3f}  steps {taken}  KL {kl:.4f}  norm {norm:.2f}  bonus {bonus}  "
+                 f"gain {self.scorer.gain.item():.3f}  steps {taken}  KL {kl:.4f}  norm {norm:.2f}  bonus {bonus:.4f}  "
                  f"rate {rate:.1e}  sampling {sampled:.1f} s  all {time.time() - start:.1f} s")
 
 
