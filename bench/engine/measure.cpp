@@ -130,7 +130,7 @@ EngineTimes measure_engine(const EngineCase& call, std::int64_t prompt, const st
   decoder.capture();
   for (const bool policy : {true, false}) {
     // What the policy costs is measured where a step takes the least.
-    if (!policy && (call.kind == EngineKind::kBf16 || call.nvfp4_head)) continue;
+    if (!policy && (call.kind != EngineKind::kW4A16 || call.nvfp4_head)) continue;
     begin_all(decoder, events, call, prompt, policy);
     times.prompt_ms = begin_all(decoder, events, call, prompt, policy);
     std::vector<StepTime>& steps = policy ? times.reset : times.plain;

@@ -15,8 +15,11 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kTileTokens = 16 * kWarps;  // a warp takes 16 of a tile
-constexpr int kStages = 3;
-constexpr int kGroup = 16;  // most query heads a key-value head: the rows of an mma tile
+// Three tiles are on their way while one is worked on. And no second CTA fits on a multiprocessor of sm_90 then: they
+// start while the kernel ahead is ending, and would otherwise crowd where it has ended first.
+constexpr int kStages = 4;
+constexpr int kLeastTiles = 2;  // of a share: for less it would not pay to add the parts
+constexpr int kGroup = 16;      // most query heads a key-value head: the rows of an mma tile
 constexpr float kEmpty = -INFINITY;
 
 template <int D>
@@ -39,7 +42,7 @@ struct Share {
     position = call.positions != nullptr ? call.positions[row] : call.first_position + row;
     const int total = position + 1;
     const int tiles = (total + kTileTokens - 1) / kTileTokens;
-    const int share = (tiles + call.shape.splits - 1) / call.shape.splits * kTileTokens;
+    const int share = max((tiles + call.shape.splits - 1) / call.shape.splits, kLeastTiles) * kTileTokens;
     begin = min(split * share, total);
     end = min(begin + share, total);
     has_own = call.positions != nullptr && begin < end && end == total;

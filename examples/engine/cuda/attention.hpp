@@ -28,9 +28,8 @@ struct HeadNorms {
   const float2* rotations = nullptr;  // [position][head_dim / 2]: cosine and sine
 };
 
-// Most CTAs that share the past of one row and key-value head. More would each have less to read than it costs to add
-// their parts.
-constexpr int kMaxSplits = 8;
+// Most CTAs that share the past of one row and key-value head.
+constexpr int kMaxSplits = 16;
 
 struct AttentionShape {
   int heads = 0;
