@@ -351,14 +351,10 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   }
   if (!is_last(&view.memory.row_tickets[index], gridDim.x, room.flag)) return;
   if (threadIdx.x < kTailThreads) {
-    tail(row, facts, kind == PassKind::kRace, expected, rule.key, room.chunks, room.tail);
+    Tail<T>(row, rule.key, expected, room.chunks, room.tail).run(facts, kind == PassKind::kRace);
   } else if (threadIdx.x == kTailThreads) {
     auto& slot = room.slot();
     prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
-  }
-  // Chunks that the row does not have compete nowhere.
-  for (int c = row.chunks() + self; c < kSamplerThreads; c += kSamplerThreads) {
-    room.chunks.max[c] = float_from_bits(0xff800000u);
   }
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
   const SlotRows rows = only ? only_row(index, rule.key.position, room) : find_rows(view, call, input.slot, next, room);

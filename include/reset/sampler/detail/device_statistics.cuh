@@ -13,7 +13,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 /// A row's chunks in shared memory, for the choice of the token.
 struct ChunkRoom {
-  float max[kSamplerThreads];
+  alignas(16) float max[kSamplerThreads];
   float side[2][kSamplerThreads];  // of the two temperatures: bounds or sums
   float bounds[kSamplerThreads];
 };

@@ -20,10 +20,19 @@ inline constexpr int kTailThreads = 32 * kTailWarps;
 struct Temperatures {
   float value[2];  // T_high and T_low
 
+  /// One of the two, by selection: an index would send them through memory.
+  __device__ __forceinline__ float at(int t) const { return t == 0 ? value[0] : value[1]; }
+
   /// Which of the two a temperature is; -1 for neither.
   __device__ __forceinline__ int index_of(float temperature) const {
     return temperature == value[0] ? 0 : temperature == value[1] ? 1 : -1;
   }
+};
+
+/// The best token of some, and the score of the one behind it.
+struct RaceLead {
+  std::uint64_t best;    // a key of score and id
+  std::uint32_t second;  // the order of a score
 };
 
 /// What the seven warps tell each other.
@@ -31,20 +40,13 @@ struct TailRoom {
   std::uint32_t max[kTailWarps];
   std::uint64_t chunk[2][kTailWarps];
   SumPair sums[kTailWarps];
-  std::uint64_t score[2][kTailWarps];
+  RaceLead lead[2][kTailWarps];
   std::int32_t early[2];   // the winner at either temperature,
   std::int32_t unsure[2];  // unless another token may beat it
   RowFacts facts;
 };
 
 static __device__ __forceinline__ void tail_sync() { asm volatile("bar.sync 8, %0;" ::"n"(kTailThreads) : "memory"); }
-
-static __device__ __forceinline__ std::uint64_t highest(const std::uint64_t (&keys)[kTailWarps]) {
-  std::uint64_t best = keys[0];
-#pragma unroll
-  for (int w = 1; w < kTailWarps; ++w) best = keys[w] > best ? keys[w] : best;
-  return best;
-}
 
 /// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row.
 static __device__ __forceinline__ SumPair rebase(const ChunkFacts& chunk, float max) {
@@ -71,135 +73,156 @@ static __device__ __forceinline__ RowFacts row_facts(const SumPair& sums, float 
   return facts;
 }
 
-/// The tokens of one thread in the chunk that looks best at a temperature.
-struct EarlyTokens {
-  float score[4];
-  std::int32_t first;  // id of the first; the others are 256 apart
+static __device__ __forceinline__ RaceLead join_leads(const RaceLead& a, const RaceLead& b) {
+  const RaceLead& high = a.best > b.best ? a : b;
+  const std::uint32_t other = static_cast<std::uint32_t>((a.best > b.best ? b : a).best >> 32);
+  return {high.best, other > high.second ? other : high.second};
+}
 
-  template <class T>
-  __device__ __forceinline__ void load(const DeviceRow<T>& row, int chunk, int block) {
-    first = chunk * kChunk + block;
-#pragma unroll
-    for (int q = 0; q < 4; ++q) score[q] = load_logit(row, first + q * kChunkBlocks);
-  }
+/// The lead in a warp.
+static __device__ __forceinline__ RaceLead warp_lead(const RaceLead& own) {
+  const std::uint64_t best = warp_best(own.best);
+  const std::uint32_t rest = own.best == best ? own.second : static_cast<std::uint32_t>(own.best >> 32);
+  return {best, __reduce_max_sync(kFullWarp, rest)};
+}
 
-  /// Logits become scores; returns the best key.
-  __device__ __forceinline__ std::uint64_t race(const RaceRule& rule) {
-    const PhiloxBlock words = random_block(rule.key, random_slot(first).block);
-    std::uint64_t best = 0;
-#pragma unroll
-    for (int q = 0; q < 4; ++q) {
-      const std::int32_t id = first + q * kChunkBlocks;
-      const bool finite = is_finite(score[q]);
-      score[q] = finite ? float_score(rule, score[q], id, words.word[q]) : float_from_bits(0xff800000u);
-      const std::uint64_t key = finite ? candidate_key(score[q], id) : 0;
-      best = key > best ? key : best;
-    }
-    return best;
-  }
-
-  __device__ __forceinline__ bool rivals(std::uint64_t leader, float near) const {
-    bool any = false;
-#pragma unroll
-    for (int q = 0; q < 4; ++q) any = any || (score[q] >= near && first + q * kChunkBlocks != candidate_id(leader));
-    return any;
-  }
-};
-
-/// Merges the statistics of the chunks, and where `race` says so runs the race at both temperatures in the chunk that
-/// looks best. For the first kTailThreads threads. Thread c takes chunks c and c + kTailThreads; sums are added in one
-/// fixed tree over the threads, in double, so that the bits depend on the chunks alone.
+/// Lets the four tokens of one block of random numbers compete.
 template <class T>
-static __device__ __forceinline__ void tail(const DeviceRow<T>& row, const ChunkFacts* facts, bool race,
-                                            const Temperatures& temperatures, const RandomKey& key, ChunkRoom& chunks,
-                                            TailRoom& room) {
-  const int self = static_cast<int>(threadIdx.x);
-  const int warp = self / 32;
-  const bool leads = self % 32 == 0;
-  const bool more = row.chunks() > kTailThreads;
-  const ChunkFacts own = take_chunk(facts, self, row.chunks(), chunks);
-  ChunkFacts other{};
-  other.max = float_from_bits(0xff800000u);
-  if (more && self < kSamplerThreads - kTailThreads) {
-    other = take_chunk(facts, self + kTailThreads, row.chunks(), chunks);
-  }
-  if (self < 2) room.unsure[self] = 0;
-  const float scale[2] = {exponent_scale(temperatures.value[0]), exponent_scale(temperatures.value[1])};
-  const std::uint32_t most = __reduce_max_sync(kFullWarp, order_of(max_or_nan(own.max, other.max)));
-  if (leads) room.max[warp] = most;
-  if (race) {
+static __device__ __forceinline__ void race_block(const RaceRule& rule, const DeviceRow<T>& row, int chunk, int block,
+                                                  RaceLead& lead) {
+  float x[4];
 #pragma unroll
-    for (int t = 0; t < 2; ++t) {
-      // Not relative to the row's maximum, which is not known yet: good enough to pick a chunk.
-      const float reach = own.max * scale[t] + (t == 0 ? own.high : own.low);
-      std::uint64_t best = candidate_key(self < row.chunks() ? reach : float_from_bits(0xff800000u), self);
-      if (more && self + kTailThreads < row.chunks()) {
-        const float others = other.max * scale[t] + (t == 0 ? other.high : other.low);
-        const std::uint64_t rival = candidate_key(others, self + kTailThreads);
-        best = rival > best ? rival : best;
-      }
-      best = warp_best(best);
-      if (leads) room.chunk[t][warp] = best;
-    }
-  }
-  tail_sync();
-  std::uint32_t order = room.max[0];
+  for (int q = 0; q < 4; ++q) x[q] = load_logit(row, chunk * kChunk + q * kChunkBlocks + block);
+  const PhiloxBlock words = random_block(rule.key, static_cast<std::uint32_t>(chunk * kChunkBlocks + block));
 #pragma unroll
-  for (int w = 1; w < kTailWarps; ++w) order = room.max[w] > order ? room.max[w] : order;
-  const float max = number_of(order);
-  race = race && is_finite(max);
-  EarlyTokens tokens[2];
-  EarlyTokens last[2];  // of the blocks that are left over, for the first warp
-  int chunk[2] = {0, 0};
-  if (race) {
-#pragma unroll
-    for (int t = 0; t < 2; ++t) {
-      chunk[t] = candidate_id(highest(room.chunk[t]));
-      tokens[t].load(row, chunk[t], self);
-      if (warp == 0) last[t].load(row, chunk[t], self + kTailThreads);
-    }
-  }
-  SumPair sums = rebase(own, max);
-  if (more) sums = add_pairs(sums, rebase(other, max));
-#pragma unroll
-  for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
-  if (leads) room.sums[warp] = sums;
-  if (race) {
-#pragma unroll
-    for (int t = 0; t < 2; ++t) {
-      const RaceRule rule{key, max, scale[t] > 0.0f ? temperatures.value[t] : 1.0f, 0};
-      std::uint64_t best = tokens[t].race(rule);
-      if (warp == 0) {
-        const std::uint64_t rest = last[t].race(rule);
-        best = rest > best ? rest : best;
-      }
-      best = warp_best(best);
-      if (leads) room.score[t][warp] = best;
-    }
-  }
-  tail_sync();
-  if (race) {
-#pragma unroll
-    for (int t = 0; t < 2; ++t) {
-      const RaceRule rule{key, max, scale[t] > 0.0f ? temperatures.value[t] : 1.0f, 0};
-      const std::uint64_t leader = highest(room.score[t]);
-      const float near = candidate_logit(leader) - score_slack(rule);
-      bool unsure = leader == 0 || !(scale[t] > 0.0f) || tokens[t].rivals(leader, near);
-      if (warp == 0) unsure = unsure || last[t].rivals(leader, near);
-      unsure = unsure || (self != chunk[t] && reaches(own, max, scale[t], t, near));
-      unsure = unsure || (more && self + kTailThreads != chunk[t] && reaches(other, max, scale[t], t, near));
-      if (__any_sync(kFullWarp, unsure) != 0 && leads) atomicOr(&room.unsure[t], 1);
-      if (self == 0) room.early[t] = leader == 0 ? 0 : candidate_id(leader);
-    }
-  } else if (self < 2) {
-    room.unsure[self] = 1;
-  }
-  if (self == 0) {
-    const SumPair low = add_pairs(add_pairs(room.sums[0], room.sums[1]), add_pairs(room.sums[2], room.sums[3]));
-    const SumPair high = add_pairs(add_pairs(room.sums[4], room.sums[5]), room.sums[6]);
-    room.facts = row_facts(add_pairs(low, high), max);
+  for (int q = 0; q < 4; ++q) {
+    const std::int32_t id = chunk * kChunk + q * kChunkBlocks + block;
+    if (is_finite(x[q])) lead = join_leads(lead, {candidate_key(float_score(rule, x[q], id, words.word[q]), id), 0});
   }
 }
+
+static __device__ __forceinline__ float side_of(const ChunkFacts& chunk, int t) {
+  return t == 0 ? chunk.high : chunk.low;
+}
+
+/// The end of a row in the first kTailThreads threads: thread c has chunks c and c + kTailThreads. Sums are added in
+/// one fixed tree over the threads, in double, so that the bits depend on the chunks alone. Code that runs once comes
+/// from far away, an instruction at a time: loops are not unrolled here.
+template <class T>
+class Tail {
+ public:
+  __device__ __forceinline__ Tail(const DeviceRow<T>& row, const RandomKey& key, const Temperatures& temperatures,
+                                  ChunkRoom& chunks, TailRoom& room)
+      : row_(row), key_(key), temperatures_(temperatures), chunks_(chunks), room_(room) {}
+
+  /// Merges the statistics of the chunks, and where `race` says so runs the race at both temperatures in the chunk that
+  /// looks best.
+  __device__ __forceinline__ void run(const ChunkFacts* facts, bool race) {
+    take(facts);
+    const std::uint32_t most = __reduce_max_sync(kFullWarp, order_of(max_or_nan(own_.max, other_.max)));
+    if (leads_) room_.max[warp_] = most;
+    if (race) point_out_chunks();
+    tail_sync();
+    std::uint32_t order = room_.max[0];
+    for (int w = 1; w < kTailWarps; ++w) order = room_.max[w] > order ? room_.max[w] : order;
+    max_ = number_of(order);
+    race = race && is_finite(max_);
+    if (race) race_chunks();
+    add_up();
+    tail_sync();
+    if (race) check_leads();
+    if (self_ < 2 && !race) room_.unsure[self_] = 1;
+    if (self_ == 0) {
+      SumPair sums = room_.sums[0];
+      for (int w = 1; w < kTailWarps; ++w) sums = add_pairs(sums, room_.sums[w]);
+      room_.facts = row_facts(sums, max_);
+    }
+  }
+
+ private:
+  __device__ __forceinline__ RaceRule rule(int t) const {
+    const float scale = exponent_scale(temperatures_.at(t));
+    return {key_, max_, temperatures_.at(t), scale, 0};
+  }
+
+  __device__ __forceinline__ void take(const ChunkFacts* facts) {
+    own_ = take_chunk(facts, self_, row_.chunks(), chunks_);
+    other_.max = float_from_bits(0xff800000u);
+    if (self_ < kSamplerThreads - kTailThreads) {
+      other_ = take_chunk(facts, self_ + kTailThreads, row_.chunks(), chunks_);
+    }
+    if (self_ < 2) room_.unsure[self_] = 0;
+  }
+
+  // The chunk that can reach most at either temperature, not relative to the row's maximum, which is not known yet:
+  // good enough to begin with.
+  __device__ __forceinline__ void point_out_chunks() {
+#pragma unroll 1
+    for (int t = 0; t < 2; ++t) {
+      const float scale = exponent_scale(temperatures_.at(t));
+      const std::uint64_t mine = candidate_key(own_.max * scale + side_of(own_, t), self_);
+      const std::uint64_t rival = candidate_key(other_.max * scale + side_of(other_, t), self_ + kTailThreads);
+      const bool second = self_ + kTailThreads < row_.chunks() && rival > mine;
+      const std::uint64_t best = warp_best(self_ < row_.chunks() ? (second ? rival : mine) : 0);
+      if (leads_) room_.chunk[t][warp_] = best;
+    }
+  }
+
+  __device__ __forceinline__ int chosen_chunk(int t) const {
+    std::uint64_t best = room_.chunk[t][0];
+    for (int w = 1; w < kTailWarps; ++w) best = room_.chunk[t][w] > best ? room_.chunk[t][w] : best;
+    return candidate_id(best);
+  }
+
+  __device__ __forceinline__ void race_chunks() {
+#pragma unroll 1
+    for (int t = 0; t < 2; ++t) {
+      const RaceRule rules = rule(t);
+      const int chunk = chosen_chunk(t);
+      RaceLead lead{0, 0};
+#pragma unroll 1
+      for (int block = self_; block < kChunkBlocks; block += kTailThreads) race_block(rules, row_, chunk, block, lead);
+      lead = warp_lead(lead);
+      if (leads_) room_.lead[t][warp_] = lead;
+    }
+  }
+
+  __device__ __forceinline__ void add_up() {
+    SumPair sums = rebase(own_, max_);
+    if (row_.chunks() > kTailThreads) sums = add_pairs(sums, rebase(other_, max_));
+#pragma unroll
+    for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
+    if (leads_) room_.sums[warp_] = sums;
+  }
+
+  __device__ __forceinline__ void check_leads() {
+#pragma unroll 1
+    for (int t = 0; t < 2; ++t) {
+      const RaceRule rules = rule(t);
+      RaceLead lead = room_.lead[t][0];
+      for (int w = 1; w < kTailWarps; ++w) lead = join_leads(lead, room_.lead[t][w]);
+      const float near = candidate_logit(lead.best) - score_slack(rules);
+      const int chunk = chosen_chunk(t);
+      const bool unsure = lead.best == 0 || !(rules.scale > 0.0f) || lead.second >= order_of(near) ||
+                          (self_ != chunk && reaches(own_, max_, rules.scale, t, near)) ||
+                          (self_ + kTailThreads != chunk && reaches(other_, max_, rules.scale, t, near));
+      if (__any_sync(kFullWarp, unsure) != 0 && leads_) atomicOr(&room_.unsure[t], 1);
+      if (self_ == 0) room_.early[t] = candidate_id(lead.best);
+    }
+  }
+
+  const int self_ = static_cast<int>(threadIdx.x);
+  const int warp_ = self_ / 32;
+  const bool leads_ = self_ % 32 == 0;
+  const DeviceRow<T>& row_;
+  const RandomKey& key_;
+  const Temperatures& temperatures_;
+  ChunkRoom& chunks_;
+  TailRoom& room_;
+  ChunkFacts own_{};
+  ChunkFacts other_{};
+  float max_ = 0.0f;
+};
 
 }  // namespace RESET_ARCH_NAMESPACE
 }  // namespace detail
