@@ -91,9 +91,13 @@ struct ChunkReader {
   LogitRun<T, kBlocks> quarter[4];
 
   __device__ __forceinline__ void load(const DeviceRow<T>& row, int chunk, int lane) {
+    const int first = chunk * kChunk + lane * kBlocks;
+    if (row.aligned && (chunk + 1) * kChunk <= row.columns) {
 #pragma unroll
-    for (int q = 0; q < 4; ++q) {
-      quarter[q] = load_run<kBlocks>(row, chunk * kChunk + q * kChunkBlocks + lane * kBlocks);
+      for (int q = 0; q < 4; ++q) quarter[q] = load_run<kBlocks>(row, first + q * kChunkBlocks);
+    } else {
+#pragma unroll
+      for (int q = 0; q < 4; ++q) quarter[q] = load_each<kBlocks>(row, first + q * kChunkBlocks);
     }
   }
 
@@ -102,7 +106,7 @@ struct ChunkReader {
 #pragma unroll
     for (int q = 0; q < 4; ++q) {
 #pragma unroll
-      for (int i = 0; i < kBlocks; ++i) result = max_or_nan(result, device_float(quarter[q].value[i]));
+      for (int i = 0; i < kBlocks; ++i) result = max_or_nan(result, quarter[q].at(i));
     }
     return result;
   }
@@ -130,7 +134,7 @@ struct ChunkReader {
         for (int q = 0; q < 4; ++q) {
 #pragma unroll
           for (int i = 0; i < 2; ++i) {
-            const float x = device_float(quarter[q].value[2 * (first + leaf) + i]);
+            const float x = quarter[q].at(2 * (first + leaf) + i);
             add_token<kKind>(sums, __fadd_rn(x, -chunk_max), words[2 * leaf + i].word[q], rule);
           }
         }

@@ -297,9 +297,13 @@ static __device__ __forceinline__ void pass_rest(ChunkReader<T, kWarps>& reader,
                                                  GroupRoom& room) {
   const int lane = static_cast<int>(threadIdx.x) % (32 * kWarps);
   while (chunk < row.chunks()) {
+    // The next chunk comes while this one is worked on.
+    ChunkReader<T, kWarps> next;
+    const int after = chunk + step;
+    if (after < row.chunks()) next.load(row, after, lane);
     pass_chunk<T, kWarps, kKind>(reader, rule, chunk, lane, facts, room);
-    chunk += step;
-    if (chunk < row.chunks()) reader.load(row, chunk, lane);
+    reader = next;
+    chunk = after;
   }
 }
 

@@ -42,7 +42,7 @@ static __device__ __noinline__ std::int32_t gather_tokens(const DeviceRow<T> row
     for (int q = 0; q < 4; ++q) {
 #pragma unroll
       for (int j = 0; j < ChunkReader<T, 1>::kBlocks; ++j) {
-        const float x = device_float(reader.quarter[q].value[j]);
+        const float x = reader.quarter[q].at(j);
         if (!(x >= threshold) || !is_finite(x)) continue;
         const std::int32_t at = atomicAdd(&list.listed, 1);
         const int id = chunk * kChunk + q * kChunkBlocks + lane * ChunkReader<T, 1>::kBlocks + j;
