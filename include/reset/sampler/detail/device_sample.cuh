@@ -355,7 +355,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   }
   if (!is_last(&view.memory.row_tickets[index], gridDim.x, room.flag)) return;
   if (threadIdx.x < kTailThreads) {
-    Tail<T>(row, rule.key, expected, room.chunks, room.tail).run(facts, kind == PassKind::kRace);
+    Tail<T>(row, rule, expected, room.chunks, room.tail).run(facts, kind == PassKind::kRace);
   } else if (threadIdx.x == kTailThreads) {
     auto& slot = room.slot();
     prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());

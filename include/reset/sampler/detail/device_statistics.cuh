@@ -48,11 +48,6 @@ static __device__ __forceinline__ float exponent_scale(float temperature) {
   return temperature > kArgmaxTemperature ? kLog2E / temperature : 0.0f;
 }
 
-/// Whether a token of a chunk may have a score of `near` or more, by the pass's bound at temperature `t`.
-static __device__ __forceinline__ bool reaches(const ChunkFacts& chunk, float max, float scale, int t, float near) {
-  return is_finite(chunk.max) && (chunk.max - max) * scale + (t == 0 ? chunk.high : chunk.low) >= near;
-}
-
 }  // namespace RESET_ARCH_NAMESPACE
 }  // namespace detail
 RESET_NAMESPACE_END

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include <reset/sampler/detail/device_pass.cuh>
 #include <reset/sampler/detail/device_race.cuh>
 #include <reset/sampler/detail/device_statistics.cuh>
 
@@ -40,9 +41,9 @@ struct TailRoom {
   std::uint32_t max[kTailWarps];
   std::uint64_t chunk[2][kTailWarps];
   SumPair sums[kTailWarps];
-  RaceLead lead[2][kTailWarps];
-  std::int32_t early[2];   // the winner at either temperature,
-  std::int32_t unsure[2];  // unless another token may beat it
+  RaceLead lead[2][kTailWarps];  // of what each warp has raced so far
+  std::int32_t early[2];         // the winner at either temperature,
+  std::int32_t unsure[2];        // unless floats cannot tell
   RowFacts facts;
 };
 
@@ -73,10 +74,12 @@ static __device__ __forceinline__ RowFacts row_facts(const SumPair& sums, float 
   return facts;
 }
 
-static __device__ __forceinline__ RaceLead join_leads(const RaceLead& a, const RaceLead& b) {
-  const RaceLead& high = a.best > b.best ? a : b;
-  const std::uint32_t other = static_cast<std::uint32_t>((a.best > b.best ? b : a).best >> 32);
-  return {high.best, other > high.second ? other : high.second};
+/// By values: references to choose between would send both through memory.
+static __device__ __forceinline__ RaceLead join_leads(RaceLead a, RaceLead b) {
+  const bool ahead = a.best > b.best;
+  const std::uint32_t second = ahead ? a.second : b.second;
+  const std::uint32_t beaten = static_cast<std::uint32_t>((ahead ? b.best : a.best) >> 32);
+  return {ahead ? a.best : b.best, beaten > second ? beaten : second};
 }
 
 /// The lead in a warp.
@@ -86,23 +89,33 @@ static __device__ __forceinline__ RaceLead warp_lead(const RaceLead& own) {
   return {best, __reduce_max_sync(kFullWarp, rest)};
 }
 
-/// Lets the four tokens of one block of random numbers compete.
-template <class T>
-static __device__ __forceinline__ void race_block(const RaceRule& rule, const DeviceRow<T>& row, int chunk, int block,
-                                                  RaceLead& lead) {
+/// The logits of the four tokens of one block of random numbers.
+struct BlockTokens {
   float x[4];
+};
+
+template <class T>
+static __device__ __forceinline__ BlockTokens load_block(const DeviceRow<T>& row, int chunk, int block) {
+  BlockTokens tokens;
 #pragma unroll
-  for (int q = 0; q < 4; ++q) x[q] = load_logit(row, chunk * kChunk + q * kChunkBlocks + block);
+  for (int q = 0; q < 4; ++q) {
+    tokens.x[q] = chunk < 0 ? float_from_bits(0xff800000u) : load_logit(row, chunk * kChunk + q * kChunkBlocks + block);
+  }
+  return tokens;
+}
+
+/// The lead among them.
+static __device__ __forceinline__ RaceLead race_block(const RaceRule& rule, const BlockTokens& tokens, int chunk,
+                                                      int block) {
   const PhiloxBlock words = random_block(rule.key, static_cast<std::uint32_t>(chunk * kChunkBlocks + block));
+  RaceLead lead{0, 0};
 #pragma unroll
   for (int q = 0; q < 4; ++q) {
     const std::int32_t id = chunk * kChunk + q * kChunkBlocks + block;
-    if (is_finite(x[q])) lead = join_leads(lead, {candidate_key(float_score(rule, x[q], id, words.word[q]), id), 0});
+    const float x = tokens.x[q];
+    if (is_finite(x)) lead = join_leads(lead, {candidate_key(float_score(rule, x, id, words.word[q]), id), 0});
   }
-}
-
-static __device__ __forceinline__ float side_of(const ChunkFacts& chunk, int t) {
-  return t == 0 ? chunk.high : chunk.low;
+  return lead;
 }
 
 /// The end of a row in the first kTailThreads threads: thread c has chunks c and c + kTailThreads. Sums are added in
@@ -111,27 +124,28 @@ static __device__ __forceinline__ float side_of(const ChunkFacts& chunk, int t) 
 template <class T>
 class Tail {
  public:
-  __device__ __forceinline__ Tail(const DeviceRow<T>& row, const RandomKey& key, const Temperatures& temperatures,
+  __device__ __forceinline__ Tail(const DeviceRow<T>& row, const PassRule& rule, const Temperatures& temperatures,
                                   ChunkRoom& chunks, TailRoom& room)
-      : row_(row), key_(key), temperatures_(temperatures), chunks_(chunks), room_(room) {}
+      : row_(row), rule_(rule), temperatures_(temperatures), chunks_(chunks), room_(room) {}
 
-  /// Merges the statistics of the chunks, and where `race` says so runs the race at both temperatures in the chunk that
-  /// looks best.
+  /// Merges the statistics of the chunks. Where `race` says so it runs the race at both temperatures as well: in the
+  /// chunk that can reach most, then in those that may still hold a better token, one a turn.
   __device__ __forceinline__ void run(const ChunkFacts* facts, bool race) {
     take(facts);
-    const std::uint32_t most = __reduce_max_sync(kFullWarp, order_of(max_or_nan(own_.max, other_.max)));
-    if (leads_) room_.max[warp_] = most;
-    if (race) point_out_chunks();
-    tail_sync();
-    std::uint32_t order = room_.max[0];
-    for (int w = 1; w < kTailWarps; ++w) order = room_.max[w] > order ? room_.max[w] : order;
-    max_ = number_of(order);
-    race = race && is_finite(max_);
-    if (race) race_chunks();
-    add_up();
-    tail_sync();
-    if (race) check_leads();
-    if (self_ < 2 && !race) room_.unsure[self_] = 1;
+#pragma unroll 1
+    for (bool first = true;; first = false) {
+      if (race) point_out_chunks(first);
+      tail_sync();
+      if (first) max_ = row_max();
+      race = race && is_finite(max_);
+      const int high = race ? chosen_chunk(0) : -1;
+      const int low = race ? chosen_chunk(1) : -1;
+      if (!first && high < 0 && low < 0) break;
+      race_chunks(high, low, first);
+      tail_sync();
+      if (!race) break;
+    }
+    if (leads_ && (warp_ == 1 || warp_ == 2)) settle(warp_ - 1, race);
     if (self_ == 0) {
       SumPair sums = room_.sums[0];
       for (int w = 1; w < kTailWarps; ++w) sums = add_pairs(sums, room_.sums[w]);
@@ -140,9 +154,13 @@ class Tail {
   }
 
  private:
-  __device__ __forceinline__ RaceRule rule(int t) const {
-    const float scale = exponent_scale(temperatures_.at(t));
-    return {key_, max_, temperatures_.at(t), scale, 0};
+  __device__ __forceinline__ float scale(int t) const { return t == 0 ? rule_.scale_high : rule_.scale_low; }
+
+  __device__ __forceinline__ RaceRule rule(int t) const { return {rule_.key, max_, temperatures_.at(t), scale(t), 0}; }
+
+  // Whether there is a race at a temperature of its own.
+  __device__ __forceinline__ bool takes_part(int t) const {
+    return scale(t) > 0.0f && (t == 0 || temperatures_.value[0] != temperatures_.value[1]);
   }
 
   __device__ __forceinline__ void take(const ChunkFacts* facts) {
@@ -151,39 +169,78 @@ class Tail {
     if (self_ < kSamplerThreads - kTailThreads) {
       other_ = take_chunk(facts, self_ + kTailThreads, row_.chunks(), chunks_);
     }
-    if (self_ < 2) room_.unsure[self_] = 0;
+    const std::uint32_t most = __reduce_max_sync(kFullWarp, order_of(max_or_nan(own_.max, other_.max)));
+    if (!leads_) return;
+    room_.max[warp_] = most;
+    room_.lead[0][warp_] = room_.lead[1][warp_] = {0, 0};
   }
 
-  // The chunk that can reach most at either temperature, not relative to the row's maximum, which is not known yet:
-  // good enough to begin with.
-  __device__ __forceinline__ void point_out_chunks() {
+  __device__ __forceinline__ float row_max() const {
+    std::uint32_t order = room_.max[0];
+    for (int w = 1; w < kTailWarps; ++w) order = room_.max[w] > order ? room_.max[w] : order;
+    return number_of(order);
+  }
+
+  __device__ __forceinline__ RaceLead lead_of(int t) const {
+    RaceLead lead = room_.lead[t][0];
+    for (int w = 1; w < kTailWarps; ++w) lead = join_leads(lead, room_.lead[t][w]);
+    return lead;
+  }
+
+  // What score a token needs to be of interest beside the lead, which it is not far enough behind to be ruled out.
+  __device__ __forceinline__ float near(int t, const RaceLead& lead) const {
+    return candidate_logit(lead.best) - score_slack(rule(t));
+  }
+
+  // The chunk, its number behind what it can reach, if this is `least`; 0 if not.
+  __device__ __forceinline__ std::uint64_t hope(const ChunkFacts& chunk, int number, int t, float least) const {
+    const float side = t == 0 ? chunk.high : chunk.low;
+    const float reach = (chunk.max - max_) * scale(t) + side;
+    return is_finite(chunk.max) && reach >= least ? candidate_key(reach, number) : 0;
+  }
+
+  // Of the chunks not yet raced that can reach enough, the one that can reach most. The first time, the row's maximum
+  // is not known yet: only their order matters then.
+  __device__ __forceinline__ void point_out_chunks(bool first) {
 #pragma unroll 1
     for (int t = 0; t < 2; ++t) {
-      const float scale = exponent_scale(temperatures_.at(t));
-      const std::uint64_t mine = candidate_key(own_.max * scale + side_of(own_, t), self_);
-      const std::uint64_t rival = candidate_key(other_.max * scale + side_of(other_, t), self_ + kTailThreads);
-      const bool second = self_ + kTailThreads < row_.chunks() && rival > mine;
-      const std::uint64_t best = warp_best(self_ < row_.chunks() ? (second ? rival : mine) : 0);
-      if (leads_) room_.chunk[t][warp_] = best;
+      const float least = first ? float_from_bits(0xff800000u) : near(t, lead_of(t));
+      std::uint64_t best = (raced_ >> 2 * t & 1) != 0 ? 0 : hope(own_, self_, t, least);
+      const std::uint64_t rival = (raced_ >> 2 * t & 2) != 0 ? 0 : hope(other_, self_ + kTailThreads, t, least);
+      best = warp_best(rival > best ? rival : best);
+      if (leads_) room_.chunk[t][warp_] = takes_part(t) ? best : 0;
     }
   }
 
-  __device__ __forceinline__ int chosen_chunk(int t) const {
+  // The chunk that was pointed out, negative for none; whoever has it takes note.
+  __device__ __forceinline__ int chosen_chunk(int t) {
     std::uint64_t best = room_.chunk[t][0];
     for (int w = 1; w < kTailWarps; ++w) best = room_.chunk[t][w] > best ? room_.chunk[t][w] : best;
-    return candidate_id(best);
+    if (best == 0) return -1;
+    const int chunk = candidate_id(best);
+    if (chunk % kTailThreads == self_) raced_ |= (chunk < kTailThreads ? 1 : 2) << 2 * t;
+    return chunk;
   }
 
-  __device__ __forceinline__ void race_chunks() {
+  // All logits are asked for before any is waited for. The blocks beyond one a thread are the first warps', a
+  // temperature each.
+  __device__ __forceinline__ void race_chunks(int high, int low, bool first) {
+    static_assert(kChunkBlocks == kTailThreads + 32, "one warp takes what is left of a chunk");
+    const int rest = kTailThreads + self_ % 32;
+    BlockTokens now = load_block(row_, high, self_);
+    BlockTokens next = load_block(row_, low, self_);
+    const BlockTokens last = load_block(row_, warp_ == 0 ? high : warp_ == 1 ? low : -1, rest);
+    if (first) add_up();
 #pragma unroll 1
-    for (int t = 0; t < 2; ++t) {
-      const RaceRule rules = rule(t);
-      const int chunk = chosen_chunk(t);
-      RaceLead lead{0, 0};
-#pragma unroll 1
-      for (int block = self_; block < kChunkBlocks; block += kTailThreads) race_block(rules, row_, chunk, block, lead);
-      lead = warp_lead(lead);
-      if (leads_) room_.lead[t][warp_] = lead;
+    for (int i = 0; i < (warp_ < 2 ? 3 : 2); ++i) {
+      const int t = i < 2 ? i : warp_;
+      const int chunk = t == 0 ? high : low;
+      if (chunk >= 0) {
+        const RaceLead lead = warp_lead(race_block(rule(t), now, chunk, i < 2 ? self_ : rest));
+        if (leads_) room_.lead[t][warp_] = join_leads(room_.lead[t][warp_], lead);
+      }
+      now = next;
+      next = last;
     }
   }
 
@@ -195,33 +252,24 @@ class Tail {
     if (leads_) room_.sums[warp_] = sums;
   }
 
-  __device__ __forceinline__ void check_leads() {
-#pragma unroll 1
-    for (int t = 0; t < 2; ++t) {
-      const RaceRule rules = rule(t);
-      RaceLead lead = room_.lead[t][0];
-      for (int w = 1; w < kTailWarps; ++w) lead = join_leads(lead, room_.lead[t][w]);
-      const float near = candidate_logit(lead.best) - score_slack(rules);
-      const int chunk = chosen_chunk(t);
-      const bool unsure = lead.best == 0 || !(rules.scale > 0.0f) || lead.second >= order_of(near) ||
-                          (self_ != chunk && reaches(own_, max_, rules.scale, t, near)) ||
-                          (self_ + kTailThreads != chunk && reaches(other_, max_, rules.scale, t, near));
-      if (__any_sync(kFullWarp, unsure) != 0 && leads_) atomicOr(&room_.unsure[t], 1);
-      if (self_ == 0) room_.early[t] = candidate_id(lead.best);
-    }
+  __device__ __forceinline__ void settle(int t, bool race) {
+    const RaceLead lead = lead_of(t);
+    room_.unsure[t] = !race || lead.best == 0 || lead.second >= order_of(near(t, lead)) ? 1 : 0;
+    room_.early[t] = candidate_id(lead.best);
   }
 
   const int self_ = static_cast<int>(threadIdx.x);
   const int warp_ = self_ / 32;
   const bool leads_ = self_ % 32 == 0;
   const DeviceRow<T>& row_;
-  const RandomKey& key_;
+  const PassRule& rule_;
   const Temperatures& temperatures_;
   ChunkRoom& chunks_;
   TailRoom& room_;
   ChunkFacts own_{};
   ChunkFacts other_{};
   float max_ = 0.0f;
+  int raced_ = 0;  // of either temperature: own_ in bit 0, other_ in bit 1
 };
 
 }  // namespace RESET_ARCH_NAMESPACE
