@@ -222,10 +222,7 @@ class SlotSequence {
       return {id, load_logit(row, id)};
     }
     const int t = expected.index_of(temperature);
-    if (t >= 0 && room_.tail.unsure[t] == 0) {
-      const std::int32_t id = room_.tail.early[t];
-      return {id, load_logit(row, id)};
-    }
+    if (t >= 0 && room_.tail.unsure[t] == 0) return {room_.tail.early[t], room_.tail.logit[t]};
     return draw_token(row, facts, room_.slot().request.sampling, expected, temperature, key, room_.chunks, room_.list,
                       room_.reduction);
   }

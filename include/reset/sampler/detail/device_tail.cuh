@@ -42,7 +42,8 @@ struct TailRoom {
   std::uint64_t chunk[2][kTailWarps];
   SumPair sums[kTailWarps];
   RaceLead lead[2][kTailWarps];  // of what each warp has raced so far
-  std::int32_t early[2];         // the winner at either temperature,
+  std::int32_t early[2];         // the winner at either temperature
+  float logit[2];                // and its logit,
   std::int32_t unsure[2];        // unless floats cannot tell
   RowFacts facts;
 };
@@ -89,31 +90,36 @@ static __device__ __forceinline__ RaceLead warp_lead(const RaceLead& own) {
   return {best, __reduce_max_sync(kFullWarp, rest)};
 }
 
-/// The logits of the four tokens of one block of random numbers.
+/// The logits of the four tokens of one block of random numbers, as they are stored: nothing waits for them here.
+template <class T>
 struct BlockTokens {
-  float x[4];
+  T x[4];
 };
 
+/// Where the row has ended, its last logit stands in; without a chunk, any do.
 template <class T>
-static __device__ __forceinline__ BlockTokens load_block(const DeviceRow<T>& row, int chunk, int block) {
-  BlockTokens tokens;
+static __device__ __forceinline__ BlockTokens<T> load_block(const DeviceRow<T>& row, int chunk, int block) {
+  BlockTokens<T> tokens;
 #pragma unroll
   for (int q = 0; q < 4; ++q) {
-    tokens.x[q] = chunk < 0 ? float_from_bits(0xff800000u) : load_logit(row, chunk * kChunk + q * kChunkBlocks + block);
+    const int id = (chunk < 0 ? 0 : chunk * kChunk) + q * kChunkBlocks + block;
+    tokens.x[q] = row.data[id < row.columns ? id : row.columns - 1];
   }
   return tokens;
 }
 
 /// The lead among them.
-static __device__ __forceinline__ RaceLead race_block(const RaceRule& rule, const BlockTokens& tokens, int chunk,
-                                                      int block) {
+template <class T>
+static __device__ __forceinline__ RaceLead race_block(const RaceRule& rule, const BlockTokens<T>& tokens, int columns,
+                                                      int chunk, int block) {
   const PhiloxBlock words = random_block(rule.key, static_cast<std::uint32_t>(chunk * kChunkBlocks + block));
   RaceLead lead{0, 0};
 #pragma unroll
   for (int q = 0; q < 4; ++q) {
     const std::int32_t id = chunk * kChunk + q * kChunkBlocks + block;
-    const float x = tokens.x[q];
-    if (is_finite(x)) lead = join_leads(lead, {candidate_key(float_score(rule, x, id, words.word[q]), id), 0});
+    const float x = device_float(tokens.x[q]);
+    const std::uint64_t key = candidate_key(float_score(rule, x, id, words.word[q]), id);
+    lead = join_leads(lead, {id < columns && is_finite(x) ? key : 0, 0});
   }
   return lead;
 }
@@ -227,16 +233,16 @@ class Tail {
   __device__ __forceinline__ void race_chunks(int high, int low, bool first) {
     static_assert(kChunkBlocks == kTailThreads + 32, "one warp takes what is left of a chunk");
     const int rest = kTailThreads + self_ % 32;
-    BlockTokens now = load_block(row_, high, self_);
-    BlockTokens next = load_block(row_, low, self_);
-    const BlockTokens last = load_block(row_, warp_ == 0 ? high : warp_ == 1 ? low : -1, rest);
+    BlockTokens<T> now = load_block(row_, high, self_);
+    BlockTokens<T> next = load_block(row_, low, self_);
+    const BlockTokens<T> last = load_block(row_, warp_ == 0 ? high : low, rest);
     if (first) add_up();
 #pragma unroll 1
     for (int i = 0; i < (warp_ < 2 ? 3 : 2); ++i) {
       const int t = i < 2 ? i : warp_;
       const int chunk = t == 0 ? high : low;
       if (chunk >= 0) {
-        const RaceLead lead = warp_lead(race_block(rule(t), now, chunk, i < 2 ? self_ : rest));
+        const RaceLead lead = warp_lead(race_block(rule(t), now, row_.columns, chunk, i < 2 ? self_ : rest));
         if (leads_) room_.lead[t][warp_] = join_leads(room_.lead[t][warp_], lead);
       }
       now = next;
@@ -255,7 +261,9 @@ class Tail {
   __device__ __forceinline__ void settle(int t, bool race) {
     const RaceLead lead = lead_of(t);
     room_.unsure[t] = !race || lead.best == 0 || lead.second >= order_of(near(t, lead)) ? 1 : 0;
+    if (!race || lead.best == 0) return;
     room_.early[t] = candidate_id(lead.best);
+    room_.logit[t] = load_logit(row_, room_.early[t]);
   }
 
   const int self_ = static_cast<int>(threadIdx.x);
