@@ -179,7 +179,7 @@ void test_preemption(const reset::SamplerDevice& device, Verdict& verdict) {
 
 // Commits that a slot cannot take change nothing; parameters change between steps.
 void test_commits(const reset::SamplerDevice& device, Verdict& verdict) {
-  Engine engine(device, make_config(2), 2 * kRows);
+  Engine engine(device, make_config(5), 2 * kRows);
   engine.add(0, make_request(0));
   engine.add(1, make_request(1));
   const DeviceArray<float> logits(row_at(0, 0));
