@@ -186,7 +186,9 @@ void test_commits(const reset::SamplerDevice& device, Verdict& verdict) {
   engine.apply(logits.data(), {{0, -1, reset::kNextPosition}});
   const auto before = engine.state(0);
   const auto other = engine.state(1);
-  engine.commit({0, -1, 2, 1, 1 << 30}, {2, 1, 1, 1, 1});
+  engine.commit({0, -1}, {2, 1});
+  engine.commit({2, 1}, {1, 1});
+  engine.commit({1 << 30}, {1});
   engine.commit({0}, {-1});
   engine.commit({0}, {1}, {kVocabulary, 0, 0, 0, 0});
   verdict.expect(same_states(engine.state(0), before) && same_states(engine.state(1), other),
