@@ -335,11 +335,11 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     return;
   }
   const RequestParams& request = room.slot().request;
-  const std::int64_t next = room.slot().state.next_position;
   const Temperatures expected = expected_temperatures(request, room.slot().state.mark.active);
-  const PassRule rule{{request.seed, resolve_position(input.position, next), RandomPurpose::kSampling},
-                      exponent_scale(expected.value[0]),
-                      exponent_scale(expected.value[1])};
+  const PassRule rule{
+      {request.seed, resolve_position(input.position, room.slot().state.next_position), RandomPurpose::kSampling},
+      exponent_scale(expected.value[0]),
+      exponent_scale(expected.value[1])};
   ChunkFacts* facts = view.memory.chunks + static_cast<std::size_t>(index) * row.chunks();
   const int step = static_cast<int>(gridDim.x) * kGroups;
   GroupRoom& group_room = room.groups[group];
@@ -359,7 +359,8 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
   }
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
-  const SlotRows rows = only ? only_row(index, rule.key.position, room) : find_rows(view, call, input.slot, next, room);
+  const SlotRows rows = only ? only_row(index, rule.key.position, room)
+                             : find_rows(view, call, input.slot, room.slot().state.next_position, room);
   if (rows.count == 0) {
     if (threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);
     return;
