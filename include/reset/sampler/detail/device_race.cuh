@@ -17,6 +17,7 @@ struct RaceRule {
   RandomKey key;
   float max;          // of the row
   float temperature;  // above kArgmaxTemperature
+  float scale;        // log2(e) / T
   std::uint64_t cut;  // candidate keys below it do not compete
 };
 
@@ -30,7 +31,7 @@ struct Contender {
 /// By how much a score in float may miss the defined one, in bits, twice. The defined one is rounded itself, to
 /// multiples of up to 2^-52 of x / T.
 static __device__ __forceinline__ float score_slack(const RaceRule& rule) {
-  const float offset = float_from_bits(bits_of(rule.max) & kFloatMagnitude) / rule.temperature;
+  const float offset = float_from_bits(bits_of(rule.max) & kFloatMagnitude) * rule.scale;
   return 2e-4f + offset * 0x1p-49f;
 }
 
@@ -43,15 +44,15 @@ static __device__ __noinline__ float log2_tail(const RandomKey key, std::int32_t
 static __device__ __forceinline__ float log2_exponential(const RandomKey& key, std::int32_t id, std::uint32_t word) {
   if (word < kTailWord) return log2_tail(key, id, word);
   const float v = (static_cast<float>(word) + 0.5f) * 0x1p-32f;
-  if (v < 0.03f) return fast_log2(v * (1.0f + v * (0.5f + v * 0.333333f)));
+  const float series = v * (1.0f + v * (0.5f + v * 0.333333f));
   // 1 - v by the complement of the word, which does not cancel.
-  return fast_log2(-kLn2 * fast_log2((static_cast<float>(~word) + 0.5f) * 0x1p-32f));
+  const float logarithm = -kLn2 * fast_log2((static_cast<float>(~word) + 0.5f) * 0x1p-32f);
+  return fast_log2(v < 0.03f ? series : logarithm);
 }
 
 static __device__ __forceinline__ float float_score(const RaceRule& rule, float x, std::int32_t id,
                                                     std::uint32_t word) {
-  const float scale = kLog2E / rule.temperature;
-  return (x - rule.max) * scale - log2_exponential(rule.key, id, word);
+  return (x - rule.max) * rule.scale - log2_exponential(rule.key, id, word);
 }
 
 static __device__ __noinline__ double defined_score(const RandomKey key, float temperature, float x, std::int32_t id) {
@@ -90,6 +91,40 @@ static __device__ __forceinline__ Contender better(const RaceRule& rule, const C
   if (a.score > b.score + slack) return a;
   if (b.score > a.score + slack) return b;
   return better(judge(rule, a.logit, a.id), judge(rule, b.logit, b.id)).id == a.id ? a : b;
+}
+
+/// The best token of some, and the score of the one behind it.
+struct RaceLead {
+  std::uint64_t best;    // a key of score and id
+  std::uint32_t second;  // the order of a score
+};
+
+/// By values: references to choose between would send both through memory.
+static __device__ __forceinline__ RaceLead join_leads(RaceLead a, RaceLead b) {
+  const bool ahead = a.best > b.best;
+  const std::uint32_t second = ahead ? a.second : b.second;
+  const std::uint32_t beaten = static_cast<std::uint32_t>((ahead ? b.best : a.best) >> 32);
+  return {ahead ? a.best : b.best, beaten > second ? beaten : second};
+}
+
+/// The lead in a warp.
+static __device__ __forceinline__ RaceLead warp_lead(const RaceLead& own) {
+  const std::uint64_t best = warp_best(own.best);
+  const std::uint32_t rest = own.best == best ? own.second : static_cast<std::uint32_t>(own.best >> 32);
+  return {best, __reduce_max_sync(kFullWarp, rest)};
+}
+
+/// The lead in the CTA.
+static __device__ __forceinline__ RaceLead block_lead(RaceLead lead, ReductionRoom& room) {
+  RaceLead* warps = reinterpret_cast<RaceLead*>(room.bytes);
+  lead = warp_lead(lead);
+  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = lead;
+  __syncthreads();
+  lead = warps[0];
+#pragma unroll
+  for (int w = 1; w < kSamplerWarps; ++w) lead = join_leads(lead, warps[w]);
+  __syncthreads();
+  return lead;
 }
 
 /// Of the tokens that `each` shows whose score in float is at least `near`, the best by the defined one, in the CTA.

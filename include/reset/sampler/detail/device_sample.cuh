@@ -180,10 +180,10 @@ class SlotSequence {
     std::int32_t done = 0;
     while (done < rows.count) {
       const std::int32_t index = room_.order[done];
-      const RowFacts facts = rows.count == 1 ? room_.tail.facts : reload(index, done > 0);
+      if (rows.count > 1) reload(index, done > 0);
       const RandomKey key{room_.slot().request.seed, rows.first + done, RandomPurpose::kSampling};
       const std::int32_t drafted = done + 1 < rows.count ? call_.rows[room_.order[done + 1]].token : kPlaceholderToken;
-      const std::int32_t token = sample(index, facts, expected, key, drafted, mode);
+      const std::int32_t token = sample(index, expected, key, drafted, mode);
       const std::int32_t follower = drafted == kPlaceholderToken ? token : drafted;
       const bool holds = mode == SampleMode::kApply || follower == token;
       if (threadIdx.x == 0) advance(done, key.position, holds ? follower : token, token, mode);
@@ -199,18 +199,18 @@ class SlotSequence {
 
  private:
   // The chunks of a row that another CTA has merged.
-  __device__ RowFacts reload(std::int32_t index, bool unprepared) {
+  __device__ void reload(std::int32_t index, bool unprepared) {
     const int chunks = DeviceRow<T>(nullptr, view_.vocabulary).chunks();
     __syncthreads();
     take_chunk(view_.memory.chunks + static_cast<std::size_t>(index) * chunks, static_cast<int>(threadIdx.x), chunks,
                room_.chunks);
     if (threadIdx.x < 2) room_.tail.unsure[threadIdx.x] = 1;
     auto& slot = room_.slot();
+    if (threadIdx.x == 0) room_.tail.facts = view_.memory.facts[index];
     if (threadIdx.x == 0 && unprepared) {
       prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room_.means());
     }
     __syncthreads();
-    return view_.memory.facts[index];
   }
 
   __device__ DrawnToken draw(const DeviceRow<T>& row, const RowFacts& facts, const Temperatures& expected,
@@ -222,17 +222,15 @@ class SlotSequence {
       return {id, load_logit(row, id)};
     }
     const int t = expected.index_of(temperature);
-    if (t >= 0 && room_.tail.unsure[t] == 0) {
-      const std::int32_t id = room_.tail.early[t];
-      return {id, load_logit(row, id)};
-    }
+    if (t >= 0 && room_.tail.unsure[t] == 0) return {room_.tail.early[t], room_.tail.logit[t]};
     return draw_token(row, facts, room_.slot().request.sampling, expected, temperature, key, room_.chunks, room_.list,
                       room_.reduction);
   }
 
-  __device__ std::int32_t sample(std::int32_t index, const RowFacts& facts, const Temperatures& expected,
-                                 const RandomKey& key, std::int32_t drafted, SampleMode mode) {
+  __device__ std::int32_t sample(std::int32_t index, const Temperatures& expected, const RandomKey& key,
+                                 std::int32_t drafted, SampleMode mode) {
     const auto& request = room_.slot().request;
+    const RowFacts& facts = room_.tail.facts;
     SampledToken& result = room_.result();
     if (threadIdx.x == 0) {
       result = SampledToken();
@@ -297,9 +295,13 @@ static __device__ __forceinline__ void pass_rest(ChunkReader<T, kWarps>& reader,
                                                  GroupRoom& room) {
   const int lane = static_cast<int>(threadIdx.x) % (32 * kWarps);
   while (chunk < row.chunks()) {
+    // The next chunk comes while this one is worked on.
+    ChunkReader<T, kWarps> next;
+    const int after = chunk + step;
+    if (after < row.chunks()) next.load(row, after, lane);
     pass_chunk<T, kWarps, kKind>(reader, rule, chunk, lane, facts, room);
-    chunk += step;
-    if (chunk < row.chunks()) reader.load(row, chunk, lane);
+    reader = next;
+    chunk = after;
   }
 }
 
@@ -333,11 +335,11 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     return;
   }
   const RequestParams& request = room.slot().request;
-  const std::int64_t next = room.slot().state.next_position;
   const Temperatures expected = expected_temperatures(request, room.slot().state.mark.active);
-  const PassRule rule{{request.seed, resolve_position(input.position, next), RandomPurpose::kSampling},
-                      exponent_scale(expected.value[0]),
-                      exponent_scale(expected.value[1])};
+  const PassRule rule{
+      {request.seed, resolve_position(input.position, room.slot().state.next_position), RandomPurpose::kSampling},
+      exponent_scale(expected.value[0]),
+      exponent_scale(expected.value[1])};
   ChunkFacts* facts = view.memory.chunks + static_cast<std::size_t>(index) * row.chunks();
   const int step = static_cast<int>(gridDim.x) * kGroups;
   GroupRoom& group_room = room.groups[group];
@@ -351,17 +353,14 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   }
   if (!is_last(&view.memory.row_tickets[index], gridDim.x, room.flag)) return;
   if (threadIdx.x < kTailThreads) {
-    tail(row, facts, kind == PassKind::kRace, expected, rule.key, room.chunks, room.tail);
+    Tail<T>(row, rule, expected, room.chunks, room.tail).run(facts, kind == PassKind::kRace);
   } else if (threadIdx.x == kTailThreads) {
     auto& slot = room.slot();
     prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
   }
-  // Chunks that the row does not have compete nowhere.
-  for (int c = row.chunks() + self; c < kSamplerThreads; c += kSamplerThreads) {
-    room.chunks.max[c] = float_from_bits(0xff800000u);
-  }
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
-  const SlotRows rows = only ? only_row(index, rule.key.position, room) : find_rows(view, call, input.slot, next, room);
+  const SlotRows rows = only ? only_row(index, rule.key.position, room)
+                             : find_rows(view, call, input.slot, room.slot().state.next_position, room);
   if (rows.count == 0) {
     if (threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);
     return;
