@@ -52,10 +52,10 @@ static SamplerView<Detector> view_of(const ReSETSampler<Detector, DeviceBackend>
 }
 
 /// One row is cut into as many CTAs as there are chunks for, four warps to a chunk, so that most of the device reads
-/// it; more rows give a warp a chunk, several one after the other, in as many CTAs as run at once.
+/// it; more rows give two warps a chunk, several one after the other, in as many CTAs as run at once.
 static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunks, int rows, int sm_count) noexcept {
   SamplerPolicy policy = wanted;
-  if (policy.chunk_warps == 0) policy.chunk_warps = rows * chunks <= kResidentCtas * sm_count ? 4 : 1;
+  if (policy.chunk_warps == 0) policy.chunk_warps = rows * chunks <= kResidentCtas * sm_count ? 4 : 2;
   const int groups = kSamplerWarps / policy.chunk_warps;
   const int most = (chunks + groups - 1) / groups;
   if (policy.parts == 0) {
@@ -90,8 +90,8 @@ static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, c
   if (!status.ok()) return status;
   const SamplerPolicy& policy = options.policy;
   if (policy.parts < 0 || policy.parts > 256) return {kInvalid, "policy.parts", policy.parts, "0..256"};
-  if (policy.chunk_warps != 0 && policy.chunk_warps != 1 && policy.chunk_warps != 4) {
-    return {kInvalid, "policy.chunk_warps", policy.chunk_warps, "0, 1 or 4"};
+  if (policy.chunk_warps != 0 && policy.chunk_warps != 2 && policy.chunk_warps != 4) {
+    return {kInvalid, "policy.chunk_warps", policy.chunk_warps, "0, 2 or 4"};
   }
   if (sampler.device().sm_count < 1) {
     return {kInvalid, "device.sm_count", sampler.device().sm_count, "what sampler_prepare has found"};
@@ -113,7 +113,7 @@ static Status launch_rows(const ReSETSampler<Detector, DeviceBackend>& sampler, 
   shape.grid = dim3(static_cast<unsigned>(policy.parts), static_cast<unsigned>(call.count));
   shape.block = dim3(kSamplerThreads);
   shape.dependent = options.dependent_launch;
-  const auto kernel = policy.chunk_warps == 4 ? sample_rows<Detector, T, 4> : sample_rows<Detector, T, 1>;
+  const auto kernel = policy.chunk_warps == 4 ? sample_rows<Detector, T, 4> : sample_rows<Detector, T, 2>;
   return launch(kernel, shape, stream, view_of(sampler), call, mode);
 }
 
