@@ -110,7 +110,7 @@ static __device__ double pass_mass(const ChunkRoom& chunks, float max, float tem
 
 /// The token of a row by the request's rule at `temperature`, one of `expected` unless the pass was wrong.
 template <class T>
-static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, const RowFacts& facts,
+static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, const RowFacts facts,
                                                      const SamplingParams& sampling, const Temperatures expected,
                                                      float temperature, const RandomKey key, ChunkRoom& chunks,
                                                      ListRoom& list, ReductionRoom& room) {

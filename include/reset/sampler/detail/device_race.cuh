@@ -93,40 +93,6 @@ static __device__ __forceinline__ Contender better(const RaceRule& rule, const C
   return better(judge(rule, a.logit, a.id), judge(rule, b.logit, b.id)).id == a.id ? a : b;
 }
 
-/// The best token of some, and the score of the one behind it.
-struct RaceLead {
-  std::uint64_t best;    // a key of score and id
-  std::uint32_t second;  // the order of a score
-};
-
-/// By values: references to choose between would send both through memory.
-static __device__ __forceinline__ RaceLead join_leads(RaceLead a, RaceLead b) {
-  const bool ahead = a.best > b.best;
-  const std::uint32_t second = ahead ? a.second : b.second;
-  const std::uint32_t beaten = static_cast<std::uint32_t>((ahead ? b.best : a.best) >> 32);
-  return {ahead ? a.best : b.best, beaten > second ? beaten : second};
-}
-
-/// The lead in a warp.
-static __device__ __forceinline__ RaceLead warp_lead(const RaceLead& own) {
-  const std::uint64_t best = warp_best(own.best);
-  const std::uint32_t rest = own.best == best ? own.second : static_cast<std::uint32_t>(own.best >> 32);
-  return {best, __reduce_max_sync(kFullWarp, rest)};
-}
-
-/// The lead in the CTA.
-static __device__ __forceinline__ RaceLead block_lead(RaceLead lead, ReductionRoom& room) {
-  RaceLead* warps = reinterpret_cast<RaceLead*>(room.bytes);
-  lead = warp_lead(lead);
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = lead;
-  __syncthreads();
-  lead = warps[0];
-#pragma unroll
-  for (int w = 1; w < kSamplerWarps; ++w) lead = join_leads(lead, warps[w]);
-  __syncthreads();
-  return lead;
-}
-
 /// Of the tokens that `each` shows whose score in float is at least `near`, the best by the defined one, in the CTA.
 template <class Each>
 static __device__ std::int32_t judge_rivals(const RaceRule& rule, float near, Each each, ReductionRoom& room) {

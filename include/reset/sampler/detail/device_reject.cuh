@@ -64,7 +64,7 @@ static __device__ std::int32_t draw_residual(const DeviceRow<T>& row, const Targ
 /// The token behind a row whose drafted token is `drafted`, drawn from the probabilities at `draft`: that one if it is
 /// accepted, another if not.
 template <class T>
-static __device__ __noinline__ std::int32_t draw_or_accept(const DeviceRow<T> row, const RowFacts& facts,
+static __device__ __noinline__ std::int32_t draw_or_accept(const DeviceRow<T> row, const RowFacts facts,
                                                            const SamplingParams& sampling, float temperature,
                                                            RandomKey key, std::int32_t drafted, const float* draft,
                                                            ChunkRoom& chunks, ListRoom& list, ReductionRoom& room) {

@@ -180,10 +180,10 @@ class SlotSequence {
     std::int32_t done = 0;
     while (done < rows.count) {
       const std::int32_t index = room_.order[done];
-      if (rows.count > 1) reload(index, done > 0);
+      const RowFacts facts = rows.count == 1 ? room_.tail.facts : reload(index, done > 0);
       const RandomKey key{room_.slot().request.seed, rows.first + done, RandomPurpose::kSampling};
       const std::int32_t drafted = done + 1 < rows.count ? call_.rows[room_.order[done + 1]].token : kPlaceholderToken;
-      const std::int32_t token = sample(index, expected, key, drafted, mode);
+      const std::int32_t token = sample(index, facts, expected, key, drafted, mode);
       const std::int32_t follower = drafted == kPlaceholderToken ? token : drafted;
       const bool holds = mode == SampleMode::kApply || follower == token;
       if (threadIdx.x == 0) advance(done, key.position, holds ? follower : token, token, mode);
@@ -199,18 +199,18 @@ class SlotSequence {
 
  private:
   // The chunks of a row that another CTA has merged.
-  __device__ void reload(std::int32_t index, bool unprepared) {
+  __device__ RowFacts reload(std::int32_t index, bool unprepared) {
     const int chunks = DeviceRow<T>(nullptr, view_.vocabulary).chunks();
     __syncthreads();
     take_chunk(view_.memory.chunks + static_cast<std::size_t>(index) * chunks, static_cast<int>(threadIdx.x), chunks,
                room_.chunks);
     if (threadIdx.x < 2) room_.tail.unsure[threadIdx.x] = 1;
     auto& slot = room_.slot();
-    if (threadIdx.x == 0) room_.tail.facts = view_.memory.facts[index];
     if (threadIdx.x == 0 && unprepared) {
       prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room_.means());
     }
     __syncthreads();
+    return view_.memory.facts[index];
   }
 
   __device__ DrawnToken draw(const DeviceRow<T>& row, const RowFacts& facts, const Temperatures& expected,
@@ -227,10 +227,9 @@ class SlotSequence {
                       room_.reduction);
   }
 
-  __device__ std::int32_t sample(std::int32_t index, const Temperatures& expected, const RandomKey& key,
-                                 std::int32_t drafted, SampleMode mode) {
+  __device__ std::int32_t sample(std::int32_t index, const RowFacts& facts, const Temperatures& expected,
+                                 const RandomKey& key, std::int32_t drafted, SampleMode mode) {
     const auto& request = room_.slot().request;
-    const RowFacts& facts = room_.tail.facts;
     SampledToken& result = room_.result();
     if (threadIdx.x == 0) {
       result = SampledToken();

@@ -30,6 +30,12 @@ struct Temperatures {
   }
 };
 
+/// The best token of some, and the score of the one behind it.
+struct RaceLead {
+  std::uint64_t best;    // a key of score and id
+  std::uint32_t second;  // the order of a score
+};
+
 /// What the seven warps tell each other.
 struct TailRoom {
   std::uint32_t max[kTailWarps];
@@ -67,6 +73,21 @@ static __device__ __forceinline__ RowFacts row_facts(const SumPair& sums, float 
   facts.log_sum = exact_log(sums.sum);
   facts.entropy = static_cast<float>(add_rn(facts.log_sum, -div_rn(sums.weighted_sum, sums.sum)));
   return facts;
+}
+
+/// By values: references to choose between would send both through memory.
+static __device__ __forceinline__ RaceLead join_leads(RaceLead a, RaceLead b) {
+  const bool ahead = a.best > b.best;
+  const std::uint32_t second = ahead ? a.second : b.second;
+  const std::uint32_t beaten = static_cast<std::uint32_t>((ahead ? b.best : a.best) >> 32);
+  return {ahead ? a.best : b.best, beaten > second ? beaten : second};
+}
+
+/// The lead in a warp.
+static __device__ __forceinline__ RaceLead warp_lead(const RaceLead& own) {
+  const std::uint64_t best = warp_best(own.best);
+  const std::uint32_t rest = own.best == best ? own.second : static_cast<std::uint32_t>(own.best >> 32);
+  return {best, __reduce_max_sync(kFullWarp, rest)};
 }
 
 /// The logits of the four tokens of one block of random numbers, as they are stored: nothing waits for them here.

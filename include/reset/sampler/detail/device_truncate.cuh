@@ -20,45 +20,35 @@ struct KeptTokens {
   std::uint64_t cut;
 };
 
-/// Lists the tokens whose logit is at least `threshold` among those that a thread has of a chunk. The few that are
-/// listed are read again instead of being looked for in registers.
-template <class T, int kWarps>
-static __device__ __forceinline__ void list_tokens(const DeviceRow<T>& row, const ChunkReader<T, kWarps>& reader,
-                                                   int first, float threshold, ListRoom& list) {
-  constexpr int kBlocks = ChunkReader<T, kWarps>::kBlocks;
-  std::uint32_t chosen = 0;
-#pragma unroll
-  for (int i = 0; i < 4 * kBlocks; ++i) {
-    chosen |= reader.quarter[i / kBlocks].at(i % kBlocks) >= threshold ? 1u << i : 0u;
-  }
-  for (int i = 0; chosen != 0; ++i, chosen >>= 1) {
-    if ((chosen & 1) == 0) continue;
-    const std::int32_t at = atomicAdd(&list.listed, 1);
-    const int id = first + i / kBlocks * kChunkBlocks + i % kBlocks;
-    if (at < kListLength) list.key[at] = candidate_key(load_logit(row, id), id);
-  }
-}
-
-/// Lists the tokens of a good row whose logit is finite and at least `threshold`, in any order; returns their number,
-/// of which no more than kListLength are listed.
+/// Lists the tokens whose logit is finite and at least `threshold`, in any order; returns their number, of which no
+/// more than kListLength are listed.
 template <class T>
 static __device__ __noinline__ std::int32_t gather_tokens(const DeviceRow<T> row, const ChunkRoom& chunks,
                                                           float threshold, ListRoom& list) {
   const int self = static_cast<int>(threadIdx.x);
-  constexpr float kLowest = float_from_bits(0xff7fffffu);
-  threshold = threshold > kLowest ? threshold : kLowest;
   __syncthreads();
   if (self == 0) list.listed = list.chunks = 0;
   __syncthreads();
-  if (self < row.chunks() && chunks.max[self] >= threshold) list.chunk[atomicAdd(&list.chunks, 1)] = self;
+  if (self < row.chunks() && chunks.max[self] >= threshold && is_finite(chunks.max[self])) {
+    list.chunk[atomicAdd(&list.chunks, 1)] = self;
+  }
   __syncthreads();
-  constexpr int kWarps = sizeof(T) / 2;  // of a chunk: the same registers for every type
-  for (int part = self / 32; part < kWarps * list.chunks; part += kSamplerWarps) {
-    const int chunk = list.chunk[part / kWarps];
-    const int lane = part % kWarps * 32 + self % 32;
-    ChunkReader<T, kWarps> reader;
+  const int lane = self % 32;
+  for (int i = self / 32; i < list.chunks; i += kSamplerWarps) {
+    const int chunk = list.chunk[i];
+    ChunkReader<T, 1> reader;
     reader.load(row, chunk, lane);
-    list_tokens(row, reader, chunk * kChunk + lane * reader.kBlocks, threshold, list);
+#pragma unroll
+    for (int q = 0; q < 4; ++q) {
+#pragma unroll
+      for (int j = 0; j < ChunkReader<T, 1>::kBlocks; ++j) {
+        const float x = reader.quarter[q].at(j);
+        if (!(x >= threshold) || !is_finite(x)) continue;
+        const std::int32_t at = atomicAdd(&list.listed, 1);
+        const int id = chunk * kChunk + q * kChunkBlocks + lane * ChunkReader<T, 1>::kBlocks + j;
+        if (at < kListLength) list.key[at] = candidate_key(x, id);
+      }
+    }
   }
   __syncthreads();
   return list.listed;
@@ -226,43 +216,30 @@ static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, c
   return {count, list.key[count - 1]};
 }
 
-/// The score in float of a listed token.
-static __device__ __forceinline__ float listed_score(const RaceRule& rule, std::uint64_t key) {
-  const std::int32_t id = candidate_id(key);
-  const RandomSlot slot = random_slot(id);
-  const PhiloxBlock words = random_block(rule.key, slot.block);
-  // By selection: an index would send the words through memory.
-  const std::uint32_t low = slot.word == 0 ? words.word[0] : words.word[1];
-  const std::uint32_t high = slot.word == 2 ? words.word[2] : words.word[3];
-  return float_score(rule, candidate_logit(key), id, slot.word < 2 ? low : high);
-}
-
-/// The best of the listed tokens whose score in float is at least `near`, by the defined one.
-static __device__ __forceinline__ Contender judge_list(const RaceRule rule, std::int32_t count, float near,
-                                                       const ListRoom& list, ReductionRoom& room) {
-  const auto each = [&](auto f) {
-    for (std::int32_t i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) {
-      f(listed_score(rule, list.key[i]), candidate_logit(list.key[i]), candidate_id(list.key[i]));
-    }
-  };
-  const std::int32_t id = judge_rivals(rule, near, each, room);
-  std::int32_t i = 0;
-  while (candidate_id(list.key[i]) != id) ++i;
-  return {near, candidate_logit(list.key[i]), id};
-}
-
 /// The sample among the listed tokens.
 static __device__ __noinline__ Contender race_list(const RaceRule rule, std::int32_t count, const ListRoom& list,
                                                    ReductionRoom& room) {
-  RaceLead lead{0, 0};
-  for (std::int32_t i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) {
-    lead = join_leads(lead, {candidate_key(listed_score(rule, list.key[i]), i), 0});
-  }
-  lead = block_lead(lead, room);
-  const float near = candidate_logit(lead.best) - score_slack(rule);
-  if (lead.second >= order_of(near)) return judge_list(rule, count, near, list, room);
-  const std::uint64_t winner = list.key[candidate_id(lead.best)];
-  return {candidate_logit(lead.best), candidate_logit(winner), candidate_id(winner)};
+  return best_of(
+      rule,
+      [&](auto f) {
+        for (std::int32_t i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) {
+          const float x = candidate_logit(list.key[i]);
+          const std::int32_t id = candidate_id(list.key[i]);
+          const RandomSlot slot = random_slot(id);
+          const PhiloxBlock words = random_block(rule.key, slot.block);
+          // By selection: an index would send the words through memory.
+          const std::uint32_t low = slot.word == 0 ? words.word[0] : words.word[1];
+          const std::uint32_t high = slot.word == 2 ? words.word[2] : words.word[3];
+          f(float_score(rule, x, id, slot.word < 2 ? low : high), x, id);
+        }
+      },
+      [&](std::int32_t id) {
+        // Any key of it will do for the logit.
+        std::int32_t i = 0;
+        while (candidate_id(list.key[i]) != id) ++i;
+        return candidate_logit(list.key[i]);
+      },
+      room);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE
