@@ -1,6 +1,6 @@
 // Whole decode steps, end to end, of the NVFP4 engine and of the same engine with BF16 weights over cuBLAS:
 //   bench_engine --results=bench/results/h200 --commit=$(git rev-parse --short HEAD)
-// Besides: --models=qwen3-8b,qwen3-14b,qwen3-32b --batches=1,4,8. Weights are random; the shapes are the models'.
+// Besides: --models=qwen3-8b,qwen3-32b,qwen3-14b --batches=1,4,8. Weights are random; the shapes are the models'.
 //   ncu --profile-from-start off ... bench_engine --profile=qwen3-8b,nvfp4-w4a16,1,1024
 // runs one step for a profiler: model, engine, batch, length of the context.
 #include <cmath>
@@ -123,13 +123,14 @@ class Run {
   // What does not fit the device is left out, and said.
   void skip(const std::string& model, std::int32_t batch, const Variant& variant, const char* why) {
     std::printf("%s, batch %d, %s: left out: %s\n", model.c_str(), batch, bench::name_of(variant.kind), why);
+    std::fflush(stdout);
   }
 
-  void end() {
+  // After every case, so that a run that is cut off leaves what it has measured.
+  void write() {
     clocks_.after_mhz = clock();
     ordered_json context = bench::context_json(options_, clocks_, rate_);
     context["full_run"] = full_run_;
-    std::printf("%s\n", context.dump().c_str());
     if (options_.results.empty()) return;
     bench::write_records(options_.results + "/engine.json", records_);
     bench::write_json(options_.results + "/engine_context.json", context);
@@ -183,7 +184,7 @@ void profile(const std::string& text) {
 }
 
 void measure_all(int argc, char** argv) {
-  const std::vector<std::string> models = split(take(argc, argv, "models", "qwen3-8b,qwen3-14b,qwen3-32b"));
+  const std::vector<std::string> models = split(take(argc, argv, "models", "qwen3-8b,qwen3-32b,qwen3-14b"));
   const std::vector<std::string> batches = split(take(argc, argv, "batches", "1,4,8"));
   Run run(bench::take_options(argc, argv));
   for (const std::string& model : models) {
@@ -191,13 +192,13 @@ void measure_all(int argc, char** argv) {
       for (const Variant& variant : kVariants) {
         try {
           run.measure(model, std::stoi(batch), variant);
+          run.write();
         } catch (const reset::Error& error) {
           run.skip(model, std::stoi(batch), variant, error.what());
         }
       }
     }
   }
-  run.end();
 }
 
 }  // namespace
