@@ -36,7 +36,7 @@ def plot_speed(results, context):
         axis.set_xlabel("tokens generated")
         axis.set_title(model, fontsize=11)
     axes[0][0].set_ylabel("times as many tokens a second")
-    axes[0][0].set_ylim(bottom=1)
+    axes[0][0].set_ylim(bottom=0)
     figure.suptitle(f"End to end against the same engine in BF16, 512-token prompt\n{source(context)}", fontsize=11)
     legend_below(figure)
     return figure

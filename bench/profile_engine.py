@@ -23,25 +23,27 @@ PARTS = [
     ("attention", r"attend_kernel"),
     ("merge of attention", r"[Mm]erge"),
     ("norm", r"rms_norm"),
-    ("gate times up", r"silu"),
+    ("gate times up", r"(?i)silu"),
     ("embedding", r"embed"),
+    ("cuBLAS", r"nvjet|gemm|cublas|splitK|gemv2"),
 ]
 
 
 def part_of(kernel):
-    return next((part for part, pattern in PARTS if re.search(pattern, kernel)), "cuBLAS")
+    part = next((part for part, pattern in PARTS if re.search(pattern, kernel)), None)
+    if part is None:
+        raise SystemExit(f"profile_engine.py: no part of a step for the kernel {kernel}")
+    return part
 
 
 def profile(bench, model, engine, batch, length):
     command = ["ncu", "--clock-control", "none", "--profile-from-start", "off", "--metrics", "gpu__time_duration.sum", "--csv",
-               bench, f"--profile={model},{engine},{batch},{length}"]
+               "--print-units", "base", bench, f"--profile={model},{engine},{batch},{length}"]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rows = list(csv.DictReader(line for line in output.splitlines() if line.startswith('"')))
     parts = {}
     for row in rows:
         nanoseconds = float(row["Metric Value"].replace(",", ""))
-        if row["Metric Unit"] in ("us", "usecond"):
-            nanoseconds *= 1000
         total = parts.setdefault(part_of(row["Kernel Name"]), [0, 0.0])
         total[0] += 1
         total[1] += nanoseconds / 1000

@@ -17,6 +17,7 @@
 #include "../gemv/options.hpp"
 #include "../gemv/rates.hpp"
 #include "../gemv/records.hpp"
+#include "device_buffer.hpp"
 #include "measure.hpp"
 
 namespace {
@@ -193,7 +194,7 @@ void measure_all(int argc, char** argv) {
         try {
           run.measure(model, std::stoi(batch), variant);
           run.write();
-        } catch (const reset::Error& error) {
+        } catch (const engine::cuda::OutOfDeviceMemory& error) {
           run.skip(model, std::stoi(batch), variant, error.what());
         }
       }

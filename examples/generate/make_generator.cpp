@@ -49,8 +49,13 @@ ChosenGenerator make_generator(const Options& options, const engine::Weights& we
                                const engine::GeneratorOptions& sizes, engine::InputMaxima* maxima) {
   // Ranges are recorded by the CPU's engine alone.
   const bool prefers_gpu = options.device == Device::kAutomatic && maxima == nullptr;
-  if (options.device == Device::kCuda || (prefers_gpu && gpu_is_there())) {
-    return make_gpu_generator(weights, boundaries, sizes);
+  if (prefers_gpu && gpu_serves(sizes.slots)) return make_gpu_generator(weights, boundaries, sizes);
+  if (options.device == Device::kCuda) {
+    try {
+      return make_gpu_generator(weights, boundaries, sizes);
+    } catch (const reset::Error& error) {
+      throw reset::Error(std::string("--device is cuda, and ") + error.what());
+    }
   }
   require_memory(weights.config, sizes);
   const int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 64U));

@@ -4,11 +4,11 @@
 
 namespace generate {
 
-bool gpu_is_there() { return false; }
+bool gpu_serves(std::int32_t) { return false; }
 
 ChosenGenerator make_gpu_generator(const engine::Weights&, const reset::TokenSetTable&,
                                    const engine::GeneratorOptions&) {
-  throw reset::Error("--device is cuda, which this build was made without, expected cpu");
+  throw reset::Error("this build was made without CUDA, expected cpu");
 }
 
 }  // namespace generate

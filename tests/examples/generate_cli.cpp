@@ -107,7 +107,7 @@ TEST_CASE("what is missing or does not fit is told in one sentence") {
   check_refused(kModel + Arguments{"--prompt-file", folder / ""}, "which cannot be opened, expected a file");
   check_refused(kModel + Arguments{"--prompt-tokens", "1,32"}, "a token of the prompt is 32, expected 0..31");
   check_refused(kQuick + Arguments{"--activations", "nvfp4"}, "has no input scale");
-  check_refused(kQuick + Arguments{"--device", "cuda"}, "--device is cuda, ", {"CUDA_VISIBLE_DEVICES="});
+  check_refused(kQuick + Arguments{"--device", "cuda"}, "--device is cuda, and ", {"CUDA_VISIBLE_DEVICES="});
   SmallDecoder decoder{"qwen2", Stored::kModelOpt};
   decoder.write(folder / "small");
   const Arguments small = {"--model", folder / "small", "--device", "cpu", "--prompt", "abba"};

@@ -33,7 +33,7 @@ struct Merge {
 #pragma unroll
     for (int split = 0; split < kMaxSplits; ++split) {
       most = fmaxf(most, sums[split].x);
-      present += sums[split].x == -INFINITY ? 0 : 1;
+      present += sums[split].y == 0.0f ? 0 : 1;  // a NaN is present
     }
     float total = 0.0f;
     for (float& value : values) value = 0.0f;
