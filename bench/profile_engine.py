@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Where the time of a decode step goes, kernel by kernel: profile_engine.py BENCH_ENGINE [FOLDER]
+"""Where the time of a decode step goes, kernel by kernel: profile_engine.py BENCH_ENGINE [FOLDER [COMMIT]]
 
 Runs one step of each engine under Nsight Compute (ncu on the PATH) and writes FOLDER/engine_profile.json. Kernels run one after
 the other there, with cold caches: their sum is more than a step takes.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gemv_results import DEFAULT_FOLDER
 
-STEPS = [(model, engine, 1, 1024) for model in ("qwen3-8b", "qwen3-32b") for engine in ("bf16", "nvfp4-w4a16", "nvfp4-w4a4")]
+STEPS = [("qwen3-8b", engine, 1, 1024) for engine in ("bf16", "nvfp4-w4a16", "nvfp4-w4a4")]
 
 # Kernels by what they are for, as a reader of the engine knows it; the first pattern that is found decides.
 PARTS = [
@@ -53,7 +53,8 @@ def profile(bench, model, engine, batch, length):
 
 def main():
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_FOLDER
-    records = [record for step in STEPS for record in profile(sys.argv[1], *step)]
+    commit = sys.argv[3] if len(sys.argv) > 3 else "unknown"
+    records = [{**record, "commit": commit} for step in STEPS for record in profile(sys.argv[1], *step)]
     text = ",\n".join(json.dumps(record) for record in records)
     (folder / "engine_profile.json").write_text(f"[\n{text}\n]\n")
 

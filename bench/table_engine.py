@@ -34,9 +34,9 @@ def number(value, digits=2):
 
 
 def rows(records):
-    for model in dict.fromkeys(r["model"] for r in records):
-        for batch in dict.fromkeys(r["batch"] for r in records):
-            for generated in dict.fromkeys(r["generated"] for r in records):
+    for model in sorted({r["model"] for r in records}, key=lambda name: int(name.split("-")[-1].rstrip("b"))):
+        for batch in sorted({r["batch"] for r in records}):
+            for generated in sorted({r["generated"] for r in records}):
                 baseline = find(records, model, batch, generated, "bf16")
                 if baseline is None:
                     continue
