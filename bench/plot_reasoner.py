@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Draws the accuracy study: plot_reasoner.py [FOLDER [OUTPUT_FOLDER [svg | png]]]
 
-Writes reasoner_accuracy (solved under every policy) and reasoner_entropy (token entropies; false equations by the entropy of
-their step).
+Writes reasoner_accuracy (solved under every policy) and reasoner_entropy (token entropies; what becomes of steps by theirs).
 """
 
 import json
@@ -17,22 +16,23 @@ STYLES = {"BF16": BF16, "W4A4": NVFP4}
 
 
 def load(folder):
-    folder = Path(folder) if (Path(folder) / "reasoner.json").exists() else Path(__file__).parent / "results"
-    report = json.loads((folder / "reasoner.json").read_text())
-    return report, {"models": report["rows"][0]["models"]}
+    return json.loads((Path(folder) / "reasoner.json").read_text()), {}
 
 
-def accuracy(report, context):
-    figure, axis = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    for shift, (form, style) in zip((-0.1, 0.1), STYLES.items()):
-        rows = {r["policy"]: r["solved"] for r in report["rows"] if r["models"] == context["models"] and r["form"] == form}
-        at = [i for i, policy in enumerate(POLICIES) if policy in rows]
-        mean, low, high = (np.array([rows[POLICIES[i]][k] for i in at]) for k in ("mean", "low", "high"))
-        axis.errorbar(np.array(at) + shift, mean, yerr=[mean - low, high - mean], capsize=3, label=form,
-                      **{**style, "linestyle": "none"})
-    axis.set_xticks(range(len(POLICIES)), [p.replace(", ", ",\n") for p in POLICIES], fontsize=9)
-    axis.set_ylabel("problems solved, %")
-    axis.set_title(f"Countdown, {context['models']}: 95 % intervals over problems", fontsize=11)
+def accuracy(report, _):
+    shown = list(dict.fromkeys(r["models"] for r in report["rows"]))[:2]  # all small ones, then the one that ran everything
+    figure, axes = plt.subplots(1, len(shown), figsize=(10, 5), sharey=True, layout="constrained")
+    for axis, models in zip(axes, shown):
+        for shift, (form, style) in zip((-0.15, 0.15), STYLES.items()):
+            rows = {r["policy"]: r["solved"] for r in report["rows"] if r["models"] == models and r["form"] == form}
+            at = [i for i, policy in enumerate(POLICIES) if policy in rows]
+            mean, low, high = (np.array([rows[POLICIES[i]][k] for i in at]) for k in ("mean", "low", "high"))
+            axis.errorbar(mean, np.array(at) + shift, xerr=[mean - low, high - mean], capsize=3,
+                          label=form if axis is axes[0] else None, **{**style, "linestyle": "none"})
+        axis.set_title(models, fontsize=11)
+        axis.set_xlabel("problems solved, %, and 95 % intervals")
+    axes[0].set_yticks(range(len(POLICIES)), POLICIES, fontsize=9)
+    axes[0].invert_yaxis()
     legend_below(figure)
     return figure
 
@@ -42,21 +42,23 @@ def total(report, form, field):
 
 
 def entropy(report, _):
-    figure, (tokens, steps) = plt.subplots(1, 2, figsize=(8, 4.2), layout="constrained")
+    figure, (tokens, solved, wrong) = plt.subplots(1, 3, figsize=(10, 4), layout="constrained")
     bins = report["token_bins"]
     for form, style in STYLES.items():
         counts = total(report, form, "tokens")
         edges = 10.0 ** (bins["lowest_decade"] + np.arange(len(counts)) / bins["bins_per_decade"])
-        tokens.step(edges, 100 * counts / counts.sum(), where="post", label=form, color=style["color"])
+        tokens.step(edges, 100 * counts.cumsum() / counts.sum(), where="post", label=form, color=style["color"])
         step = total(report, form, "steps")
-        enough = step[:, 0] >= 200
+        step = step[step[:, 0] >= 200]
         nats = report["step_bin_nats"] * (np.arange(len(step)) + 0.5)
-        steps.plot(nats[enough], 100 * step[enough, 1] / step[enough, 0], linewidth=2, markersize=5, **style)
+        for axis, column in ((solved, 2), (wrong, 1)):
+            axis.plot(nats, 100 * step[:, column] / step[:, 0], linewidth=2, markersize=5, **style)
     tokens.set_xscale("log")
-    tokens.set_xlabel("entropy of a token, nats (first bin: all below)")
-    tokens.set_ylabel("tokens, %")
-    steps.set_xlabel("mean entropy of a step, nats")
-    steps.set_ylabel("false equations, %")
+    tokens.set_xlabel("entropy of a token, nats")
+    tokens.set_ylabel("tokens up to it, %")
+    for axis, label in ((solved, "steps of solved traces, %"), (wrong, "false equations, %")):
+        axis.set_xlabel("mean entropy of a step, nats")
+        axis.set_ylabel(label)
     figure.suptitle("T = 1, small models", fontsize=11)
     legend_below(figure)
     return figure

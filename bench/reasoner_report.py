@@ -16,8 +16,9 @@ from reasoner_study import policies_of
 OUTPUT = Path(__file__).parent / "results" / "reasoner.json"
 FORMS = {"bf16": "BF16", "w4a4-rtn": "W4A4", "w4a4-four-over-six": "W4A4 Four Over Six", "w4a4-scale-sweep": "W4A4 ScaleSweep",
          "w4a16-round-to-nearest": "W4A16", "w4a16-four-over-six": "W4A16 Four Over Six", "w4a16-scale-sweep": "W4A16 ScaleSweep"}
-SUFFIXES = ("", "-others", "-greedy", "-rest", "-ablation")
+SUFFIXES = ("", "-warm", "-whole", "-greedy", "-adaptive", "-rest", "-ablation")
 BASELINE = "T = 1.0"
+NO_CHOICE = dict.fromkeys(("published_tau0", "published_t_low", "own_tau0", "own_t_low"), -1)  # of models without validation
 RESAMPLES = 10000
 
 
@@ -26,10 +27,12 @@ def labels(choice):
     p = policies_of(choice)
     names = {spec: "T = " + spec.split("=")[1] for spec in p["plain"]}
     names["greedy"] = "greedy"
-    for spec, name in zip(p["adaptive"], ("fixed threshold", "ReSET, tau_0 as published", "ReSET, tau_0 chosen")):
-        names[spec] = name
+    adaptive = ("fixed threshold, tau_0 = 0.5", "ReSET, tau_0 as published", "ReSET, tau_0 chosen", "ReSET, tau_0 = 0.5")
+    names |= dict(reversed(list(zip(p["adaptive"], adaptive))))
+    names |= dict(zip(p["whole"], (f"{name}, no top-p" for name in (BASELINE, adaptive[1], adaptive[3]))))
     for spec in p["ablation"]:
-        names[spec] = "ReSET, tau_0 chosen, " + spec.split(",")[-1].replace("=", " = ").replace("boundary =  no", "a step is a try")
+        changed = spec.split(",")[-1].replace("=", " = ").replace("boundary =  no", "a step is a try")
+        names[spec] = f"ReSET, tau_0 = 0.5, {changed}"
     return names
 
 
@@ -46,8 +49,8 @@ def load(work):
     """(model, form, policy name) -> (share solved of each problem, the record of the study tool); models' limits."""
     choice = json.loads((work / "choice.json").read_text())
     found, limits = {}, {}
-    for model in choice:
-        names = labels(choice[model])
+    for model in [*choice, "large-1"]:
+        names = labels(choice.get(model, NO_CHOICE))
         for form in FORMS:
             for suffix in SUFFIXES:
                 path = work / f"{model}-{form}{suffix}.json"
@@ -63,12 +66,14 @@ def load(work):
 class Bootstrap:
     """The same resampled problems for whatever is compared."""
 
-    def __init__(self, problems, resamples=RESAMPLES, seed=0):
-        rng = np.random.default_rng(seed)
-        self.weights = rng.multinomial(problems, np.full(problems, 1 / problems), resamples) / problems
+    def __init__(self, resamples=RESAMPLES):
+        self.resamples, self.weights = resamples, {}
 
     def __call__(self, values):
-        low, high = np.percentile(self.weights @ values, (2.5, 97.5))
+        n = len(values)
+        if n not in self.weights:
+            self.weights[n] = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), self.resamples) / n
+        low, high = np.percentile(self.weights[n] @ values, (2.5, 97.5))
         return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
 
 
@@ -153,12 +158,12 @@ def main():
     work, models = Path(sys.argv[1]), Path(sys.argv[2])
     output = Path(sys.argv[3]) if len(sys.argv) > 3 else OUTPUT
     choice, found, limits = load(work)
-    problems = len(next(iter(found.values()))[0])
+    problems = {model: len(values[0]) for (model, _, _), values in found.items()}
     report = {
         "what": "share of held-out Countdown problems solved, percent, by the library's CPU engine", "commit": git_commit(),
         "problems": problems, "samples": 4, "top_p": 0.95, "window": 32, "limit_tokens": limits, "bootstrap": RESAMPLES,
         "token_bins": {"lowest_decade": -6, "bins_per_decade": 8}, "step_bin_nats": 0.05, "choice": choice,
-        "training": training(models, choice), "rows": compare(found, Bootstrap(problems)), "entropies": entropies(found)}
+        "training": training(models, limits), "rows": compare(found, Bootstrap()), "entropies": entropies(found)}
     output.write_text(json.dumps(report, indent=1) + "\n")
 
 

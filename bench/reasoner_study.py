@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 RULES = ("round-to-nearest", "four-over-six", "scale-sweep")
+FORMS = tuple((f"{name}-{rule}", rule, activations) for name, activations in (("w4a4", "nvfp4"), ("w4a16", "full"))
+              for rule in RULES if (name, rule) != ("w4a4", "round-to-nearest"))
 SEEDS = ("small-1", "small-2", "small-3")
 PROBLEMS = Path(__file__).resolve().parent.parent / "examples/reasoner/data"
 T_LOW = (0.1, 0.4)  # that validation chooses from, with tau_0 as published
@@ -83,38 +85,44 @@ def choose(args, models):
 def policies_of(choice):
     published = reset(choice["published_tau0"], choice["published_t_low"])
     own = reset(choice["own_tau0"], choice["own_t_low"])
-    return {"plain": list(TEMPERATURES), "adaptive": [own.replace("reset", "threshold"), published, own],
-            "ablation": [own + more for more in (",window=8", ",window=16", ",window=64", ",history=include", ",t_high=0.8",
-                                                 ",t_high=1.2", ",boundary= no")]}
+    half = reset(0.5, 0.1)
+    return {"plain": list(TEMPERATURES), "adaptive": [half.replace("reset", "threshold"), published, own, half],
+            "whole": ["temperature=1.0,top_p=1", *(policy + ",top_p=1" for policy in (published, half))],
+            "ablation": [half + more for more in (",window=8", ",window=16", ",window=64", ",history=include", ",t_high=0.8",
+                                                  ",t_high=1.2", ",boundary= no")]}
 
 
 def parts(choice):
     """The policies of a model in the order in which they are run."""
     p = policies_of(choice)
-    threshold, published, own = p["adaptive"]
-    return {"": [p["plain"][4], own], "-others": [p["plain"][2], published, threshold], "-greedy": ["greedy"],
-            "-rest": [p["plain"][i] for i in (0, 1, 3)]}
+    threshold, published, own, half = p["adaptive"]
+    return {"": [p["plain"][4], own], "-warm": [p["plain"][2], half], "-whole": p["whole"], "-greedy": ["greedy"],
+            "-adaptive": [published, threshold], "-rest": [p["plain"][i] for i in (0, 1, 3)]}
 
 
-def jobs(choice, large):
+PAIR = (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4"))
+
+
+def jobs(choice):
     """(name, model, rule, activations, policies, samples), the most important first."""
-    for part in ("", "-others", "-greedy", "-rest"):
+    for part in ("", "-warm", "-greedy"):
         for m in SEEDS:
-            for form, rule, activations in (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4")):
-                policies = parts(choice[m])[part]
-                if part != "-rest" or m == SEEDS[0]:
-                    yield f"{m}-{form}{part}", m, rule, activations, policies, 1 if part == "-greedy" else 4
-    p = policies_of(choice[SEEDS[0]])
-    pair = [p["plain"][4], p["adaptive"][2]]
-    for rule in RULES[1:]:
-        yield f"small-1-w4a4-{rule}", "small-1", rule, "nvfp4", pair, 4
-    for rule in RULES:
-        yield f"small-1-w4a16-{rule}", "small-1", rule, "full", pair, 4
-    yield "small-1-w4a4-ablation", "small-1", RULES[0], "nvfp4", p["ablation"], 4
-    if large:
-        for part in ("", "-others"):
-            for form, rule, activations in (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4")):
-                yield f"large-1-{form}{part}", "large-1", rule, activations, parts(large)[part], 4
+            for form, rule, activations in PAIR:
+                yield f"{m}-{form}{part}", m, rule, activations, parts(choice[m])[part], 1 if part == "-greedy" else 4
+    first = SEEDS[0]
+    for form, rule, activations in PAIR:
+        for part in ("-whole", "-rest", "-adaptive"):
+            yield f"{first}-{form}{part}", first, rule, activations, parts(choice[first])[part], 4
+    for form, rule, activations in FORMS:
+        yield f"{first}-{form}", first, rule, activations, [parts(choice[first])[""][0], policies_of(choice[first])["adaptive"][3]], 4
+    yield f"{first}-w4a4-rtn-ablation", first, RULES[0], "nvfp4", policies_of(choice[first])["ablation"], 4
+
+
+def large_jobs():
+    """The larger model, on which nothing is chosen."""
+    policies = [TEMPERATURES[4], TEMPERATURES[2], reset(0.5, 0.1)]
+    for form, rule, activations in PAIR:
+        yield f"large-1-{form}", "large-1", rule, activations, policies, 4
 
 
 def main():
@@ -126,19 +134,19 @@ def main():
     parser.add_argument("--problems", type=int, default=2048)
     parser.add_argument("--validation", type=int, default=384)
     parser.add_argument("--seconds", type=float, default=1e9, help="no job begins after that")
-    parser.add_argument("--large", action="store_true", help="the larger model, too")
+    parser.add_argument("--large", type=int, default=512, help="problems of the larger model")
     parser.add_argument("--only", default="", help="only jobs whose name begins so")
     args = parser.parse_args()
     args.start = time.time()
     args.work.mkdir(parents=True, exist_ok=True)
     choice = choose(args, SEEDS)
-    large = choose(args, ["large-1"]) if args.large else None
     if choice is None:
         return
-    (args.work / "choice.json").write_text(json.dumps({**choice, **(large or {})}, indent=1) + "\n")
-    for name, model, rule, activations, policies, samples in jobs(choice, large and large["large-1"]):
+    (args.work / "choice.json").write_text(json.dumps(choice, indent=1) + "\n")
+    plan = [(job, args.problems) for job in jobs(choice)] + [(job, args.large) for job in large_jobs()]
+    for (name, model, rule, activations, policies, samples), count in plan:
         if name.startswith(args.only):
-            run(args, name, model, rule, activations, policies, "study_evaluation", args.problems, samples)
+            run(args, name, model, rule, activations, policies, "study_evaluation", count, samples)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-// A matrix decoded once to float32, in an order that a processor multiplies fast: for models whose weights fit its caches.
+// A matrix decoded once to float32, in an order that a processor multiplies fast: for models whose weights fit its
+// caches.
 #pragma once
 
 #include <cstdint>

@@ -45,10 +45,12 @@ void set(Policy& policy, const Field& field, const reset::Vocabulary& vocabulary
     policy.params.history = console::choose<reset::HistoryMode>(
         "history", field.value,
         {{"exclude", reset::HistoryMode::kExcludeCurrent}, {"include", reset::HistoryMode::kIncludeCurrent}});
+  } else if (field.name == "top_p") {
+    policy.top_p = console::to_real("top_p", field.value, 0, 1);
   } else if (field.name == "boundary") {
     policy.boundaries = {token_of(field.value, vocabulary)};
   } else {
-    throw reset::Error("policy has \"" + field.name + "\", expected tau0, t_low, t_high, window, history or boundary");
+    throw reset::Error("policy has \"" + field.name + "\", expected tau0, t_low, t_high, window, history, top_p or boundary");
   }
 }
 
@@ -59,12 +61,9 @@ Policy parse_policy(const std::string& text, const reset::Vocabulary& vocabulary
   const std::string kind = fields.empty() ? "" : fields[0].name;
   Policy policy;
   if (kind == "greedy" || kind == "temperature") {
-    if (fields.size() > 1) throw reset::Error("policy is \"" + text + "\", expected nothing after the temperature");
     policy.reset = false;
     policy.temperature = kind == "greedy" ? 0 : console::to_real(kind, fields[0].value, 0, 100);
-    return policy;
-  }
-  if (kind != "threshold" && kind != "reset") {
+  } else if (kind != "threshold" && kind != "reset") {
     throw reset::Error("policy is \"" + text + "\", expected greedy, temperature=T, threshold,... or reset,...");
   }
   for (std::size_t i = 1; i < fields.size(); ++i) set(policy, fields[i], vocabulary);

@@ -9,6 +9,7 @@
 #include <reset/detail/rounding.hpp>
 
 #include "math.hpp"
+#include "panels.hpp"
 #include "support/catch.hpp"
 #include "support/sanitizers.hpp"
 #include "worker_pool.hpp"
@@ -25,6 +26,32 @@ TEST_CASE("the gated activation is a number for every gate") {
       CHECK(static_cast<double>(value) == Approx(exact).epsilon(1e-6).margin(1e-30));
     }
   }
+}
+
+TEST_CASE("panels multiply, each token for itself and any part of the rows") {
+  constexpr std::int64_t kRows = 70, kCols = 24, kTokens = 13;
+  std::vector<float> matrix(kRows * kCols), x(kTokens * kCols);
+  for (std::size_t i = 0; i < matrix.size(); ++i) matrix[i] = static_cast<float>(i * 7 % 23) - 11.0F;
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 5 % 17) * 0.25F - 2.0F;
+  engine::Panels panels(kRows, kCols);
+  for (std::int64_t n = 0; n < kRows; ++n) panels.set_row(n, matrix.data() + n * kCols);
+
+  std::vector<float> y(kTokens * kRows, -1.0F), alone(kRows);
+  panels.apply(x.data(), kTokens, y.data(), 0, 40);
+  panels.apply(x.data(), kTokens, y.data(), 40, kRows);
+  for (std::int64_t m = 0; m < kTokens; ++m) {
+    panels.apply(x.data() + m * kCols, 1, alone.data(), 0, kRows);
+    for (std::int64_t n = 0; n < kRows; ++n) {
+      const float exact = engine::dot(matrix.data() + n * kCols, x.data() + m * kCols, kCols);  // small integers / 4
+      REQUIRE(y[static_cast<std::size_t>(m * kRows + n)] == exact);
+      REQUIRE(alone[static_cast<std::size_t>(n)] == exact);
+    }
+  }
+  std::vector<float> part(kTokens * kRows, -1.0F);
+  panels.apply(x.data(), kTokens, part.data(), 40, 48);
+  CHECK(part[39] == -1.0F);
+  CHECK(part[48] == -1.0F);
+  CHECK(part[47] == y[47]);
 }
 
 #if !defined(RESET_TEST_ADDRESS_SANITIZER)  // which needs more address space than the limit leaves
