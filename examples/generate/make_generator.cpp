@@ -10,6 +10,8 @@
 
 #include <reset/status.hpp>
 
+#include "gpu.hpp"
+
 namespace generate {
 namespace {
 
@@ -45,12 +47,19 @@ void require_memory(const engine::ModelConfig& config, const engine::GeneratorOp
 
 ChosenGenerator make_generator(const Options& options, const engine::Weights& weights, reset::TokenSetTable boundaries,
                                const engine::GeneratorOptions& sizes, engine::InputMaxima* maxima) {
+  // Ranges are recorded by the CPU's engine alone.
+  const bool prefers_gpu = options.device == Device::kAutomatic && maxima == nullptr;
+  if (prefers_gpu && gpu_serves(sizes.slots)) return make_gpu_generator(weights, boundaries, sizes);
   if (options.device == Device::kCuda) {
-    throw reset::Error("--device is cuda, which this build was made without, expected cpu");
+    try {
+      return make_gpu_generator(weights, boundaries, sizes);
+    } catch (const reset::Error& error) {
+      throw reset::Error(std::string("--device is cuda, and ") + error.what());
+    }
   }
   require_memory(weights.config, sizes);
   const int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 64U));
-  return {engine::make_host_generator(weights, std::move(boundaries), sizes, threads, maxima),
+  return {nullptr, engine::make_host_generator(weights, std::move(boundaries), sizes, threads, maxima),
           "CPU, " + std::to_string(threads) + (threads == 1 ? " thread" : " threads")};
 }
 

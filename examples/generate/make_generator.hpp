@@ -13,6 +13,7 @@
 namespace generate {
 
 struct ChosenGenerator {
+  std::shared_ptr<const void> keeps;  // what the generator needs besides the weights, if anything
   std::unique_ptr<engine::Generator> generator;
   std::string device;  // for the user: "CPU, 4 threads"
 };

@@ -17,9 +17,9 @@ struct Prompt {
   std::vector<std::int32_t> tokens;
 };
 
-// Text begins with the token of a beginning if tokenizer_config.json says so (`add_bos_token`) and it does not already.
-// Throws reset::Error for a file that cannot be read, text that the tokenizer cannot write, tokens that the model does
-// not have, and an empty prompt.
+// Text gets the `bos_token` of tokenizer_config.json before it if that file says so (`add_bos_token`) and it does not
+// begin with it already. Throws reset::Error for a file that cannot be read, text that the tokenizer cannot write,
+// tokens that the model does not have, and an empty prompt.
 Prompt read_prompt(const Options& options, const reset::Tokenizer& tokenizer, const engine::ModelConfig& config);
 
 }  // namespace generate

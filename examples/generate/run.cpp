@@ -27,10 +27,11 @@ namespace {
 
 std::string name_of(const std::string& directory) { return std::filesystem::canonical(directory).filename().string(); }
 
-// What is published for the model that the folder is named after, as "Qwen3-8B-NVFP4" is; else the defaults.
+// What is published for the model that the folder is named after, as "Qwen3-8B-NVFP4" is; else the defaults. Another
+// model may well have the name in the middle of its own.
 reset::ReSETParams params_for(const std::string& name) {
   for (const reset::PublishedPreset& preset : reset::kPublishedPresets) {
-    if (name.find(preset.model) != std::string::npos) return preset.params;
+    if (name.rfind(preset.model, 0) == 0) return preset.params;
   }
   return {};
 }

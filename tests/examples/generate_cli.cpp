@@ -58,14 +58,16 @@ void check_refused(const Arguments& arguments, const std::string& words,
   CHECK_THAT(outcome.output, Contains(words));
 }
 
-// A tokenizer for the small decoders: each token a letter or two.
+// A tokenizer for the small decoders: each token a letter or two, and <s>.
 void write_tokenizer(const std::filesystem::path& folder) {
   nlohmann::json vocab;
-  for (int id = 0; id < SmallDecoder::kVocab; ++id) {
+  for (int id = 0; id + 1 < SmallDecoder::kVocab; ++id) {
     vocab[std::string(1, static_cast<char>('a' + id % 25)) + (id < 25 ? "" : "z")] = id;
   }
-  testing::write_text(folder / "tokenizer.json",
-                      nlohmann::json{{"model", {{"type", "WordLevel"}, {"vocab", vocab}}}}.dump());
+  const nlohmann::json first = {{"id", SmallDecoder::kVocab - 1}, {"content", "<s>"}, {"special", true}};
+  const nlohmann::json json = {{"model", {{"type", "WordLevel"}, {"vocab", vocab}}},
+                               {"added_tokens", nlohmann::json::array({first})}};
+  testing::write_text(folder / "tokenizer.json", json.dump());
 }
 
 }  // namespace
@@ -105,7 +107,7 @@ TEST_CASE("what is missing or does not fit is told in one sentence") {
   check_refused(kModel + Arguments{"--prompt-file", folder / ""}, "which cannot be opened, expected a file");
   check_refused(kModel + Arguments{"--prompt-tokens", "1,32"}, "a token of the prompt is 32, expected 0..31");
   check_refused(kQuick + Arguments{"--activations", "nvfp4"}, "has no input scale");
-  check_refused(kQuick + Arguments{"--device", "cuda"}, "--device is cuda, ", {"CUDA_VISIBLE_DEVICES="});
+  check_refused(kQuick + Arguments{"--device", "cuda"}, "--device is cuda, and ", {"CUDA_VISIBLE_DEVICES="});
   SmallDecoder decoder{"qwen2", Stored::kModelOpt};
   decoder.write(folder / "small");
   const Arguments small = {"--model", folder / "small", "--device", "cpu", "--prompt", "abba"};
@@ -125,6 +127,48 @@ TEST_CASE("what is missing or does not fit is told in one sentence") {
   config["model_type"] = "llama";
   testing::write_text(folder / "small/config.json", config.dump());
   check_refused(small, "model_type is \"llama\", expected \"qwen2\" or \"qwen3\"");
+}
+
+TEST_CASE("a text begins with the tokenizer's first token where that is asked for") {
+  const testing::Scratch folder;
+  SmallDecoder{"qwen2", Stored::kBf16}.write(folder / "small");
+  write_tokenizer(folder / "small");
+  const auto settle = [&](const std::string& text) {
+    testing::write_text(folder / "small/tokenizer_config.json", text);
+  };
+  const auto with = [&](const char* option, const char* prompt) {
+    return Arguments{"--model", folder / "small", "--device", "cpu", option, prompt};
+  };
+  const auto tokens_of = [&](const char* option, const char* prompt) {
+    const std::string output = run_generate(with(option, prompt)).output;
+    return output.substr(output.find("prompt of ") + 10, 2);
+  };
+  CHECK(tokens_of("--prompt", "abba") == "4 ");
+  for (const char* bos : {R"("<s>")", R"({"content": "<s>"})"}) {
+    settle(std::string(R"({"add_bos_token": true, "bos_token": )") + bos + "}");
+    CHECK(tokens_of("--prompt", "abba") == "5 ");
+    CHECK(tokens_of("--prompt", "<s>abba") == "5 ");
+    CHECK(tokens_of("--prompt", "") == "1 ");
+    CHECK(tokens_of("--prompt-tokens", "1,2") == "2 ");
+    settle(std::string(R"({"add_bos_token": false, "bos_token": )") + bos + "}");
+    CHECK(tokens_of("--prompt", "abba") == "4 ");
+  }
+  settle(R"({"add_bos_token": true, "bos_token": null})");
+  check_refused(with("--prompt", "a"), "tokenizer_config.json: bos_token is null, expected an added token");
+  settle("[]");
+  check_refused(with("--prompt", "a"), "tokenizer_config.json: not valid JSON, expected one object");
+}
+
+TEST_CASE("the parameters are those published for the model that the folder is named after") {
+  const testing::Scratch folder;
+  for (const auto& [name, words] : {std::pair("Qwen3-14B-NVFP4", "ReSET tau_0 0.4863, T_low 0.3"),
+                                    std::pair("Another-Qwen3-14B", "ReSET tau_0 0.55, T_low 0.3")}) {
+    SmallDecoder{"qwen3", Stored::kBf16}.write(folder / name);
+    write_tokenizer(folder / name);
+    const Arguments arguments = {"--model", folder / name, "--device", "cpu", "--prompt", "a"};
+    CHECK_THAT(run_generate(arguments).output, Contains(words));
+    CHECK_THAT(run_generate(arguments + Arguments{"--t-low", "0.25"}).output, Contains("T_low 0.25"));
+  }
 }
 
 TEST_CASE("text comes out as it is, and the facts apart from it") {

@@ -27,9 +27,12 @@ struct SmallDecoder {
   bool tied = false;
   float input_scale = 0;  // of every quantised layer; 0: none
   std::uint32_t seed = 1;
+  std::int64_t heads = kHeads, kv_heads = kKvHeads, positions = 40;
+  std::int64_t qwen3_head_dim = 32;
+  bool nvfp4_head = false;
 
   static constexpr std::int64_t kHidden = 64, kHeads = 4, kKvHeads = 2, kIntermediate = 96, kLayers = 2, kVocab = 50;
-  std::int64_t head_dim() const { return architecture == "qwen3" ? 32 : kHidden / kHeads; }
+  std::int64_t head_dim() const { return architecture == "qwen3" ? qwen3_head_dim : kHidden / heads; }
 
   // config.json with the keys that files of the architecture have.
   nlohmann::json config() const {
@@ -37,10 +40,10 @@ struct SmallDecoder {
                            {"hidden_size", kHidden},
                            {"intermediate_size", kIntermediate},
                            {"num_hidden_layers", kLayers},
-                           {"num_attention_heads", kHeads},
-                           {"num_key_value_heads", kKvHeads},
+                           {"num_attention_heads", heads},
+                           {"num_key_value_heads", kv_heads},
                            {"vocab_size", kVocab},
-                           {"max_position_embeddings", 40},
+                           {"max_position_embeddings", positions},
                            {"max_window_layers", kLayers},
                            {"sliding_window", 4096},
                            {"use_sliding_window", false},
@@ -53,13 +56,16 @@ struct SmallDecoder {
                            {"torch_dtype", "bfloat16"}};
     if (architecture == "qwen3") json.update({{"head_dim", head_dim()}, {"attention_bias", false}});
     if (stored == Stored::kModelOpt) {
-      json["quantization_config"] = {{"quant_method", "modelopt"}, {"quant_algo", "NVFP4"}, {"ignore", {"lm_head"}}};
+      json["quantization_config"] = {{"quant_method", "modelopt"}, {"quant_algo", "NVFP4"}, {"ignore", kept()}};
     } else if (stored == Stored::kCompressedTensors) {
       json["quantization_config"] = {
-          {"quant_method", "compressed-tensors"}, {"format", "nvfp4-pack-quantized"}, {"ignore", {"lm_head"}}};
+          {"quant_method", "compressed-tensors"}, {"format", "nvfp4-pack-quantized"}, {"ignore", kept()}};
     }
     return json;
   }
+
+  // Modules that are not quantised.
+  nlohmann::json kept() const { return nvfp4_head ? nlohmann::json::array() : nlohmann::json::array({"lm_head"}); }
 
   // Writes config.json, an index and two shards.
   void write(const std::filesystem::path& folder) const;
@@ -73,8 +79,8 @@ struct RawTensor {
 class SmallDecoderTensors {
  public:
   explicit SmallDecoderTensors(const SmallDecoder& decoder) : decoder_(decoder), generator_(decoder.seed) {
-    const std::int64_t queries = decoder.kHeads * decoder.head_dim();
-    const std::int64_t keys = decoder.kKvHeads * decoder.head_dim();
+    const std::int64_t queries = decoder.heads * decoder.head_dim();
+    const std::int64_t keys = decoder.kv_heads * decoder.head_dim();
     keep("model.embed_tokens.weight", {decoder.kVocab, decoder.kHidden}, 1.0F);
     for (std::int64_t i = 0; i < decoder.kLayers; ++i) {
       const std::string layer = "model.layers." + std::to_string(i) + ".";
@@ -97,7 +103,12 @@ class SmallDecoderTensors {
       linear(layer + "mlp.down_proj", decoder.kHidden, decoder.kIntermediate);
     }
     norm("model.norm.weight", decoder.kHidden);
-    if (!decoder.tied) keep("lm_head.weight", {decoder.kVocab, decoder.kHidden}, 0.3F);
+    if (decoder.tied) return;
+    if (decoder.nvfp4_head) {
+      linear("lm_head", decoder.kVocab, decoder.kHidden);
+    } else {
+      keep("lm_head.weight", {decoder.kVocab, decoder.kHidden}, 0.3F);
+    }
   }
 
   const std::vector<RawTensor>& all() const { return tensors_; }

@@ -4,6 +4,9 @@
 
 #include <cmath>
 #include <cstdint>
+#include <string>
+
+#include <reset/status.hpp>
 
 #include "head_vector.cuh"
 #include "launch.cuh"
@@ -15,16 +18,24 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kTileTokens = 16 * kWarps;  // a warp takes 16 of a tile
-constexpr int kStages = 3;
-constexpr int kGroup = 16;  // most query heads a key-value head: the rows of an mma tile
+// With four stages three tiles are on their way while one is worked on. And no second CTA fits on a multiprocessor of
+// sm_90 then: they start while the kernel ahead is ending, and would otherwise crowd where it has ended first. Two
+// stages fit wherever there are tensor cores for bfloat16.
+constexpr int kManyStages = 4;
+constexpr int kFewStages = 2;
+constexpr int kLeastTiles = 2;  // of a share: for less it would not pay to add the parts
+constexpr int kGroup = 16;      // most query heads a key-value head: the rows of an mma tile
 constexpr float kEmpty = -INFINITY;
 
+// 16 bytes of padding: eight neighbouring rows lie in different banks.
 template <int D>
+constexpr int kRow = D + 8;
+
+template <int D, int kStages>
 struct Shared {
-  static constexpr int kRow = D + 8;  // 16 bytes of padding: eight neighbouring rows lie in different banks
-  __nv_bfloat16 keys[kStages][kTileTokens][kRow];
-  __nv_bfloat16 values[kStages][kTileTokens][kRow];
-  __nv_bfloat16 query[kGroup][kRow];
+  __nv_bfloat16 keys[kStages][kTileTokens][kRow<D>];
+  __nv_bfloat16 values[kStages][kTileTokens][kRow<D>];
+  __nv_bfloat16 query[kGroup][kRow<D>];
   __nv_bfloat16 fresh[2][D];  // key and value of the row's own token
 };
 
@@ -39,7 +50,7 @@ struct Share {
     position = call.positions != nullptr ? call.positions[row] : call.first_position + row;
     const int total = position + 1;
     const int tiles = (total + kTileTokens - 1) / kTileTokens;
-    const int share = (tiles + call.shape.splits - 1) / call.shape.splits * kTileTokens;
+    const int share = max((tiles + call.shape.splits - 1) / call.shape.splits, kLeastTiles) * kTileTokens;
     begin = min(split * share, total);
     end = min(begin + share, total);
     has_own = call.positions != nullptr && begin < end && end == total;
@@ -56,9 +67,9 @@ __device__ int slot_of(const AttentionCall& call, int row) {
 }
 
 // Requests tile `tile` of the share; tokens that are not in the cache become zeros, which add nothing.
-template <int D>
-__device__ void request_tile(Shared<D>& shared, const AttentionCall& call, const Share& share, std::int64_t base,
-                             int tile) {
+template <int D, int kStages>
+__device__ void request_tile(Shared<D, kStages>& shared, const AttentionCall& call, const Share& share,
+                             std::int64_t base, int tile) {
   constexpr int kPieces = D / 8;  // of 16 bytes a row
   const int first = share.begin + tile * kTileTokens;
   const int cached = share.has_own ? share.end - 1 : share.end;
@@ -75,30 +86,52 @@ __device__ void request_tile(Shared<D>& shared, const AttentionCall& call, const
 
 // A warp makes the key, another the value of the row's own token, for the cache and for this call.
 template <int D>
-__device__ void store_own(const AttentionCall& call, int row, int kv_head, int position, __nv_bfloat16* fresh) {
-  const int warp = threadIdx.x / 32;
-  if (warp > 1) return;
-  const AttentionShape& shape = call.shape;
-  const int head = shape.heads + warp * shape.kv_heads + kv_head;
-  HeadVector<D> x(call.qkv, row, head, shape, call.norms.bias);
-  if (warp == 0) {
-    x.normalize(call.norms.key, call.norms.epsilon);
-    x.rotate(call.norms.rotations, position);
+struct OwnToken {
+  HeadVector<D> x;
+
+  // Of the first two warps.
+  __device__ OwnToken(const AttentionCall& call, int row, int kv_head) {
+    const int warp = threadIdx.x / 32;
+    const AttentionShape& shape = call.shape;
+    if (warp > 1) return;
+    x = HeadVector<D>(call.qkv, row, shape.heads + warp * shape.kv_heads + kv_head, shape, call.norms.bias);
   }
-  __nv_bfloat16* cache = warp == 0 ? call.cache.keys : call.cache.values;
-  x.store(cache + cache_row<D>(call, slot_of(call, row), kv_head, position));
-  if (fresh != nullptr) x.store(fresh + warp * D);
+
+  __device__ void store(const AttentionCall& call, int row, int kv_head, int position, const HeadFactors<D>& weight,
+                        const HeadTurn<D>& turn, __nv_bfloat16* fresh) {
+    const int warp = threadIdx.x / 32;
+    if (warp > 1) return;
+    if (warp == 0) {
+      x.normalize(weight, call.norms.epsilon);
+      x.rotate(turn);
+    }
+    __nv_bfloat16* cache = warp == 0 ? call.cache.keys : call.cache.values;
+    x.store(cache + cache_row<D>(call, slot_of(call, row), kv_head, position));
+    if (fresh != nullptr) x.store(fresh + warp * D);
+  }
+};
+
+// The warp's first query head; zeros where there is none.
+template <int D>
+__device__ HeadVector<D> first_query(const AttentionCall& call, int row, int kv_head) {
+  const int group = call.shape.heads / call.shape.kv_heads;
+  const int warp = threadIdx.x / 32;
+  if (warp >= group) return HeadVector<D>();
+  return HeadVector<D>(call.qkv, row, kv_head * group + warp, call.shape, call.norms.bias);
 }
 
-template <int D>
-__device__ void load_queries(Shared<D>& shared, const AttentionCall& call, int row, int kv_head, int position) {
+template <int D, int kStages>
+__device__ void store_queries(Shared<D, kStages>& shared, const AttentionCall& call, int row, int kv_head,
+                              HeadVector<D> x, const HeadFactors<D>& weight, const HeadTurn<D>& turn) {
   const int group = call.shape.heads / call.shape.kv_heads;
   for (int i = threadIdx.x / 32; i < kGroup; i += kWarps) {
-    HeadVector<D> x;
+    if (i >= kWarps) {
+      x = HeadVector<D>();
+      if (i < group) x = HeadVector<D>(call.qkv, row, kv_head * group + i, call.shape, call.norms.bias);
+    }
     if (i < group) {
-      x = HeadVector<D>(call.qkv, row, kv_head * group + i, call.shape, call.norms.bias);
-      x.normalize(call.norms.query, call.norms.epsilon);
-      x.rotate(call.norms.rotations, position);
+      x.normalize(weight, call.norms.epsilon);
+      x.rotate(turn);
     }
     x.store(shared.query[i]);
   }
@@ -128,7 +161,7 @@ struct Running {
 
 // Scores of 16 query heads with 16 tokens.
 template <int D>
-__device__ void scores(const __nv_bfloat16 (*query)[Shared<D>::kRow], const __nv_bfloat16 (*keys)[Shared<D>::kRow],
+__device__ void scores(const __nv_bfloat16 (*query)[kRow<D>], const __nv_bfloat16 (*keys)[kRow<D>],
                        float (&score)[2][4]) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
@@ -171,7 +204,7 @@ __device__ void weigh(Running<D>& running, float (&score)[2][4], float scale, in
 
 template <int D>
 __device__ void add_values(Running<D>& running, const std::uint32_t (&weights)[4],
-                           const __nv_bfloat16 (*values)[Shared<D>::kRow]) {
+                           const __nv_bfloat16 (*values)[kRow<D>]) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int column = 0; column < D; column += 16) {
@@ -233,14 +266,20 @@ __device__ void write_empty_part(const AttentionCall& call, int row, int kv_head
   call.part_sums[part] = make_float2(kEmpty, 0.0f);
 }
 
-template <int D>
+template <int D, int kStages>
 __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
   extern __shared__ __align__(16) unsigned char memory[];
-  Shared<D>& shared = *reinterpret_cast<Shared<D>*>(memory);
+  auto& shared = *reinterpret_cast<Shared<D, kStages>*>(memory);
   const int kv_head = blockIdx.x;
   const int row = blockIdx.y;
   const int split = blockIdx.z;
+  // Everything that does not wait for something else is asked for at once: weights before the kernel ahead has ended,
+  // vectors before the position is known.
+  const HeadFactors<D> query_weight(call.norms.query);
+  const HeadFactors<D> key_weight(call.norms.key);
   begin_dependent();
+  const HeadVector<D> query = first_query<D>(call, row, kv_head);
+  OwnToken<D> own(call, row, kv_head);
   const Share share(call, row, split);
   if (share.position < 0 || share.begin >= share.end) {
     write_empty_part(call, row, kv_head, split);
@@ -248,12 +287,13 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
   }
   const std::int64_t base = cache_row<D>(call, slot_of(call, row), kv_head, 0);
   const int tiles = (share.end - share.begin + kTileTokens - 1) / kTileTokens;
+  const HeadTurn<D> turn(call.norms.rotations, share.position);
   for (int tile = 0; tile < kStages - 1; ++tile) {
-    if (tile < tiles) request_tile<D>(shared, call, share, base, tile);
+    if (tile < tiles) request_tile<D, kStages>(shared, call, share, base, tile);
     commit_copies();
   }
-  load_queries<D>(shared, call, row, kv_head, share.position);
-  if (share.has_own) store_own<D>(call, row, kv_head, share.position, shared.fresh[0]);
+  store_queries<D, kStages>(shared, call, row, kv_head, query, query_weight, turn);
+  if (share.has_own) own.store(call, row, kv_head, share.position, key_weight, turn, shared.fresh[0]);
   __syncthreads();
 
   const float scale = 1.44269504f * rsqrtf(static_cast<float>(D));  // scores become powers of two
@@ -268,7 +308,7 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
       shared.values[stage][token][threadIdx.x] = shared.fresh[1][threadIdx.x];
     }
     __syncthreads();
-    if (tile + kStages - 1 < tiles) request_tile<D>(shared, call, share, base, tile + kStages - 1);
+    if (tile + kStages - 1 < tiles) request_tile<D, kStages>(shared, call, share, base, tile + kStages - 1);
     commit_copies();
     const int present = share.end - share.begin - tile * kTileTokens - warp * 16;
     if (present <= 0) continue;
@@ -286,14 +326,26 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
 template <int D>
 __global__ __launch_bounds__(64) void store_prompt_kernel(AttentionCall call) {
   begin_dependent();
-  store_own<D>(call, blockIdx.y, blockIdx.x, call.first_position + static_cast<int>(blockIdx.y), nullptr);
+  const int row = blockIdx.y;
+  const int kv_head = blockIdx.x;
+  const int position = call.first_position + row;
+  OwnToken<D>(call, row, kv_head)
+      .store(call, row, kv_head, position, HeadFactors<D>(call.norms.key), HeadTurn<D>(call.norms.rotations, position),
+             nullptr);
+}
+
+template <int D, int kStages>
+void attend_with(const AttentionCall& call, const Stream& stream) {
+  using Room = Shared<D, kStages>;
+  static_assert(sizeof(Room) >= sizeof(float) * kWarps * kGroup * D, "the parts of the warps find room");
+  const dim3 grid(call.shape.kv_heads, call.rows, call.shape.splits);
+  launch(attend_kernel<D, kStages>, grid, dim3(kThreads), sizeof(Room), stream, call);
 }
 
 template <int D>
 void attend_with(const AttentionCall& call, const Stream& stream) {
-  static_assert(sizeof(Shared<D>) >= sizeof(float) * kWarps * kGroup * D, "the parts of the warps find room");
-  const dim3 grid(call.shape.kv_heads, call.rows, call.shape.splits);
-  launch(attend_kernel<D>, grid, dim3(kThreads), sizeof(Shared<D>), stream, call);
+  call.shape.stages == kManyStages ? attend_with<D, kManyStages>(call, stream)
+                                   : attend_with<D, kFewStages>(call, stream);
 }
 
 template <int D>
@@ -301,10 +353,21 @@ void store_with(const AttentionCall& call, const Stream& stream) {
   launch(store_prompt_kernel<D>, dim3(call.shape.kv_heads, call.rows), dim3(64), 0, stream, call);
 }
 
-template <int D>
-void prepare_with() {
-  check(cudaFuncSetAttribute(attend_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared<D>)),
+template <int D, int kStages>
+bool prepare_with(int shared_bytes) {
+  constexpr int kBytes = sizeof(Shared<D, kStages>);
+  if (kBytes > shared_bytes) return false;
+  check(cudaFuncSetAttribute(attend_kernel<D, kStages>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
         "cudaFuncSetAttribute");
+  return true;
+}
+
+template <int D>
+int prepare_with(int shared_bytes) {
+  if (prepare_with<D, kManyStages>(shared_bytes)) return kManyStages;
+  if (prepare_with<D, kFewStages>(shared_bytes)) return kFewStages;
+  throw reset::Error("shared memory of a CTA: " + std::to_string(shared_bytes) + " bytes, expected at least " +
+                     std::to_string(sizeof(Shared<D, kFewStages>)) + " for attention");
 }
 
 }  // namespace
@@ -314,11 +377,22 @@ bool attention_supports(const AttentionShape& shape) {
   return size && shape.heads % shape.kv_heads == 0 && shape.heads / shape.kv_heads <= kGroup;
 }
 
-void prepare_attention() {
-  prepare_with<16>();
-  prepare_with<32>();
-  prepare_with<64>();
-  prepare_with<128>();
+int prepare_attention(int head_dim) {
+  int device = 0;
+  int shared_bytes = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+        "cudaDeviceGetAttribute");
+  switch (head_dim) {
+    case 16:
+      return prepare_with<16>(shared_bytes);
+    case 32:
+      return prepare_with<32>(shared_bytes);
+    case 64:
+      return prepare_with<64>(shared_bytes);
+    default:
+      return prepare_with<128>(shared_bytes);
+  }
 }
 
 void store_prompt(const AttentionCall& call, const Stream& stream) {

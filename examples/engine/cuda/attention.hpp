@@ -28,11 +28,15 @@ struct HeadNorms {
   const float2* rotations = nullptr;  // [position][head_dim / 2]: cosine and sine
 };
 
+// Most CTAs that share the past of one row and key-value head.
+constexpr int kMaxSplits = 16;
+
 struct AttentionShape {
   int heads = 0;
   int kv_heads = 0;
   int head_dim = 0;  // 16, 32, 64 or 128
-  int splits = 1;    // CTAs that share the past of one row and key-value head
+  int splits = 1;    // 1..kMaxSplits
+  int stages = 2;    // of the ring in shared memory: what prepare_attention() returned
 };
 
 struct AttentionCall {
@@ -46,7 +50,8 @@ struct AttentionCall {
   int first_slot = 0;
   int first_position = 0;
   int rows = 0;
-  // Scratch for rows * heads * splits parts: [row][head][split][head_dim], and the maximum and the sum of each.
+  // Scratch for rows * heads * splits parts: [row][head][split][head_dim], and the maximum and the sum of each. A sum
+  // of 0 means that the part was not written.
   float* parts = nullptr;
   float2* part_sums = nullptr;
 };
@@ -54,8 +59,9 @@ struct AttentionCall {
 // The heads, head sizes and groups that the kernel has been written for.
 bool attention_supports(const AttentionShape& shape);
 
-// Readies the kernels of the current device.
-void prepare_attention();
+// Readies the kernel for heads of that size, on the current device. Returns the stages that its shared memory has room
+// for: 4 or 2.
+int prepare_attention(int head_dim);
 
 // Stores keys and values of a prompt's rows, which attend() then finds in the cache. A decode step's are stored by
 // attend() itself.

@@ -66,7 +66,7 @@ class CudaGenerator : public Generator {
   struct Slot {
     bool running = false;
     std::int64_t first_step = 0;  // the step that reads its first token
-    std::int64_t length = 0;      // tokens in the cache, once that step is done
+    std::int64_t length = 0;      // tokens in the cache before the step that reads the next one
   };
 
   Slot& at(std::int32_t index) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include <reset/status.hpp>
 
@@ -14,10 +15,12 @@ std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count)
 
 }  // namespace
 
-void Decoder::check_begin(std::int32_t slot, const std::vector<std::int32_t>& prompt) const {
-  if (slot < 0 || slot >= options_.slots) {
-    throw reset::Error("slot: " + std::to_string(slot) + ", expected 0.." + std::to_string(options_.slots - 1));
-  }
+void Decoder::check_slot(std::int32_t slot) const {
+  if (slot >= 0 && slot < options_.slots) return;
+  throw reset::Error("slot is " + std::to_string(slot) + ", expected 0.." + std::to_string(options_.slots - 1));
+}
+
+void Decoder::check_prompt(const std::vector<std::int32_t>& prompt) const {
   if (prompt.empty() || static_cast<std::int64_t>(prompt.size()) > options_.context) {
     throw reset::Error("prompt: " + std::to_string(prompt.size()) + " tokens, expected 1.." +
                        std::to_string(options_.context));
@@ -30,7 +33,8 @@ void Decoder::check_begin(std::int32_t slot, const std::vector<std::int32_t>& pr
 }
 
 void Decoder::begin(std::int32_t slot, const std::vector<std::int32_t>& prompt, reset::RequestParams request) {
-  check_begin(slot, prompt);
+  check_slot(slot);
+  check_prompt(prompt);
   request.first_position = static_cast<std::int64_t>(prompt.size());
   sampler_->add(slot, request);
   const auto count = static_cast<std::int64_t>(prompt.size());
@@ -46,27 +50,42 @@ void Decoder::begin(std::int32_t slot, const std::vector<std::int32_t>& prompt, 
     embed_prompt(prompt_.data(), piece.rows, weights_.embedding, config_.hidden_size, hidden_.data(), stream_);
     forward(piece);
   }
-  head(1, hidden_.data() + (piece.rows - 1) * config_.hidden_size, logits_.data() + slot * config_.vocab_size);
+  const __nv_bfloat16* last = hidden_.data() + (piece.rows - 1) * config_.hidden_size;
+  piece.rows = 1;
+  head(piece, last, logits_.data() + slot * config_.vocab_size);
   sampler_->sample(slot, 1, logits_.data(), stream_);
   place(slot, static_cast<std::int32_t>(count) - 1);
 }
 
 void Decoder::end(std::int32_t slot) { place(slot, -1); }
 
-void Decoder::place(std::int32_t slot, std::int32_t position) { place_slot(rows_, slot, position, stream_); }
+void Decoder::place(std::int32_t slot, std::int32_t position) {
+  check_slot(slot);
+  if (position < -1 || position >= options_.context) {
+    throw reset::Error("position is " + std::to_string(position) + ", expected -1.." +
+                       std::to_string(options_.context - 1));
+  }
+  place_slot(rows_, slot, position, stream_);
+}
 
 void Decoder::capture() {
-  cudaGraph_t graph = nullptr;
+  OwnedGraph graph;
+  auto executable = std::make_unique<OwnedGraphExec>();
   check(cudaStreamBeginCapture(stream_.handle, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
-  enqueue_step();
-  check(cudaStreamEndCapture(stream_.handle, &graph), "cudaStreamEndCapture");
-  check(cudaGraphInstantiate(&graph_, graph, 0), "cudaGraphInstantiate");
-  check(cudaGraphDestroy(graph), "cudaGraphDestroy");
+  try {
+    enqueue_step();
+  } catch (...) {
+    cudaStreamEndCapture(stream_.handle, graph.out());
+    throw;
+  }
+  check(cudaStreamEndCapture(stream_.handle, graph.out()), "cudaStreamEndCapture");
+  check(cudaGraphInstantiate(executable->out(), graph, 0), "cudaGraphInstantiate");
+  graph_ = std::move(executable);
 }
 
 std::int64_t Decoder::step() {
   if (graph_ != nullptr) {
-    check(cudaGraphLaunch(graph_, stream_.handle), "cudaGraphLaunch");
+    check(cudaGraphLaunch(*graph_, stream_.handle), "cudaGraphLaunch");
   } else {
     enqueue_step();
   }
@@ -75,12 +94,18 @@ std::int64_t Decoder::step() {
 }
 
 const reset::SampledToken& Decoder::wait(std::int64_t step, std::int32_t slot) const {
+  check_slot(slot);
+  if (step < 0 || step >= step_count_ || step < step_count_ - kLogDepth) {
+    throw reset::Error("step is " + std::to_string(step) + ", expected one of the last " + std::to_string(kLogDepth) +
+                       " of " + std::to_string(step_count_));
+  }
   const std::int64_t entry = step % kLogDepth;
   check(cudaEventSynchronize(events_[size_of(entry)]), "cudaEventSynchronize");
   return rows_.log[entry * options_.slots + slot];
 }
 
 std::vector<float> Decoder::logits(std::int32_t slot) const {
+  check_slot(slot);
   std::vector<float> values(size_of(config_.vocab_size));
   check(cudaStreamSynchronize(stream_.handle), "cudaStreamSynchronize");
   check(cudaMemcpy(values.data(), logits_.data() + slot * config_.vocab_size, values.size() * sizeof(float),
@@ -88,6 +113,8 @@ std::vector<float> Decoder::logits(std::int32_t slot) const {
         "cudaMemcpy");
   return values;
 }
+
+void Decoder::fill_cache() { fill_random(cache_.data(), cache_.size(), 1.0F, 77, stream_); }
 
 std::int64_t Decoder::cache_bytes_per_token() const {
   return config_.layers * 2 * config_.kv_heads * config_.head_dim * 2;
@@ -100,7 +127,7 @@ void Decoder::enqueue_step() {
   batch.rows = options_.slots;
   embed_step(rows_, weights_.embedding, config_.hidden_size, hidden_.data(), stream_);
   forward(batch);
-  head(options_.slots, hidden_.data(), logits_.data());
+  head(batch, hidden_.data(), logits_.data());
   sampler_->sample(0, options_.slots, logits_.data(), stream_);
 }
 
@@ -154,19 +181,16 @@ Decoder::Input Decoder::gated(const Batch& batch, const DeviceLayer& layer, cons
   return input;
 }
 
-void Decoder::head(std::int64_t rows, const __nv_bfloat16* hidden, float* logits) {
-  Input input;
-  input.dense = normed_.data();
-  rms_norm(hidden, weights_.final_norm, config_.rms_norm_eps, rows, config_.hidden_size, normed_.data(), stream_);
+void Decoder::head(const Batch& batch, const __nv_bfloat16* hidden, float* logits) {
+  const Input input = norm(hidden, weights_.final_norm, weights_.head, batch.rows);
   if (weights_.head.is_nvfp4()) {
-    reset::GemvProblem call = problem(weights_.head, input, rows);
+    reset::GemvProblem call = problem(weights_.head, input, batch.rows);
     call.output = {logits, reset::OutputType::kFp32, config_.vocab_size};
     mat_vec(call, device_, options_.pinned, stream_);
     return;
   }
-  ProductShape shape = product(weights_.head, rows, false);
-  shape.float_output = true;
-  products_->multiply(shape, weights_.head.dense, normed_.data(), logits);
+  const ProductShape shape = {weights_.head.rows, weights_.head.cols, product_rows(batch), true, false};
+  products_->multiply(shape, weights_.head.dense, input.dense, logits);
 }
 
 Decoder::Input Decoder::norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, const DeviceLinear& reader,
@@ -196,7 +220,8 @@ Decoder::Input Decoder::quantised(const DeviceLinear& linear, std::int64_t rows)
 
 void Decoder::multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, void* out, bool accumulate) {
   if (!linear.is_nvfp4()) {
-    products_->multiply(product(linear, batch.rows, accumulate), linear.dense, input.dense, out);
+    products_->multiply({linear.rows, linear.cols, product_rows(batch), false, accumulate}, linear.dense, input.dense,
+                        out);
   } else if (batch.prompt) {
     multiply_dense(linear, input, batch.rows, out, accumulate);
   } else {
@@ -255,9 +280,8 @@ AttentionCall Decoder::attention_call(const Batch& batch, std::size_t index) con
 }
 
 // Where a cut is pinned all steps have as many rows as the largest.
-ProductShape Decoder::product(const DeviceLinear& linear, std::int64_t rows, bool accumulate) const {
-  const bool step = rows <= kMaxSlots;
-  return {linear.rows, linear.cols, options_.pinned && step ? kMaxSlots : rows, false, accumulate};
+std::int64_t Decoder::product_rows(const Batch& batch) const {
+  return options_.pinned && !batch.prompt ? kMaxSlots : batch.rows;
 }
 
 }  // namespace engine::cuda

@@ -40,7 +40,7 @@ class Decoder {
   // Takes memory for all that the options ask for. `weights` must outlive the decoder. Throws reset::Error for options
   // outside their domain, a shape that the kernels do not have, too little memory, or a device that is too old.
   Decoder(const DeviceWeights& weights, const reset::TokenSetTable& boundaries, const DecoderOptions& options);
-  ~Decoder();
+  ~Decoder();  // waits for what it has enqueued
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
@@ -60,10 +60,12 @@ class Decoder {
   // Waits for a step, at most kLogDepth ago, and gives what the sampler said of the token that a slot read in it.
   const reset::SampledToken& wait(std::int64_t step, std::int32_t slot) const;
 
-  // For measurements and tests: where a slot stands, the logits of the last step, all work done.
+  // For measurements and tests: where a slot stands (-1: it does not run), the logits of the last step.
   void place(std::int32_t slot, std::int32_t position);
   std::vector<float> logits(std::int32_t slot) const;
   cudaStream_t stream() const { return stream_.handle; }
+  // Every cached key and value a random number: attention over positions that nobody has written.
+  void fill_cache();
   std::int64_t cache_bytes_per_token() const;
 
  private:
@@ -82,7 +84,8 @@ class Decoder {
   };
 
   void check_options();
-  void check_begin(std::int32_t slot, const std::vector<std::int32_t>& prompt) const;
+  void check_slot(std::int32_t slot) const;
+  void check_prompt(const std::vector<std::int32_t>& prompt) const;
   void make_room();
   void make_rotations();
   void tune();
@@ -92,7 +95,7 @@ class Decoder {
   void forward(const Batch& batch);
   void attention(const Batch& batch, std::size_t index);
   void feed_forward(const Batch& batch, const DeviceLayer& layer);
-  void head(std::int64_t rows, const __nv_bfloat16* hidden, float* logits);
+  void head(const Batch& batch, const __nv_bfloat16* hidden, float* logits);
 
   bool quantises(const DeviceLinear& linear) const { return options_.nvfp4_activations && linear.is_nvfp4(); }
   Input quantised(const DeviceLinear& linear, std::int64_t rows) const;
@@ -101,19 +104,20 @@ class Decoder {
   // out = linear(input), or the same added to it.
   void multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, void* out, bool accumulate);
   void multiply_dense(const DeviceLinear& linear, const Input& input, std::int64_t rows, void* out, bool accumulate);
+  std::int64_t product_rows(const Batch& batch) const;
   reset::GemvProblem problem(const DeviceLinear& linear, const Input& input, std::int64_t rows) const;
   AttentionCall attention_call(const Batch& batch, std::size_t index) const;
-  ProductShape product(const DeviceLinear& linear, std::int64_t rows, bool accumulate) const;
 
   const DeviceWeights& weights_;
   const ModelConfig& config_;
   DecoderOptions options_;
+  OwnedStream owned_stream_;  // before everything that is used on it
   Stream stream_;
   reset::DeviceInfo device_;
   AttentionShape attention_;
   std::unique_ptr<Products> products_;
   std::unique_ptr<Sampler> sampler_;
-  cudaGraphExec_t graph_ = nullptr;
+  std::unique_ptr<OwnedGraphExec> graph_;
 
   DeviceBuffer<__nv_bfloat16> cache_;  // [layer][keys, values][slot][kv head][position][head_dim]
   DeviceBuffer<float2> rotations_;
@@ -123,9 +127,10 @@ class Decoder {
   DeviceBuffer<float> parts_, logits_;
   DeviceBuffer<float2> part_sums_;
   DeviceBuffer<std::int32_t> positions_, steps_, prompt_;
+  PinnedMemory log_;
   StepRows rows_;
   std::int64_t step_count_ = 0;
-  std::array<cudaEvent_t, kLogDepth> events_ = {};
+  std::array<OwnedEvent, kLogDepth> events_;
 };
 
 }  // namespace engine::cuda

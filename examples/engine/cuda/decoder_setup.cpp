@@ -12,8 +12,7 @@ namespace engine::cuda {
 namespace {
 
 constexpr int kPinnedSplits = 4;
-constexpr int kMaxSplits = 16;
-constexpr std::int64_t kSplitTokens = 64;  // less is not worth a CTA
+constexpr std::int64_t kSplitTokens = 128;  // attention gives no CTA fewer, if there are as many
 
 std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count); }
 
@@ -25,28 +24,21 @@ Decoder::Decoder(const DeviceWeights& weights, const reset::TokenSetTable& bound
   int ordinal = 0;
   check(cudaGetDevice(&ordinal), "cudaGetDevice");
   device_ = prepare_mat_vec(ordinal);
-  check(cudaStreamCreate(&stream_.handle), "cudaStreamCreate");
-  stream_.dependent = device_.arch >= 90;
-  prepare_attention();
+  check(cudaStreamCreate(owned_stream_.out()), "cudaStreamCreate");
+  stream_ = {owned_stream_, device_.arch >= 90};
+  attention_.stages = prepare_attention(attention_.head_dim);
   products_ = std::make_unique<Products>(stream_.handle);
   sampler_ =
       std::make_unique<Sampler>(boundaries, options_.slots, options_.columns, config_.vocab_size, stream_.handle);
-  for (cudaEvent_t& event : events_) {
-    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  for (OwnedEvent& event : events_) {
+    check(cudaEventCreateWithFlags(event.out(), cudaEventDisableTiming), "cudaEventCreateWithFlags");
   }
   make_room();
   make_rotations();
   tune();
 }
 
-Decoder::~Decoder() {
-  cudaStreamSynchronize(stream_.handle);
-  if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
-  for (cudaEvent_t event : events_) cudaEventDestroy(event);
-  cudaFreeHost(rows_.log);
-  products_.reset();
-  cudaStreamDestroy(stream_.handle);
-}
+Decoder::~Decoder() { cudaStreamSynchronize(stream_.handle); }
 
 void Decoder::check_options() {
   if (options_.slots < 1 || options_.slots > kMaxSlots) {
@@ -60,20 +52,23 @@ void Decoder::check_options() {
   if (options_.columns == 0) options_.columns = static_cast<std::int32_t>(config_.vocab_size);
   attention_ = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads), static_cast<int>(config_.head_dim),
                 1};
+  if (config_.hidden_size > kMaxNormColumns) {
+    throw reset::Error("hidden_size: " + std::to_string(config_.hidden_size) + ", expected at most " +
+                       std::to_string(kMaxNormColumns));
+  }
   if (!attention_supports(attention_)) {
     throw reset::Error("attention of " + std::to_string(config_.heads) + " heads, " + std::to_string(config_.kv_heads) +
                        " of them key-value heads, of " + std::to_string(config_.head_dim) +
                        " values; expected up to 16 heads a key-value head, of 16, 32, 64 or 128 values");
   }
+  if (!options_.nvfp4_activations) return;
+  bool any = weights_.head.is_nvfp4() && weights_.head.input_scale == 0;
   for (const DeviceLayer& layer : weights_.layers) {
     for (const DeviceLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
-      if (linear->cols % 16 != 0)
-        throw reset::Error("a layer of " + std::to_string(linear->cols) + " inputs, expected a multiple of 16");
-      if (quantises(*linear) && linear->input_scale == 0) {
-        throw reset::Error("NVFP4 activations: the checkpoint has no input scales, expected one for every NVFP4 layer");
-      }
+      any = any || (linear->is_nvfp4() && linear->input_scale == 0);
     }
   }
+  if (any) throw reset::Error("NVFP4 activations: a layer has no input scale, expected one for every NVFP4 layer");
 }
 
 void Decoder::make_room() {
@@ -114,7 +109,8 @@ void Decoder::make_room() {
   for (DeviceBuffer<__nv_bfloat16>* rows : {&hidden_, &normed_, &qkv_, &context_, &gate_up_, &gated_}) rows->clear();
 
   const std::size_t log_bytes = size_of(kLogDepth * options_.slots) * sizeof(reset::SampledToken);
-  check(cudaHostAlloc(reinterpret_cast<void**>(&rows_.log), log_bytes, cudaHostAllocMapped), "cudaHostAlloc");
+  check(cudaHostAlloc(log_.out(), log_bytes, cudaHostAllocMapped), "cudaHostAlloc");
+  rows_.log = static_cast<reset::SampledToken*>(static_cast<void*>(log_));
   rows_.positions = positions_.data();
   rows_.tokens = sampler_->tokens();
   rows_.results = sampler_->results();
@@ -145,8 +141,8 @@ void Decoder::tune() {
   tune(&DeviceLayer::gate_up, false);
   tune(&DeviceLayer::down, true);
   if (weights_.head.is_nvfp4()) return;
-  ProductShape shape = product(weights_.head, options_.slots, false);
-  shape.float_output = true;
+  const std::int64_t rows = options_.pinned ? kMaxSlots : options_.slots;
+  const ProductShape shape = {weights_.head.rows, weights_.head.cols, rows, true, false};
   products_->tune(shape, {weights_.head.dense}, normed_.data(), logits_.data());
 }
 
@@ -159,7 +155,8 @@ void Decoder::tune(DeviceLinear DeviceLayer::*member, bool accumulate) {
   DeviceBuffer<__nv_bfloat16> y(size_of(kMaxSlots * first.rows));
   x.clear();
   y.clear();
-  products_->tune(product(first, options_.slots, accumulate), matrices, x.data(), y.data());
+  const std::int64_t rows = options_.pinned ? kMaxSlots : options_.slots;
+  products_->tune({first.rows, first.cols, rows, false, accumulate}, matrices, x.data(), y.data());
 }
 
 }  // namespace engine::cuda

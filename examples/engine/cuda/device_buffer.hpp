@@ -17,6 +17,37 @@ inline void check(cudaError_t error, const char* call) {
   throw reset::Error(std::string(call) + " failed: " + cudaGetErrorString(error));
 }
 
+// A handle of the CUDA runtime or of cuBLAS that kDestroy ends.
+template <class Handle, auto kDestroy>
+class Owned {
+ public:
+  Owned() = default;
+  ~Owned() {
+    if (handle_ != nullptr) kDestroy(handle_);
+  }
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+
+  operator Handle() const { return handle_; }
+  // Where a function that creates the handle puts it; there must be none yet.
+  Handle* out() { return &handle_; }
+
+ private:
+  Handle handle_ = nullptr;
+};
+
+using OwnedStream = Owned<cudaStream_t, cudaStreamDestroy>;
+using OwnedEvent = Owned<cudaEvent_t, cudaEventDestroy>;
+using OwnedGraph = Owned<cudaGraph_t, cudaGraphDestroy>;
+using OwnedGraphExec = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
+using PinnedMemory = Owned<void*, cudaFreeHost>;
+
+// The model, the batch or the context is too large for the device.
+class OutOfDeviceMemory : public reset::Error {
+ public:
+  using reset::Error::Error;
+};
+
 // Memory for `bytes`, or an error that tells how much is missing.
 inline void* allocate(std::size_t bytes) {
   void* data = nullptr;
@@ -30,8 +61,8 @@ inline void* allocate(std::size_t bytes) {
   std::size_t total = 0;
   cudaMemGetInfo(&free, &total);
   const auto mib = [](std::size_t count) { return std::to_string(count >> 20) + " MiB"; };
-  throw reset::Error("device memory: " + mib(bytes) + " wanted, " + mib(free) + " of " + mib(total) +
-                     " free; expected a smaller model, batch or context");
+  throw OutOfDeviceMemory("device memory: " + mib(bytes) + " wanted, " + mib(free) + " of " + mib(total) +
+                          " free; expected a smaller model, batch or context");
 }
 
 // `count` elements of T on the current device.

@@ -11,6 +11,7 @@
 
 #include "config.hpp"
 #include "device_buffer.hpp"
+#include "stream.hpp"
 #include "weights.hpp"
 
 namespace engine::cuda {
@@ -56,6 +57,9 @@ enum class WeightForm { kBf16, kNvfp4 };
 // Weights of the right shapes that mean nothing, for timing. Layers repeat once `most_bytes` are taken: a matrix should
 // come from memory when it is read, which a few gigabytes of distinct ones see to.
 DeviceWeights random_weights(const ModelConfig& config, WeightForm form, bool nvfp4_head, std::size_t most_bytes);
+
+// `count` numbers between -range and range.
+void fill_random(__nv_bfloat16* data, std::size_t count, float range, std::uint32_t seed, const Stream& stream);
 
 // The shapes of a published model, "qwen3-8b", "qwen3-14b" or "qwen3-32b"; throws reset::Error for other names.
 ModelConfig published_config(const std::string& name);

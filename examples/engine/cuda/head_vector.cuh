@@ -10,9 +10,52 @@
 namespace engine::cuda {
 
 // Lane l holds the pairs (i, i + D / 2) for i = l, l + 32, ...: those that rotary position turns together.
+template <int D, class T>
+struct HeadPairs {
+  static constexpr int kPairs = (D / 2 + 31) / 32;
+  T low[kPairs] = {};
+  T high[kPairs] = {};
+
+  // function(i, j): pair i, the j-th of this lane.
+  template <class Function>
+  static __device__ void for_each(Function function) {
+#pragma unroll
+    for (int j = 0; j < kPairs; ++j) {
+      const int i = static_cast<int>(threadIdx.x % 32) + 32 * j;
+      if (i < D / 2) function(i, j);
+    }
+  }
+};
+
+// D values of a vector that heads share, such as the weights of their norm. Null: none.
 template <int D>
-class HeadVector {
- public:
+struct HeadFactors : HeadPairs<D, __nv_bfloat16> {
+  bool present;
+
+  __device__ explicit HeadFactors(const __nv_bfloat16* x) : present(x != nullptr) {
+    if (!present) return;
+    this->for_each([&](int i, int j) {
+      this->low[j] = x[i];
+      this->high[j] = x[i + D / 2];
+    });
+  }
+};
+
+// Cosines and sines of a position.
+template <int D>
+struct HeadTurn : HeadPairs<D, float> {
+  __device__ HeadTurn(const float2* rotations, int position) {
+    const float2* turn = rotations + static_cast<std::int64_t>(position) * (D / 2);
+    this->for_each([&](int i, int j) {
+      const float2 t = turn[i];
+      this->low[j] = t.x;
+      this->high[j] = t.y;
+    });
+  }
+};
+
+template <int D>
+struct HeadVector : HeadPairs<D, float> {
   __device__ HeadVector() {}  // zeros
 
   // Head `head` of the row's queries, keys and values, which follow each other.
@@ -20,59 +63,42 @@ class HeadVector {
                         const __nv_bfloat16* bias) {
     const std::int64_t all = shape.heads + 2 * shape.kv_heads;
     const __nv_bfloat16* x = qkv + (row * all + head) * D;
-    for_each([&](int i, float& low, float& high) {
-      low = __bfloat162float(x[i]);
-      high = __bfloat162float(x[i + D / 2]);
+    this->for_each([&](int i, int j) {
+      this->low[j] = __bfloat162float(x[i]);
+      this->high[j] = __bfloat162float(x[i + D / 2]);
       if (bias == nullptr) return;
-      low += __bfloat162float(bias[head * D + i]);
-      high += __bfloat162float(bias[head * D + i + D / 2]);
+      this->low[j] += __bfloat162float(bias[head * D + i]);
+      this->high[j] += __bfloat162float(bias[head * D + i + D / 2]);
     });
   }
 
   // RMSNorm over the head; not without weights.
-  __device__ void normalize(const __nv_bfloat16* weight, float epsilon) {
-    if (weight == nullptr) return;
+  __device__ void normalize(const HeadFactors<D>& weight, float epsilon) {
+    if (!weight.present) return;
     float sum = 0.0f;
-    for_each([&](int, float& low, float& high) { sum += low * low + high * high; });
+    this->for_each([&](int, int j) { sum += this->low[j] * this->low[j] + this->high[j] * this->high[j]; });
     for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, distance);
     const float factor = rsqrtf(sum / D + epsilon);
-    for_each([&](int i, float& low, float& high) {
-      low *= factor * __bfloat162float(weight[i]);
-      high *= factor * __bfloat162float(weight[i + D / 2]);
+    this->for_each([&](int, int j) {
+      this->low[j] *= factor * __bfloat162float(weight.low[j]);
+      this->high[j] *= factor * __bfloat162float(weight.high[j]);
     });
   }
 
-  __device__ void rotate(const float2* rotations, int position) {
-    const float2* turn = rotations + static_cast<std::int64_t>(position) * (D / 2);
-    for_each([&](int i, float& low, float& high) {
-      const float2 t = turn[i];
-      const float turned = low * t.x - high * t.y;
-      high = high * t.x + low * t.y;
-      low = turned;
+  __device__ void rotate(const HeadTurn<D>& turn) {
+    this->for_each([&](int, int j) {
+      const float low = this->low[j] * turn.low[j] - this->high[j] * turn.high[j];
+      this->high[j] = this->high[j] * turn.low[j] + this->low[j] * turn.high[j];
+      this->low[j] = low;
     });
   }
 
-  __device__ void store(__nv_bfloat16* out) {
-    for_each([&](int i, float& low, float& high) {
-      out[i] = __float2bfloat16(low);
-      out[i + D / 2] = __float2bfloat16(high);
+  __device__ void store(__nv_bfloat16* out) const {
+    this->for_each([&](int i, int j) {
+      out[i] = __float2bfloat16(this->low[j]);
+      out[i + D / 2] = __float2bfloat16(this->high[j]);
     });
   }
-
- private:
-  static constexpr int kPairs = (D / 2 + 31) / 32;
-
-  template <class Function>
-  __device__ void for_each(Function function) {
-#pragma unroll
-    for (int j = 0; j < kPairs; ++j) {
-      const int i = static_cast<int>(threadIdx.x % 32) + 32 * j;
-      if (i < D / 2) function(i, low_[j], high_[j]);
-    }
-  }
-
-  float low_[kPairs] = {};
-  float high_[kPairs] = {};
 };
 
 }  // namespace engine::cuda

@@ -18,29 +18,54 @@ struct Merge {
   int head_dim;
   int splits;
 
+  // Parts are asked for eight at a time: a loop that looked at one after the other would wait for each of them.
   __device__ void load(std::int64_t row, std::int64_t octet, float (&values)[8]) const {
+    constexpr int kBatch = 8;
     const auto column = static_cast<int>(octet * 8);
     const std::int64_t first = (row * heads + column / head_dim) * splits;
+    float2 sums[kMaxSplits];
+    int present = 0;  // parts that were written: the first ones
     float most = -INFINITY;
-#pragma unroll 8
-    for (int split = 0; split < splits; ++split) most = fmaxf(most, part_sums[first + split].x);
+#pragma unroll
+    for (int split = 0; split < kMaxSplits; ++split) {
+      sums[split] = split < splits ? part_sums[first + split] : make_float2(-INFINITY, 0.0f);
+    }
+#pragma unroll
+    for (int split = 0; split < kMaxSplits; ++split) {
+      most = fmaxf(most, sums[split].x);
+      present += sums[split].y == 0.0f ? 0 : 1;  // a NaN is present
+    }
     float total = 0.0f;
     for (float& value : values) value = 0.0f;
-#pragma unroll 4
-    for (int split = 0; split < splits; ++split) {
-      const float2 part = part_sums[first + split];
-      if (part.x == -INFINITY) continue;  // nothing was written for it
-      const float factor = exp2f(part.x - most);
-      total += factor * part.y;
-      const auto* from = reinterpret_cast<const float4*>(parts + (first + split) * head_dim + column % head_dim);
-      const float4 low = from[0];
-      const float4 high = from[1];
-      const float sums[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
 #pragma unroll
-      for (int i = 0; i < 8; ++i) values[i] += factor * sums[i];
+    for (int batch = 0; batch < kMaxSplits; batch += kBatch) {
+      if (batch >= present) break;
+      float4 part[kBatch][2];
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const std::int64_t at = first + min(batch + i, present - 1);
+        const auto* from = reinterpret_cast<const float4*>(parts + at * head_dim + column % head_dim);
+        part[i][0] = from[0];
+        part[i][1] = from[1];
+      }
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const float factor = batch + i < present ? exp2f(sums[batch + i].x - most) : 0.0f;
+        total += factor * sums[batch + i].y;
+        add(values, factor, part[i]);
+      }
     }
     if (total == 0.0f) return;
     for (float& value : values) value /= total;
+  }
+
+ private:
+  static __device__ void add(float (&values)[8], float factor, const float4 (&part)[2]) {
+    const float4 a = part[0];
+    const float4 b = part[1];
+    const float sums[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) values[i] += factor * sums[i];
   }
 };
 

@@ -19,10 +19,10 @@ void check_blas(cublasStatus_t status, const char* call) {
 
 // Milliseconds of a few launches, after one that does not count.
 double time_of(cudaStream_t stream, const std::function<void(int)>& launch) {
-  cudaEvent_t begin = nullptr;
-  cudaEvent_t end = nullptr;
-  check(cudaEventCreate(&begin), "cudaEventCreate");
-  check(cudaEventCreate(&end), "cudaEventCreate");
+  OwnedEvent begin;
+  OwnedEvent end;
+  check(cudaEventCreate(begin.out()), "cudaEventCreate");
+  check(cudaEventCreate(end.out()), "cudaEventCreate");
   launch(0);
   check(cudaEventRecord(begin, stream), "cudaEventRecord");
   for (int i = 1; i <= kTimedLaunches; ++i) launch(i);
@@ -30,8 +30,6 @@ double time_of(cudaStream_t stream, const std::function<void(int)>& launch) {
   check(cudaEventSynchronize(end), "cudaEventSynchronize");
   float milliseconds = 0;
   check(cudaEventElapsedTime(&milliseconds, begin, end), "cudaEventElapsedTime");
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
   return static_cast<double>(milliseconds);
 }
 
@@ -39,49 +37,35 @@ double time_of(cudaStream_t stream, const std::function<void(int)>& launch) {
 
 // cuBLAS counts columns first: what is N x K row by row is K x N to it, so W is its A, transposed, x its B, y its C.
 struct Products::Plan {
-  Plan() = default;
-  ~Plan() {
-    cublasLtMatrixLayoutDestroy(c);
-    cublasLtMatrixLayoutDestroy(b);
-    cublasLtMatrixLayoutDestroy(a);
-    cublasLtMatmulDescDestroy(operation);
-  }
-  Plan(const Plan&) = delete;
-  Plan& operator=(const Plan&) = delete;
-
   void describe(const ProductShape& shape) {
     const auto n = static_cast<std::uint64_t>(shape.n);
     const auto k = static_cast<std::uint64_t>(shape.k);
     const auto m = static_cast<std::uint64_t>(shape.m);
-    check_blas(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
+    check_blas(cublasLtMatmulDescCreate(operation.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
     const cublasOperation_t transposed = CUBLAS_OP_T;
     check_blas(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed),
                "cublasLtMatmulDescSetAttribute");
-    check_blas(cublasLtMatrixLayoutCreate(&a, CUDA_R_16BF, k, n, shape.k), "cublasLtMatrixLayoutCreate");
-    check_blas(cublasLtMatrixLayoutCreate(&b, CUDA_R_16BF, k, m, shape.k), "cublasLtMatrixLayoutCreate");
-    check_blas(cublasLtMatrixLayoutCreate(&c, shape.float_output ? CUDA_R_32F : CUDA_R_16BF, n, m, shape.n),
+    check_blas(cublasLtMatrixLayoutCreate(a.out(), CUDA_R_16BF, k, n, shape.k), "cublasLtMatrixLayoutCreate");
+    check_blas(cublasLtMatrixLayoutCreate(b.out(), CUDA_R_16BF, k, m, shape.k), "cublasLtMatrixLayoutCreate");
+    check_blas(cublasLtMatrixLayoutCreate(c.out(), shape.float_output ? CUDA_R_32F : CUDA_R_16BF, n, m, shape.n),
                "cublasLtMatrixLayoutCreate");
     beta = shape.accumulate ? 1.0F : 0.0F;
   }
 
-  cublasLtMatmulDesc_t operation = nullptr;
-  cublasLtMatrixLayout_t a = nullptr;
-  cublasLtMatrixLayout_t b = nullptr;
-  cublasLtMatrixLayout_t c = nullptr;
+  using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+  Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> operation;
+  Layout a;
+  Layout b;
+  Layout c;
   cublasLtMatmulAlgo_t algorithm = {};
   float beta = 0;
 };
 
 Products::Products(cudaStream_t stream) : stream_(stream), workspace_(kWorkspaceBytes) {
-  check_blas(cublasCreate(&blas_), "cublasCreate");
-  check_blas(cublasLtCreate(&lt_), "cublasLtCreate");
+  check_blas(cublasCreate(blas_.out()), "cublasCreate");
+  check_blas(cublasLtCreate(lt_.out()), "cublasLtCreate");
   check_blas(cublasSetStream(blas_, stream), "cublasSetStream");  // before the workspace, which it would reset
   check_blas(cublasSetWorkspace(blas_, workspace_.data(), kWorkspaceBytes), "cublasSetWorkspace");
-}
-
-Products::~Products() {
-  cublasLtDestroy(lt_);
-  cublasDestroy(blas_);
 }
 
 void Products::run_default(const ProductShape& shape, const __nv_bfloat16* w, const void* x, void* y) const {
@@ -110,8 +94,8 @@ void Products::multiply(const ProductShape& shape, const __nv_bfloat16* w, const
 std::vector<std::shared_ptr<const Products::Plan>> Products::proposals(const ProductShape& shape) const {
   Plan probe;
   probe.describe(shape);
-  cublasLtMatmulPreference_t preference = nullptr;
-  check_blas(cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
+  Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> preference;
+  check_blas(cublasLtMatmulPreferenceCreate(preference.out()), "cublasLtMatmulPreferenceCreate");
   check_blas(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                   &kWorkspaceBytes, sizeof kWorkspaceBytes),
              "cublasLtMatmulPreferenceSetAttribute");
@@ -120,7 +104,6 @@ std::vector<std::shared_ptr<const Products::Plan>> Products::proposals(const Pro
   // No proposal is no error: cublasGemmEx remains.
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(lt_, probe.operation, probe.a, probe.b, probe.c, probe.c,
                                                                preference, kProposals, results, &count);
-  cublasLtMatmulPreferenceDestroy(preference);
   std::vector<std::shared_ptr<const Plan>> plans;
   for (int i = 0; status == CUBLAS_STATUS_SUCCESS && i < count; ++i) {
     if (results[i].state != CUBLAS_STATUS_SUCCESS) continue;

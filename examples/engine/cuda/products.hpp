@@ -34,9 +34,6 @@ struct ProductShape {
 class Products {
  public:
   explicit Products(cudaStream_t stream);
-  ~Products();
-  Products(const Products&) = delete;
-  Products& operator=(const Products&) = delete;
 
   // Enqueues a product, by the plan that tune() has found for its shape, or cublasGemmEx.
   void multiply(const ProductShape& shape, const __nv_bfloat16* w, const void* x, void* y) const;
@@ -53,8 +50,8 @@ class Products {
   std::vector<std::shared_ptr<const Plan>> proposals(const ProductShape& shape) const;
 
   cudaStream_t stream_;
-  cublasHandle_t blas_ = nullptr;
-  cublasLtHandle_t lt_ = nullptr;
+  Owned<cublasHandle_t, cublasDestroy> blas_;
+  Owned<cublasLtHandle_t, cublasLtDestroy> lt_;
   DeviceBuffer<std::uint8_t> workspace_;
   std::map<ProductShape, std::shared_ptr<const Plan>> plans_;  // null: cublasGemmEx
 };

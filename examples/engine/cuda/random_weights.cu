@@ -45,8 +45,7 @@ class Maker {
 
   const __nv_bfloat16* dense(std::int64_t count, float range) {
     auto* data = static_cast<__nv_bfloat16*>(room(static_cast<std::size_t>(count) * 2));
-    launch(fill_bf16_kernel, dim3(kCtas), dim3(kThreads), 0, Stream{}, data, static_cast<std::size_t>(count), range,
-           seed_++);
+    fill_random(data, static_cast<std::size_t>(count), range, seed_++, Stream{});
     return data;
   }
 
@@ -105,6 +104,10 @@ class Maker {
 };
 
 }  // namespace
+
+void fill_random(__nv_bfloat16* data, std::size_t count, float range, std::uint32_t seed, const Stream& stream) {
+  launch(fill_bf16_kernel, dim3(kCtas), dim3(kThreads), 0, stream, data, count, range, seed);
+}
 
 DeviceWeights random_weights(const ModelConfig& config, WeightForm form, bool nvfp4_head, std::size_t most_bytes) {
   DeviceWeights weights;

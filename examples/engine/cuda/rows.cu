@@ -44,40 +44,51 @@ __global__ __launch_bounds__(kThreads) void embed_prompt_kernel(const std::int32
   copy_row(embedding + tokens[row] * cols, hidden + row * cols, cols);
 }
 
+constexpr int kNormThreads = 512;
+constexpr int kNormOctets = kMaxNormColumns / 8 / kNormThreads;  // that a thread keeps in registers
+
 // The sum of `x` over the CTA, in every thread.
 __device__ float sum_over_cta(float x) {
-  __shared__ float of_warp[kThreads / 32];
+  __shared__ float of_warp[kNormThreads / 32];
   for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
   __syncthreads();
-  x = 0.0f;
-  for (const float part : of_warp) x += part;
+  x = of_warp[threadIdx.x % (kNormThreads / 32)];
+  for (int distance = kNormThreads / 64; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
   return x;
 }
 
-__global__ __launch_bounds__(kThreads) void rms_norm_kernel(const __nv_bfloat16* x, const __nv_bfloat16* weight,
-                                                            float epsilon, std::int64_t cols, __nv_bfloat16* out) {
+__global__ __launch_bounds__(kNormThreads) void rms_norm_kernel(const __nv_bfloat16* x, const __nv_bfloat16* weight,
+                                                                float epsilon, std::int64_t cols, __nv_bfloat16* out) {
+  Octet weights[kNormOctets];
+  Octet values[kNormOctets];
+  const auto each = [&](auto function) {
+#pragma unroll
+    for (int i = 0; i < kNormOctets; ++i) {
+      const std::int64_t octet = threadIdx.x + i * kNormThreads;
+      if (octet < cols / 8) function(octet, i);
+    }
+  };
+  // No kernel writes the weights: they are read before the one ahead has ended.
+  each([&](std::int64_t octet, int i) { weights[i] = reinterpret_cast<const Octet*>(weight)[octet]; });
   begin_dependent();
   const std::int64_t row = blockIdx.x;
-  const Octet* from = reinterpret_cast<const Octet*>(x + row * cols);
+  each([&](std::int64_t octet, int i) { values[i] = reinterpret_cast<const Octet*>(x + row * cols)[octet]; });
   float sum = 0.0f;
-  for (std::int64_t i = threadIdx.x; i < cols / 8; i += kThreads) {
-    const Octet octet = from[i];
-    for (const __nv_bfloat16 element : octet.element) {
+  each([&](std::int64_t, int i) {
+    for (const __nv_bfloat16 element : values[i].element) {
       const float value = __bfloat162float(element);
       sum += value * value;
     }
-  }
+  });
   const float factor = rsqrtf(sum_over_cta(sum) / static_cast<float>(cols) + epsilon);
-  for (std::int64_t i = threadIdx.x; i < cols / 8; i += kThreads) {
-    Octet octet = from[i];
-    const Octet weights = reinterpret_cast<const Octet*>(weight)[i];
+  each([&](std::int64_t octet, int i) {
     for (int j = 0; j < 8; ++j) {
-      const float value = __bfloat162float(octet.element[j]) * factor * __bfloat162float(weights.element[j]);
-      octet.element[j] = __float2bfloat16(value);
+      const float value = __bfloat162float(values[i].element[j]) * factor * __bfloat162float(weights[i].element[j]);
+      values[i].element[j] = __float2bfloat16(value);
     }
-    reinterpret_cast<Octet*>(out + row * cols)[i] = octet;
-  }
+    reinterpret_cast<Octet*>(out + row * cols)[octet] = values[i];
+  });
 }
 
 __global__ __launch_bounds__(kThreads) void silu_mul_kernel(const __nv_bfloat16* gate_up, std::int64_t cols,
@@ -115,7 +126,7 @@ void embed_prompt(const std::int32_t* tokens, std::int64_t count, const __nv_bfl
 
 void rms_norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, float epsilon, std::int64_t rows, std::int64_t cols,
               __nv_bfloat16* out, const Stream& stream) {
-  launch(rms_norm_kernel, one_each(rows), dim3(kThreads), 0, stream, x, weight, epsilon, cols, out);
+  launch(rms_norm_kernel, one_each(rows), dim3(kNormThreads), 0, stream, x, weight, epsilon, cols, out);
 }
 
 void silu_mul(const __nv_bfloat16* gate_up, std::int64_t rows, std::int64_t cols, __nv_bfloat16* out,

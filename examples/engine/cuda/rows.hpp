@@ -36,7 +36,8 @@ void place_slot(const StepRows& rows, std::int32_t slot, std::int32_t position, 
 void embed_prompt(const std::int32_t* tokens, std::int64_t count, const __nv_bfloat16* embedding, std::int64_t cols,
                   __nv_bfloat16* hidden, const Stream& stream);
 
-// RMSNorm of `rows` rows of `cols` values, a multiple of 8.
+// RMSNorm of `rows` rows of `cols` values, a multiple of 8 and at most kMaxNormColumns.
+constexpr std::int64_t kMaxNormColumns = 16384;
 void rms_norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, float epsilon, std::int64_t rows, std::int64_t cols,
               __nv_bfloat16* out, const Stream& stream);
 

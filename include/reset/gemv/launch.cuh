@@ -116,8 +116,9 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
   const std::int64_t tiles = share_tiles(output_runs(problem.weights.rows, gated), gated, clusters);
   const std::int64_t shared = tensor_shared_bytes(policy, tiles);
   if (policy.kernel == GemvKernel::kTensorRing) {
-    const LaunchShape shape = launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(cta_threads(policy))),
-                                           shared, options, policy.cluster);
+    const int threads = cta_threads(policy, !scale_rows_are_whole(problem.weights));
+    const LaunchShape shape =
+        launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(threads)), shared, options, policy.cluster);
     WeightMaps maps{};
     const Status status = encode_weights(device, problem.weights, policy.k_warps, maps);
     if (!status.ok()) return status;

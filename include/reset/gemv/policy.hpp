@@ -96,12 +96,13 @@ constexpr std::int64_t ring_shared_bytes(const GemvPolicy& policy, std::int64_t 
          policy.stages * detail::ring_stage_bytes(policy.chunks, k);
 }
 
-/// Threads of a CTA.
-constexpr int cta_threads(const GemvPolicy& policy) noexcept {
+/// Threads of a CTA; of kTensorRing more where block scales come in `words`, runs of four.
+constexpr int cta_threads(const GemvPolicy& policy, bool words = false) noexcept {
   // Beside the ring's warps that compute, one requests the weights and one adds up and stores.
   if (policy.kernel == GemvKernel::kRing) return 32 * (policy.warps_per_group * policy.groups + 2);
-  return 32 * (policy.k_warps * policy.row_groups +
-               (policy.kernel == GemvKernel::kTensorRing ? 1 : 0));  // one requests weights
+  const int warps = policy.k_warps * policy.row_groups;
+  if (policy.kernel == GemvKernel::kTensor) return 32 * warps;
+  return 32 * (warps + detail::tensor_ring_producers(policy.tokens / 8, warps, words));
 }
 
 /// The policy of kTensor for a shape: as many warps as registers and shared memory allow, with room for some tiles.

@@ -77,8 +77,9 @@ struct TensorRing {
   }
 };
 
-/// The warp that requests weights: boxes of eight rows of codes and of scales, by one lane, or scales in runs of four
-/// by all of them, the only ones that lie together in the swizzled layout.
+/// A warp that requests weights. One lane of the first asks for boxes of eight rows of codes and of scales; where
+/// scales come in runs of four, the only ones that lie together in the swizzled layout, all lanes of all these warps
+/// copy them.
 struct Producer {
   const GemvProblem& problem;
   const WeightMaps& maps;
@@ -86,13 +87,15 @@ struct Producer {
   TileRows<kMmaRows> rows;
   Share units;
   bool words;
+  int warp;  // of those that request
+  int warps;
   int lane;
 
   /// Requests a tile into a stage.
   __device__ __forceinline__ void request(int tile, std::uint32_t stage, std::uint32_t full) const {
-    if (lane == 0) copy_boxes(tile, stage, full);
+    if (warp == 0 && lane == 0) copy_boxes(tile, stage, full);
     if (!words) return;
-    __syncwarp();  // what lands is expected by then
+    __syncwarp();
     copy_words(tile, stage, full);
     __syncwarp();
   }
@@ -124,7 +127,7 @@ struct Producer {
     const std::uint32_t place = stage + ring.scales() + static_cast<std::uint32_t>(row) * ring.scale_pitch;
     const int runs =
         min(units.count * (kUnitBlocks / 4), static_cast<int>(problem.weights.cols / 64) - units.first * 4);
-    for (int run = lane / kMmaRows; run < runs; run += 2) {
+    for (int run = warp * 2 + lane / kMmaRows; run < runs; run += warps * 2) {
       async_copy<4>(place + static_cast<std::uint32_t>(run * 4), source.at(units.first * kUnitBlocks + run * 4));
     }
     async_arrive(full);
@@ -143,7 +146,8 @@ __device__ __forceinline__ void produce_tiles(const Producer& producer, int stag
   }
 }
 
-/// Barriers are initialised: the warp that requests weights says so and goes on, the others wait for each other and it.
+/// Barriers are initialised: the first warp that requests weights says so and goes on, the others wait for each other
+/// and for it.
 __device__ __forceinline__ void barriers_ready_arrive() {
   asm volatile("barrier.cta.arrive 1, %0;" ::"r"(blockDim.x) : "memory");
 }
@@ -234,22 +238,28 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
   const std::uint32_t arrived = memory.end;  // the totals of the CTA's own tiles
   const TensorRing ring(shared_address(tensor_memory), arrived + 2 * kBarrierBytes, shape.k_warps);
   const int computing = shape.k_warps * shape.groups;
+  const int producers = tensor_ring_producers(kTokenTiles, computing, shape.words);
   int group = 0;
   int k_warp = warp;
   for (; k_warp >= shape.k_warps; k_warp -= shape.k_warps) ++group;
   release_dependents();
 
-  if (warp == computing) {
-    ring.init_barriers(shape.stages, shape.words ? 33 : 1, units.count, lane);
-    if (lane == 0) {
-      barrier_init(arrived, 1);
-      barrier_arrive_expecting(arrived, static_cast<std::uint32_t>(cluster * own_tiles() * kTile * 16));
+  if (warp >= computing) {
+    if (warp == computing) {
+      ring.init_barriers(shape.stages, shape.words ? 1 + 32 * producers : 1, units.count, lane);
+      if (lane == 0) {
+        barrier_init(arrived, 1);
+        barrier_arrive_expecting(arrived, static_cast<std::uint32_t>(cluster * own_tiles() * kTile * 16));
+      }
+      if (problem.weights.cols % kUnitK != 0) ring.clear_scales(shape.stages, lane);
+      __syncwarp();
+      barriers_ready_arrive();
+    } else {
+      barriers_ready_sync();
     }
-    if (problem.weights.cols % kUnitK != 0) ring.clear_scales(shape.stages, lane);
-    __syncwarp();
-    barriers_ready_arrive();
     if (cluster > 1) cluster_arrive();
-    produce_tiles({problem, maps, ring, rows(), units, shape.words, lane}, shape.stages, tiles);
+    produce_tiles({problem, maps, ring, rows(), units, shape.words, warp - computing, producers, lane}, shape.stages,
+                  tiles);
     wait_for_dependencies();
     if (cluster > 1) cluster_wait();
   } else {

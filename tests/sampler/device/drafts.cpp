@@ -179,14 +179,16 @@ void test_preemption(const reset::SamplerDevice& device, Verdict& verdict) {
 
 // Commits that a slot cannot take change nothing; parameters change between steps.
 void test_commits(const reset::SamplerDevice& device, Verdict& verdict) {
-  Engine engine(device, make_config(2), 2 * kRows);
+  Engine engine(device, make_config(5), 2 * kRows);
   engine.add(0, make_request(0));
   engine.add(1, make_request(1));
   const DeviceArray<float> logits(row_at(0, 0));
   engine.apply(logits.data(), {{0, -1, reset::kNextPosition}});
   const auto before = engine.state(0);
   const auto other = engine.state(1);
-  engine.commit({0, -1, 2, 1, 1 << 30}, {2, 1, 1, 1, 1});
+  engine.commit({0, -1}, {2, 1});
+  engine.commit({2, 1}, {1, 1});
+  engine.commit({1 << 30}, {1});
   engine.commit({0}, {-1});
   engine.commit({0}, {1}, {kVocabulary, 0, 0, 0, 0});
   verdict.expect(same_states(engine.state(0), before) && same_states(engine.state(1), other),

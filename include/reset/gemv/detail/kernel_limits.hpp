@@ -89,6 +89,12 @@ inline constexpr int kTensorRingMaxUnits = 16;
 /// Warps of a CTA of kTensorRing that compute, at most; one more requests weights. Up to 12 warps in all, two CTAs with
 /// the registers for 8 tokens fit a multiprocessor: the next kernel's is there before this one ends.
 RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int token_tiles) noexcept { return token_tiles == 1 ? 23 : 15; }
+/// Warps that request weights, beside `warps` that compute: one suffices for boxes, and up to three more share the
+/// scales where these come in words, as far as 12 in all or the kernel's bound leave room.
+RESET_HOST_DEVICE constexpr int tensor_ring_producers(int token_tiles, int warps, bool words) noexcept {
+  const int room = token_tiles == 1 && warps <= 10 ? 12 - warps : tensor_ring_max_warps(token_tiles) + 1 - warps;
+  return !words ? 1 : room < 4 ? room : 4;
+}
 
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;

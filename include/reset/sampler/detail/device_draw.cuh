@@ -91,7 +91,7 @@ static __device__ __forceinline__ void set_bounds(ChunkRoom& chunks, const RaceR
   const int self = static_cast<int>(threadIdx.x);
   const float distance = chunks.max[self] - rule.max;
   const bool competes = is_finite(chunks.max[self]) && order_of(chunks.max[self]) >= rule.cut >> 32;
-  const float reach = distance * (kLog2E / rule.temperature) + (noise == nullptr ? kMostNoise : noise[self]);
+  const float reach = distance * rule.scale + (noise == nullptr ? kMostNoise : noise[self]);
   chunks.bounds[self] = competes ? reach : float_from_bits(0xff800000u);
 }
 
@@ -110,12 +110,13 @@ static __device__ double pass_mass(const ChunkRoom& chunks, float max, float tem
 
 /// The token of a row by the request's rule at `temperature`, one of `expected` unless the pass was wrong.
 template <class T>
-static __device__ DrawnToken draw_token(const DeviceRow<T>& row, const RowFacts& facts, const SamplingParams& sampling,
-                                        const Temperatures& expected, float temperature, const RandomKey& key,
-                                        ChunkRoom& chunks, ListRoom& list, ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, const RowFacts facts,
+                                                     const SamplingParams& sampling, const Temperatures expected,
+                                                     float temperature, const RandomKey key, ChunkRoom& chunks,
+                                                     ListRoom& list, ReductionRoom& room) {
   if (facts.status != RowStatus::kOk) return draw_highest_finite(row, sampling.fallback_token, room);
   if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room);
-  RaceRule rule{key, facts.max, temperature, 0};
+  RaceRule rule{key, facts.max, temperature, kLog2E / temperature, 0};
   const PassKind kind = pass_kind(sampling, expected, row.columns);
   const float* noise = nullptr;
   if (truncates(sampling, row.columns)) {

@@ -60,9 +60,11 @@ static __device__ __forceinline__ LeafSums join_all(const LeafSums* sums, PassKi
   }
 }
 
-/// -log2 of a number not above the v of `gumbel_noise`: not below the noise in bits, for -log(-log(1 - v)) <= -log v.
-static __device__ __forceinline__ float noise_bound(std::uint32_t word) {
-  return -fast_log2(float_from_bits(0x3f800000u + (word >> 9)) - 1.0f);
+/// One less than what the noise of a word in bits is not above: -log(1 - v) >= v + v^2 / 2 = ((1 + v)^2 - 1) / 2, and
+/// 1 + v, rounded down, is a float by its bits.
+static __device__ __forceinline__ float noise_bound_less_one(std::uint32_t word) {
+  const float above = float_from_bits(0x3f800000u + (word >> 9));
+  return -fast_log2(__fmaf_rn(above, above, -1.0f));
 }
 
 /// Adds a token at distance d <= 0 from the chunk's maximum.
@@ -73,7 +75,7 @@ static __device__ __forceinline__ void add_token(LeafSums& sums, float d, std::u
   sums.sum = __fadd_rn(sums.sum, weight);
   sums.weighted_sum = __fmaf_rn(z, weight, sums.weighted_sum);
   if constexpr (kKind == PassKind::kRace) {
-    const float noise = noise_bound(word);
+    const float noise = noise_bound_less_one(word);
     sums.high = fmaxf(sums.high, __fmaf_rn(d, rule.scale_high, noise));
     sums.low = fmaxf(sums.low, __fmaf_rn(d, rule.scale_low, noise));
   } else if constexpr (kKind == PassKind::kMass) {
@@ -91,9 +93,13 @@ struct ChunkReader {
   LogitRun<T, kBlocks> quarter[4];
 
   __device__ __forceinline__ void load(const DeviceRow<T>& row, int chunk, int lane) {
+    const int first = chunk * kChunk + lane * kBlocks;
+    if (row.aligned && (chunk + 1) * kChunk <= row.columns) {
 #pragma unroll
-    for (int q = 0; q < 4; ++q) {
-      quarter[q] = load_run<kBlocks>(row, chunk * kChunk + q * kChunkBlocks + lane * kBlocks);
+      for (int q = 0; q < 4; ++q) quarter[q] = load_run<kBlocks>(row, first + q * kChunkBlocks);
+    } else {
+#pragma unroll
+      for (int q = 0; q < 4; ++q) quarter[q] = load_each<kBlocks>(row, first + q * kChunkBlocks);
     }
   }
 
@@ -102,7 +108,7 @@ struct ChunkReader {
 #pragma unroll
     for (int q = 0; q < 4; ++q) {
 #pragma unroll
-      for (int i = 0; i < kBlocks; ++i) result = max_or_nan(result, device_float(quarter[q].value[i]));
+      for (int i = 0; i < kBlocks; ++i) result = max_or_nan(result, quarter[q].at(i));
     }
     return result;
   }
@@ -110,12 +116,14 @@ struct ChunkReader {
   /// Sums over the leaves from `leaf` on that share a batch of random numbers.
   template <PassKind kKind>
   __device__ __forceinline__ LeafSums sums(const PassRule& rule, float chunk_max, int chunk, int lane) const {
-    constexpr int kBatch = kLeaves < 2 ? 1 : 2;  // leaves whose random numbers are drawn side by side
+    constexpr bool kRace = kKind == PassKind::kRace;
+    constexpr float kNothing = kRace ? -1.0f : 0.0f;  // bounds are one less until they are joined
+    constexpr int kBatch = kLeaves < 2 ? 1 : 2;       // leaves whose random numbers are drawn side by side
     LeafSums leaves[kLeaves];
 #pragma unroll
     for (int first = 0; first < kLeaves; first += kBatch) {
       PhiloxBlock words[2 * kBatch] = {};
-      if constexpr (kKind == PassKind::kRace) {
+      if constexpr (kRace) {
 #pragma unroll
         for (int i = 0; i < 2 * kBatch; ++i) {
           const int block = chunk * kChunkBlocks + lane * kBlocks + 2 * first + i;
@@ -125,18 +133,23 @@ struct ChunkReader {
 #pragma unroll
       for (int leaf = 0; leaf < kBatch; ++leaf) {
         LeafSums& sums = leaves[first + leaf];
-        sums = {0.0f, 0.0f, 0.0f, 0.0f};
+        sums = {0.0f, 0.0f, kNothing, kNothing};
 #pragma unroll
         for (int q = 0; q < 4; ++q) {
 #pragma unroll
           for (int i = 0; i < 2; ++i) {
-            const float x = device_float(quarter[q].value[2 * (first + leaf) + i]);
+            const float x = quarter[q].at(2 * (first + leaf) + i);
             add_token<kKind>(sums, __fadd_rn(x, -chunk_max), words[2 * leaf + i].word[q], rule);
           }
         }
       }
     }
-    return join_all<kLeaves>(leaves, kKind);
+    LeafSums joined = join_all<kLeaves>(leaves, kKind);
+    if constexpr (kRace) {
+      joined.high += 1.0f;
+      joined.low += 1.0f;
+    }
+    return joined;
   }
 };
 
@@ -182,7 +195,7 @@ static __device__ __forceinline__ LeafSums group_sums(LeafSums sums, GroupRoom& 
     }
   }
   if constexpr (kKind == PassKind::kRace) {
-    // Bounds are not negative, the maximum itself being at distance 0: their order is that of their bits.
+    // Bounds are not negative by their first value: their order is that of their bits.
     sums.high = float_from_bits(__reduce_max_sync(kFullWarp, bits_of(sums.high)));
     sums.low = float_from_bits(__reduce_max_sync(kFullWarp, bits_of(sums.low)));
   }

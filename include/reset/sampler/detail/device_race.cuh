@@ -17,6 +17,7 @@ struct RaceRule {
   RandomKey key;
   float max;          // of the row
   float temperature;  // above kArgmaxTemperature
+  float scale;        // log2(e) / T
   std::uint64_t cut;  // candidate keys below it do not compete
 };
 
@@ -30,7 +31,7 @@ struct Contender {
 /// By how much a score in float may miss the defined one, in bits, twice. The defined one is rounded itself, to
 /// multiples of up to 2^-52 of x / T.
 static __device__ __forceinline__ float score_slack(const RaceRule& rule) {
-  const float offset = float_from_bits(bits_of(rule.max) & kFloatMagnitude) / rule.temperature;
+  const float offset = float_from_bits(bits_of(rule.max) & kFloatMagnitude) * rule.scale;
   return 2e-4f + offset * 0x1p-49f;
 }
 
@@ -43,15 +44,15 @@ static __device__ __noinline__ float log2_tail(const RandomKey key, std::int32_t
 static __device__ __forceinline__ float log2_exponential(const RandomKey& key, std::int32_t id, std::uint32_t word) {
   if (word < kTailWord) return log2_tail(key, id, word);
   const float v = (static_cast<float>(word) + 0.5f) * 0x1p-32f;
-  if (v < 0.03f) return fast_log2(v * (1.0f + v * (0.5f + v * 0.333333f)));
+  const float series = v * (1.0f + v * (0.5f + v * 0.333333f));
   // 1 - v by the complement of the word, which does not cancel.
-  return fast_log2(-kLn2 * fast_log2((static_cast<float>(~word) + 0.5f) * 0x1p-32f));
+  const float logarithm = -kLn2 * fast_log2((static_cast<float>(~word) + 0.5f) * 0x1p-32f);
+  return fast_log2(v < 0.03f ? series : logarithm);
 }
 
 static __device__ __forceinline__ float float_score(const RaceRule& rule, float x, std::int32_t id,
                                                     std::uint32_t word) {
-  const float scale = kLog2E / rule.temperature;
-  return (x - rule.max) * scale - log2_exponential(rule.key, id, word);
+  return (x - rule.max) * rule.scale - log2_exponential(rule.key, id, word);
 }
 
 static __device__ __noinline__ double defined_score(const RandomKey key, float temperature, float x, std::int32_t id) {

@@ -36,6 +36,14 @@ static __device__ __forceinline__ float device_float(Half x) {
   return result;
 }
 
+/// The logit in one half of a word.
+static __device__ __forceinline__ float logit_of_half(std::uint32_t word, bool upper, BFloat16) {
+  return float_from_bits(upper ? word & 0xffff0000u : word << 16);
+}
+static __device__ __forceinline__ float logit_of_half(std::uint32_t word, bool upper, Half) {
+  return device_float(Half{static_cast<std::uint16_t>(upper ? word >> 16 : word)});
+}
+
 template <class T>
 static __device__ __forceinline__ T masked_logit();
 template <>
@@ -51,12 +59,22 @@ __device__ __forceinline__ BFloat16 masked_logit<BFloat16>() {
   return {0xff80};
 }
 
-/// `Count` neighbouring logits as they are stored.
+/// `Count` neighbouring logits in words as they are stored: taken apart where they are used, and not before, two of
+/// 16 bits share a register.
 template <class T, int Count>
 struct LogitRun {
   static constexpr int kBytes = Count * static_cast<int>(sizeof(T));
   static constexpr int kVector = kBytes < 16 ? kBytes : 16;
-  alignas(kVector) T value[Count];
+  static_assert(kBytes % 4 == 0, "a run is whole words");
+  alignas(kVector) std::uint32_t word[kBytes / 4];
+
+  __device__ __forceinline__ float at(int i) const {
+    if constexpr (sizeof(T) == 4) {
+      return float_from_bits(word[i]);
+    } else {
+      return logit_of_half(word[i / 2], i % 2 != 0, T());
+    }
+  }
 };
 
 template <int Bytes>
@@ -74,19 +92,30 @@ struct VectorOf<16> {
   using Type = uint4;
 };
 
-/// The logits of ids first..first + Count - 1, -inf where the row has ended; `first` is a multiple of Count.
+static __device__ __forceinline__ std::uint32_t logit_bits(float x) { return bits_of(x); }
+static __device__ __forceinline__ std::uint32_t logit_bits(BFloat16 x) { return x.bits; }
+static __device__ __forceinline__ std::uint32_t logit_bits(Half x) { return x.bits; }
+
+/// The logits of ids first..first + Count - 1 of an aligned row that has them all; `first` is a multiple of Count.
 template <int Count, class T>
 static __device__ __forceinline__ LogitRun<T, Count> load_run(const DeviceRow<T>& row, int first) {
   using Run = LogitRun<T, Count>;
   using Vector = typename VectorOf<Run::kVector>::Type;
   Run run;
-  if (row.aligned && first + Count <= row.columns) {
-    const Vector* source = reinterpret_cast<const Vector*>(row.data + first);
+  const Vector* source = reinterpret_cast<const Vector*>(row.data + first);
 #pragma unroll
-    for (int i = 0; i < Run::kBytes / Run::kVector; ++i) reinterpret_cast<Vector*>(run.value)[i] = source[i];
-  } else {
+  for (int i = 0; i < Run::kBytes / Run::kVector; ++i) reinterpret_cast<Vector*>(run.word)[i] = source[i];
+  return run;
+}
+
+/// The same one by one, wherever the row lies, -inf where it has ended.
+template <int Count, class T>
+static __device__ __forceinline__ LogitRun<T, Count> load_each(const DeviceRow<T>& row, int first) {
+  LogitRun<T, Count> run{};
 #pragma unroll
-    for (int i = 0; i < Count; ++i) run.value[i] = first + i < row.columns ? row.data[first + i] : masked_logit<T>();
+  for (int i = 0; i < Count; ++i) {
+    const std::uint32_t bits = logit_bits(first + i < row.columns ? row.data[first + i] : masked_logit<T>());
+    run.word[i * static_cast<int>(sizeof(T)) / 4] |= bits << (i * static_cast<int>(sizeof(T)) % 4 * 8);
   }
   return run;
 }

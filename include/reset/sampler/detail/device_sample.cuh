@@ -222,10 +222,7 @@ class SlotSequence {
       return {id, load_logit(row, id)};
     }
     const int t = expected.index_of(temperature);
-    if (t >= 0 && room_.tail.unsure[t] == 0) {
-      const std::int32_t id = room_.tail.early[t];
-      return {id, load_logit(row, id)};
-    }
+    if (t >= 0 && room_.tail.unsure[t] == 0) return {room_.tail.early[t], room_.tail.logit[t]};
     return draw_token(row, facts, room_.slot().request.sampling, expected, temperature, key, room_.chunks, room_.list,
                       room_.reduction);
   }
@@ -297,9 +294,13 @@ static __device__ __forceinline__ void pass_rest(ChunkReader<T, kWarps>& reader,
                                                  GroupRoom& room) {
   const int lane = static_cast<int>(threadIdx.x) % (32 * kWarps);
   while (chunk < row.chunks()) {
+    // The next chunk comes while this one is worked on.
+    ChunkReader<T, kWarps> next;
+    const int after = chunk + step;
+    if (after < row.chunks()) next.load(row, after, lane);
     pass_chunk<T, kWarps, kKind>(reader, rule, chunk, lane, facts, room);
-    chunk += step;
-    if (chunk < row.chunks()) reader.load(row, chunk, lane);
+    reader = next;
+    chunk = after;
   }
 }
 
@@ -333,11 +334,11 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     return;
   }
   const RequestParams& request = room.slot().request;
-  const std::int64_t next = room.slot().state.next_position;
   const Temperatures expected = expected_temperatures(request, room.slot().state.mark.active);
-  const PassRule rule{{request.seed, resolve_position(input.position, next), RandomPurpose::kSampling},
-                      exponent_scale(expected.value[0]),
-                      exponent_scale(expected.value[1])};
+  const PassRule rule{
+      {request.seed, resolve_position(input.position, room.slot().state.next_position), RandomPurpose::kSampling},
+      exponent_scale(expected.value[0]),
+      exponent_scale(expected.value[1])};
   ChunkFacts* facts = view.memory.chunks + static_cast<std::size_t>(index) * row.chunks();
   const int step = static_cast<int>(gridDim.x) * kGroups;
   GroupRoom& group_room = room.groups[group];
@@ -351,17 +352,14 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   }
   if (!is_last(&view.memory.row_tickets[index], gridDim.x, room.flag)) return;
   if (threadIdx.x < kTailThreads) {
-    tail(row, facts, kind == PassKind::kRace, expected, rule.key, room.chunks, room.tail);
+    Tail<T>(row, rule, expected, room.chunks, room.tail).run(facts, kind == PassKind::kRace);
   } else if (threadIdx.x == kTailThreads) {
     auto& slot = room.slot();
     prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
   }
-  // Chunks that the row does not have compete nowhere.
-  for (int c = row.chunks() + self; c < kSamplerThreads; c += kSamplerThreads) {
-    room.chunks.max[c] = float_from_bits(0xff800000u);
-  }
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
-  const SlotRows rows = only ? only_row(index, rule.key.position, room) : find_rows(view, call, input.slot, next, room);
+  const SlotRows rows = only ? only_row(index, rule.key.position, room)
+                             : find_rows(view, call, input.slot, room.slot().state.next_position, room);
   if (rows.count == 0) {
     if (threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);
     return;

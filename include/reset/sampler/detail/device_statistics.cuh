@@ -13,7 +13,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 /// A row's chunks in shared memory, for the choice of the token.
 struct ChunkRoom {
-  float max[kSamplerThreads];
+  alignas(16) float max[kSamplerThreads];
   float side[2][kSamplerThreads];  // of the two temperatures: bounds or sums
   float bounds[kSamplerThreads];
 };
@@ -46,11 +46,6 @@ static __device__ __forceinline__ RowStatus status_of_max(float max) {
 
 static __device__ __forceinline__ float exponent_scale(float temperature) {
   return temperature > kArgmaxTemperature ? kLog2E / temperature : 0.0f;
-}
-
-/// Whether a token of a chunk may have a score of `near` or more, by the pass's bound at temperature `t`.
-static __device__ __forceinline__ bool reaches(const ChunkFacts& chunk, float max, float scale, int t, float near) {
-  return is_finite(chunk.max) && (chunk.max - max) * scale + (t == 0 ? chunk.high : chunk.low) >= near;
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

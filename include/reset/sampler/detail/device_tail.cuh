@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include <reset/sampler/detail/device_pass.cuh>
 #include <reset/sampler/detail/device_race.cuh>
 #include <reset/sampler/detail/device_statistics.cuh>
 
@@ -20,10 +21,19 @@ inline constexpr int kTailThreads = 32 * kTailWarps;
 struct Temperatures {
   float value[2];  // T_high and T_low
 
+  /// One of the two, by selection: an index would send them through memory.
+  __device__ __forceinline__ float at(int t) const { return t == 0 ? value[0] : value[1]; }
+
   /// Which of the two a temperature is; -1 for neither.
   __device__ __forceinline__ int index_of(float temperature) const {
     return temperature == value[0] ? 0 : temperature == value[1] ? 1 : -1;
   }
+};
+
+/// The best token of some, and the score of the one behind it.
+struct RaceLead {
+  std::uint64_t best;    // a key of score and id
+  std::uint32_t second;  // the order of a score
 };
 
 /// What the seven warps tell each other.
@@ -31,20 +41,14 @@ struct TailRoom {
   std::uint32_t max[kTailWarps];
   std::uint64_t chunk[2][kTailWarps];
   SumPair sums[kTailWarps];
-  std::uint64_t score[2][kTailWarps];
-  std::int32_t early[2];   // the winner at either temperature,
-  std::int32_t unsure[2];  // unless another token may beat it
+  RaceLead lead[2][kTailWarps];  // of what each warp has raced so far
+  std::int32_t early[2];         // the winner at either temperature
+  float logit[2];                // and its logit,
+  std::int32_t unsure[2];        // unless floats cannot tell
   RowFacts facts;
 };
 
 static __device__ __forceinline__ void tail_sync() { asm volatile("bar.sync 8, %0;" ::"n"(kTailThreads) : "memory"); }
-
-static __device__ __forceinline__ std::uint64_t highest(const std::uint64_t (&keys)[kTailWarps]) {
-  std::uint64_t best = keys[0];
-#pragma unroll
-  for (int w = 1; w < kTailWarps; ++w) best = keys[w] > best ? keys[w] : best;
-  return best;
-}
 
 /// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row.
 static __device__ __forceinline__ SumPair rebase(const ChunkFacts& chunk, float max) {
@@ -71,135 +75,210 @@ static __device__ __forceinline__ RowFacts row_facts(const SumPair& sums, float 
   return facts;
 }
 
-/// The tokens of one thread in the chunk that looks best at a temperature.
-struct EarlyTokens {
-  float score[4];
-  std::int32_t first;  // id of the first; the others are 256 apart
+/// By values: references to choose between would send both through memory.
+static __device__ __forceinline__ RaceLead join_leads(RaceLead a, RaceLead b) {
+  const bool ahead = a.best > b.best;
+  const std::uint32_t second = ahead ? a.second : b.second;
+  const std::uint32_t beaten = static_cast<std::uint32_t>((ahead ? b.best : a.best) >> 32);
+  return {ahead ? a.best : b.best, beaten > second ? beaten : second};
+}
 
-  template <class T>
-  __device__ __forceinline__ void load(const DeviceRow<T>& row, int chunk, int block) {
-    first = chunk * kChunk + block;
-#pragma unroll
-    for (int q = 0; q < 4; ++q) score[q] = load_logit(row, first + q * kChunkBlocks);
-  }
+/// The lead in a warp.
+static __device__ __forceinline__ RaceLead warp_lead(const RaceLead& own) {
+  const std::uint64_t best = warp_best(own.best);
+  const std::uint32_t rest = own.best == best ? own.second : static_cast<std::uint32_t>(own.best >> 32);
+  return {best, __reduce_max_sync(kFullWarp, rest)};
+}
 
-  /// Logits become scores; returns the best key.
-  __device__ __forceinline__ std::uint64_t race(const RaceRule& rule) {
-    const PhiloxBlock words = random_block(rule.key, random_slot(first).block);
-    std::uint64_t best = 0;
-#pragma unroll
-    for (int q = 0; q < 4; ++q) {
-      const std::int32_t id = first + q * kChunkBlocks;
-      const bool finite = is_finite(score[q]);
-      score[q] = finite ? float_score(rule, score[q], id, words.word[q]) : float_from_bits(0xff800000u);
-      const std::uint64_t key = finite ? candidate_key(score[q], id) : 0;
-      best = key > best ? key : best;
-    }
-    return best;
-  }
-
-  __device__ __forceinline__ bool rivals(std::uint64_t leader, float near) const {
-    bool any = false;
-#pragma unroll
-    for (int q = 0; q < 4; ++q) any = any || (score[q] >= near && first + q * kChunkBlocks != candidate_id(leader));
-    return any;
-  }
+/// The logits of the four tokens of one block of random numbers, as they are stored: nothing waits for them here.
+template <class T>
+struct BlockTokens {
+  T x[4];
 };
 
-/// Merges the statistics of the chunks, and where `race` says so runs the race at both temperatures in the chunk that
-/// looks best. For the first kTailThreads threads. Thread c takes chunks c and c + kTailThreads; sums are added in one
-/// fixed tree over the threads, in double, so that the bits depend on the chunks alone.
+/// Where the row has ended, its last logit stands in; without a chunk, any do.
 template <class T>
-static __device__ __forceinline__ void tail(const DeviceRow<T>& row, const ChunkFacts* facts, bool race,
-                                            const Temperatures& temperatures, const RandomKey& key, ChunkRoom& chunks,
-                                            TailRoom& room) {
-  const int self = static_cast<int>(threadIdx.x);
-  const int warp = self / 32;
-  const bool leads = self % 32 == 0;
-  const bool more = row.chunks() > kTailThreads;
-  const ChunkFacts own = take_chunk(facts, self, row.chunks(), chunks);
-  ChunkFacts other{};
-  other.max = float_from_bits(0xff800000u);
-  if (more && self < kSamplerThreads - kTailThreads) {
-    other = take_chunk(facts, self + kTailThreads, row.chunks(), chunks);
-  }
-  if (self < 2) room.unsure[self] = 0;
-  const float scale[2] = {exponent_scale(temperatures.value[0]), exponent_scale(temperatures.value[1])};
-  const std::uint32_t most = __reduce_max_sync(kFullWarp, order_of(max_or_nan(own.max, other.max)));
-  if (leads) room.max[warp] = most;
-  if (race) {
+static __device__ __forceinline__ BlockTokens<T> load_block(const DeviceRow<T>& row, int chunk, int block) {
+  BlockTokens<T> tokens;
 #pragma unroll
-    for (int t = 0; t < 2; ++t) {
-      // Not relative to the row's maximum, which is not known yet: good enough to pick a chunk.
-      const float reach = own.max * scale[t] + (t == 0 ? own.high : own.low);
-      std::uint64_t best = candidate_key(self < row.chunks() ? reach : float_from_bits(0xff800000u), self);
-      if (more && self + kTailThreads < row.chunks()) {
-        const float others = other.max * scale[t] + (t == 0 ? other.high : other.low);
-        const std::uint64_t rival = candidate_key(others, self + kTailThreads);
-        best = rival > best ? rival : best;
-      }
-      best = warp_best(best);
-      if (leads) room.chunk[t][warp] = best;
-    }
+  for (int q = 0; q < 4; ++q) {
+    const int id = (chunk < 0 ? 0 : chunk * kChunk) + q * kChunkBlocks + block;
+    tokens.x[q] = row.data[id < row.columns ? id : row.columns - 1];
   }
-  tail_sync();
-  std::uint32_t order = room.max[0];
-#pragma unroll
-  for (int w = 1; w < kTailWarps; ++w) order = room.max[w] > order ? room.max[w] : order;
-  const float max = number_of(order);
-  race = race && is_finite(max);
-  EarlyTokens tokens[2];
-  EarlyTokens last[2];  // of the blocks that are left over, for the first warp
-  int chunk[2] = {0, 0};
-  if (race) {
-#pragma unroll
-    for (int t = 0; t < 2; ++t) {
-      chunk[t] = candidate_id(highest(room.chunk[t]));
-      tokens[t].load(row, chunk[t], self);
-      if (warp == 0) last[t].load(row, chunk[t], self + kTailThreads);
-    }
-  }
-  SumPair sums = rebase(own, max);
-  if (more) sums = add_pairs(sums, rebase(other, max));
-#pragma unroll
-  for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
-  if (leads) room.sums[warp] = sums;
-  if (race) {
-#pragma unroll
-    for (int t = 0; t < 2; ++t) {
-      const RaceRule rule{key, max, scale[t] > 0.0f ? temperatures.value[t] : 1.0f, 0};
-      std::uint64_t best = tokens[t].race(rule);
-      if (warp == 0) {
-        const std::uint64_t rest = last[t].race(rule);
-        best = rest > best ? rest : best;
-      }
-      best = warp_best(best);
-      if (leads) room.score[t][warp] = best;
-    }
-  }
-  tail_sync();
-  if (race) {
-#pragma unroll
-    for (int t = 0; t < 2; ++t) {
-      const RaceRule rule{key, max, scale[t] > 0.0f ? temperatures.value[t] : 1.0f, 0};
-      const std::uint64_t leader = highest(room.score[t]);
-      const float near = candidate_logit(leader) - score_slack(rule);
-      bool unsure = leader == 0 || !(scale[t] > 0.0f) || tokens[t].rivals(leader, near);
-      if (warp == 0) unsure = unsure || last[t].rivals(leader, near);
-      unsure = unsure || (self != chunk[t] && reaches(own, max, scale[t], t, near));
-      unsure = unsure || (more && self + kTailThreads != chunk[t] && reaches(other, max, scale[t], t, near));
-      if (__any_sync(kFullWarp, unsure) != 0 && leads) atomicOr(&room.unsure[t], 1);
-      if (self == 0) room.early[t] = leader == 0 ? 0 : candidate_id(leader);
-    }
-  } else if (self < 2) {
-    room.unsure[self] = 1;
-  }
-  if (self == 0) {
-    const SumPair low = add_pairs(add_pairs(room.sums[0], room.sums[1]), add_pairs(room.sums[2], room.sums[3]));
-    const SumPair high = add_pairs(add_pairs(room.sums[4], room.sums[5]), room.sums[6]);
-    room.facts = row_facts(add_pairs(low, high), max);
-  }
+  return tokens;
 }
+
+/// The lead among them.
+template <class T>
+static __device__ __forceinline__ RaceLead race_block(const RaceRule& rule, const BlockTokens<T>& tokens, int columns,
+                                                      int chunk, int block) {
+  const PhiloxBlock words = random_block(rule.key, static_cast<std::uint32_t>(chunk * kChunkBlocks + block));
+  RaceLead lead{0, 0};
+#pragma unroll
+  for (int q = 0; q < 4; ++q) {
+    const std::int32_t id = chunk * kChunk + q * kChunkBlocks + block;
+    const float x = device_float(tokens.x[q]);
+    const std::uint64_t key = candidate_key(float_score(rule, x, id, words.word[q]), id);
+    lead = join_leads(lead, {id < columns && is_finite(x) ? key : 0, 0});
+  }
+  return lead;
+}
+
+/// The end of a row in the first kTailThreads threads: thread c has chunks c and c + kTailThreads. Sums are added in
+/// one fixed tree over the threads, in double, so that the bits depend on the chunks alone. Code that runs once comes
+/// from far away, an instruction at a time: loops are not unrolled here.
+template <class T>
+class Tail {
+ public:
+  __device__ __forceinline__ Tail(const DeviceRow<T>& row, const PassRule& rule, const Temperatures& temperatures,
+                                  ChunkRoom& chunks, TailRoom& room)
+      : row_(row), rule_(rule), temperatures_(temperatures), chunks_(chunks), room_(room) {}
+
+  /// Merges the statistics of the chunks. Where `race` says so it runs the race at both temperatures as well: in the
+  /// chunk that can reach most, then in those that may still hold a better token, one a turn.
+  __device__ __forceinline__ void run(const ChunkFacts* facts, bool race) {
+    take(facts);
+#pragma unroll 1
+    for (bool first = true;; first = false) {
+      if (race) point_out_chunks(first);
+      tail_sync();
+      if (first) max_ = row_max();
+      race = race && is_finite(max_);
+      const int high = race ? chosen_chunk(0) : -1;
+      const int low = race ? chosen_chunk(1) : -1;
+      if (!first && high < 0 && low < 0) break;
+      race_chunks(high, low, first);
+      tail_sync();
+      if (!race) break;
+    }
+    if (leads_ && (warp_ == 1 || warp_ == 2)) settle(warp_ - 1, race);
+    if (self_ == 0) {
+      SumPair sums = room_.sums[0];
+      for (int w = 1; w < kTailWarps; ++w) sums = add_pairs(sums, room_.sums[w]);
+      room_.facts = row_facts(sums, max_);
+    }
+  }
+
+ private:
+  __device__ __forceinline__ float scale(int t) const { return t == 0 ? rule_.scale_high : rule_.scale_low; }
+
+  __device__ __forceinline__ RaceRule rule(int t) const { return {rule_.key, max_, temperatures_.at(t), scale(t), 0}; }
+
+  // Whether there is a race at a temperature of its own.
+  __device__ __forceinline__ bool takes_part(int t) const {
+    return scale(t) > 0.0f && (t == 0 || temperatures_.value[0] != temperatures_.value[1]);
+  }
+
+  __device__ __forceinline__ void take(const ChunkFacts* facts) {
+    own_ = take_chunk(facts, self_, row_.chunks(), chunks_);
+    other_.max = float_from_bits(0xff800000u);
+    if (self_ < kSamplerThreads - kTailThreads) {
+      other_ = take_chunk(facts, self_ + kTailThreads, row_.chunks(), chunks_);
+    }
+    const std::uint32_t most = __reduce_max_sync(kFullWarp, order_of(max_or_nan(own_.max, other_.max)));
+    if (!leads_) return;
+    room_.max[warp_] = most;
+    room_.lead[0][warp_] = room_.lead[1][warp_] = {0, 0};
+  }
+
+  __device__ __forceinline__ float row_max() const {
+    std::uint32_t order = room_.max[0];
+    for (int w = 1; w < kTailWarps; ++w) order = room_.max[w] > order ? room_.max[w] : order;
+    return number_of(order);
+  }
+
+  __device__ __forceinline__ RaceLead lead_of(int t) const {
+    RaceLead lead = room_.lead[t][0];
+    for (int w = 1; w < kTailWarps; ++w) lead = join_leads(lead, room_.lead[t][w]);
+    return lead;
+  }
+
+  // What score a token needs to be of interest beside the lead, which it is not far enough behind to be ruled out.
+  __device__ __forceinline__ float near(int t, const RaceLead& lead) const {
+    return candidate_logit(lead.best) - score_slack(rule(t));
+  }
+
+  // The chunk, its number behind what it can reach, if this is `least`; 0 if not.
+  __device__ __forceinline__ std::uint64_t hope(const ChunkFacts& chunk, int number, int t, float least) const {
+    const float side = t == 0 ? chunk.high : chunk.low;
+    const float reach = (chunk.max - max_) * scale(t) + side;
+    return is_finite(chunk.max) && reach >= least ? candidate_key(reach, number) : 0;
+  }
+
+  // Of the chunks not yet raced that can reach enough, the one that can reach most. The first time, the row's maximum
+  // is not known yet: only their order matters then.
+  __device__ __forceinline__ void point_out_chunks(bool first) {
+#pragma unroll 1
+    for (int t = 0; t < 2; ++t) {
+      const float least = first ? float_from_bits(0xff800000u) : near(t, lead_of(t));
+      std::uint64_t best = (raced_ >> 2 * t & 1) != 0 ? 0 : hope(own_, self_, t, least);
+      const std::uint64_t rival = (raced_ >> 2 * t & 2) != 0 ? 0 : hope(other_, self_ + kTailThreads, t, least);
+      best = warp_best(rival > best ? rival : best);
+      if (leads_) room_.chunk[t][warp_] = takes_part(t) ? best : 0;
+    }
+  }
+
+  // The chunk that was pointed out, negative for none; whoever has it takes note.
+  __device__ __forceinline__ int chosen_chunk(int t) {
+    std::uint64_t best = room_.chunk[t][0];
+    for (int w = 1; w < kTailWarps; ++w) best = room_.chunk[t][w] > best ? room_.chunk[t][w] : best;
+    if (best == 0) return -1;
+    const int chunk = candidate_id(best);
+    if (chunk % kTailThreads == self_) raced_ |= (chunk < kTailThreads ? 1 : 2) << 2 * t;
+    return chunk;
+  }
+
+  // All logits are asked for before any is waited for. The blocks beyond one a thread are the first warps', a
+  // temperature each.
+  __device__ __forceinline__ void race_chunks(int high, int low, bool first) {
+    static_assert(kChunkBlocks == kTailThreads + 32, "one warp takes what is left of a chunk");
+    const int rest = kTailThreads + self_ % 32;
+    BlockTokens<T> now = load_block(row_, high, self_);
+    BlockTokens<T> next = load_block(row_, low, self_);
+    const BlockTokens<T> last = load_block(row_, warp_ == 0 ? high : low, rest);
+    if (first) add_up();
+#pragma unroll 1
+    for (int i = 0; i < (warp_ < 2 ? 3 : 2); ++i) {
+      const int t = i < 2 ? i : warp_;
+      const int chunk = t == 0 ? high : low;
+      if (chunk >= 0) {
+        const RaceLead lead = warp_lead(race_block(rule(t), now, row_.columns, chunk, i < 2 ? self_ : rest));
+        if (leads_) room_.lead[t][warp_] = join_leads(room_.lead[t][warp_], lead);
+      }
+      now = next;
+      next = last;
+    }
+  }
+
+  __device__ __forceinline__ void add_up() {
+    SumPair sums = rebase(own_, max_);
+    if (row_.chunks() > kTailThreads) sums = add_pairs(sums, rebase(other_, max_));
+#pragma unroll
+    for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
+    if (leads_) room_.sums[warp_] = sums;
+  }
+
+  __device__ __forceinline__ void settle(int t, bool race) {
+    const RaceLead lead = lead_of(t);
+    room_.unsure[t] = !race || lead.best == 0 || lead.second >= order_of(near(t, lead)) ? 1 : 0;
+    if (!race || lead.best == 0) return;
+    room_.early[t] = candidate_id(lead.best);
+    room_.logit[t] = load_logit(row_, room_.early[t]);
+  }
+
+  const int self_ = static_cast<int>(threadIdx.x);
+  const int warp_ = self_ / 32;
+  const bool leads_ = self_ % 32 == 0;
+  const DeviceRow<T>& row_;
+  const PassRule& rule_;
+  const Temperatures& temperatures_;
+  ChunkRoom& chunks_;
+  TailRoom& room_;
+  ChunkFacts own_{};
+  ChunkFacts other_{};
+  float max_ = 0.0f;
+  int raced_ = 0;  // of either temperature: own_ in bit 0, other_ in bit 1
+};
 
 }  // namespace RESET_ARCH_NAMESPACE
 }  // namespace detail

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include <reset/sampler/detail/device_pass.cuh>
 #include <reset/sampler/detail/device_race.cuh>
 #include <reset/sampler/detail/device_select.cuh>
 #include <reset/sampler/detail/device_statistics.cuh>
@@ -32,17 +33,21 @@ static __device__ __noinline__ std::int32_t gather_tokens(const DeviceRow<T> row
     list.chunk[atomicAdd(&list.chunks, 1)] = self;
   }
   __syncthreads();
-  constexpr int kRun = 8;
   const int lane = self % 32;
-  for (int part = self / 32; part < 4 * list.chunks; part += kSamplerWarps) {
-    const int first = list.chunk[part / 4] * kChunk + part % 4 * kChunkBlocks + lane * kRun;
-    const LogitRun<T, kRun> run = load_run<kRun>(row, first);
+  for (int i = self / 32; i < list.chunks; i += kSamplerWarps) {
+    const int chunk = list.chunk[i];
+    ChunkReader<T, 1> reader;
+    reader.load(row, chunk, lane);
 #pragma unroll
-    for (int i = 0; i < kRun; ++i) {
-      const float x = device_float(run.value[i]);
-      if (!(x >= threshold) || !is_finite(x)) continue;
-      const std::int32_t at = atomicAdd(&list.listed, 1);
-      if (at < kListLength) list.key[at] = candidate_key(x, first + i);
+    for (int q = 0; q < 4; ++q) {
+#pragma unroll
+      for (int j = 0; j < ChunkReader<T, 1>::kBlocks; ++j) {
+        const float x = reader.quarter[q].at(j);
+        if (!(x >= threshold) || !is_finite(x)) continue;
+        const std::int32_t at = atomicAdd(&list.listed, 1);
+        const int id = chunk * kChunk + q * kChunkBlocks + lane * ChunkReader<T, 1>::kBlocks + j;
+        if (at < kListLength) list.key[at] = candidate_key(x, id);
+      }
     }
   }
   __syncthreads();
@@ -55,6 +60,7 @@ static __device__ void sort_keys(std::int32_t count, ListRoom& list) {
   if (count <= kSamplerThreads) {
     const std::uint64_t own = self < count ? list.key[self] : 0;
     std::int32_t place = 0;
+#pragma unroll 4
     for (std::int32_t i = 0; i < count; ++i) place += list.key[i] > own ? 1 : 0;
     __syncthreads();
     if (self < count) list.key[place] = own;
@@ -93,7 +99,13 @@ static __device__ float wanted_threshold(std::int32_t wanted, int chunks, const 
   const float own = room.max[self];
   std::int32_t above = 0;
   if (self < chunks) {
-    for (int c = 0; c < chunks; ++c) above += room.max[c] > own ? 1 : 0;
+    // In fours; chunks that the row does not have are -inf.
+    const float4* fours = reinterpret_cast<const float4*>(room.max);
+#pragma unroll 4
+    for (int i = 0; i < (chunks + 3) / 4; ++i) {
+      const float4 four = fours[i];
+      above += (four.x > own ? 1 : 0) + (four.y > own ? 1 : 0) + (four.z > own ? 1 : 0) + (four.w > own ? 1 : 0);
+    }
   }
   const std::uint32_t order = self < chunks && above < wanted ? order_of(own) : 0xffffffffu;
   return number_of(block_reduce(

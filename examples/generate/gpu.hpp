@@ -1,0 +1,22 @@
+// The GPU of this program, in one of two files: gpu.cpp where the build has CUDA, no_gpu.cpp where it has not.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/sampler/boundary/token_set.hpp>
+
+#include "generator.hpp"
+#include "make_generator.hpp"
+#include "weights.hpp"
+
+namespace generate {
+
+// Whether there is a GPU that the engine runs on, with as many slots.
+bool gpu_serves(std::int32_t slots);
+
+// The weights go to the device, and stay as long as the result. Throws reset::Error, one sentence, if there is no GPU,
+// or the model, the batch or the context is none for it.
+ChosenGenerator make_gpu_generator(const engine::Weights& weights, const reset::TokenSetTable& boundaries,
+                                   const engine::GeneratorOptions& sizes);
+
+}  // namespace generate
