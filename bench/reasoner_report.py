@@ -32,7 +32,7 @@ def labels(choice):
     names |= dict(zip(p["whole"], (f"{name}, no top-p" for name in (BASELINE, adaptive[1], adaptive[3]))))
     for spec in p["ablation"]:
         changed = spec.split(",")[-1].replace("=", " = ").replace("boundary =  no", "a step is a try")
-        names[spec] = f"ReSET, tau_0 = 0.5, {changed}"
+        names[spec] = f"ReSET, tau_0 chosen, {changed}"
     return names
 
 

@@ -88,7 +88,7 @@ def policies_of(choice):
     half = reset(0.5, 0.1)
     return {"plain": list(TEMPERATURES), "adaptive": [half.replace("reset", "threshold"), published, own, half],
             "whole": ["temperature=1.0,top_p=1", *(policy + ",top_p=1" for policy in (published, half))],
-            "ablation": [half + more for more in (",window=8", ",window=16", ",window=64", ",history=include", ",t_high=0.8",
+            "ablation": [own + more for more in (",window=8", ",window=16", ",window=64", ",history=include", ",t_high=0.8",
                                                   ",t_high=1.2", ",boundary= no")]}
 
 

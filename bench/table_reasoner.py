@@ -32,12 +32,17 @@ def main_table(rows, models):
               f"{signed(w4a4.get('difference_of_differences'))} |")
 
 
-def other_table(rows, models, forms):
-    print("| form | policy | solved | minus BF16 | gain over T = 1 | difference |\n" + "|---" * 6 + "|")
-    for row in rows:
-        if row["models"] == models and row["form"] in forms:
-            print(f"| {row['form']} | {row['policy']} | {plain(row['solved'])} | {signed(row.get('minus_bf16'))} | "
-                  f"{signed(row.get('gain_over_t1'))} | {signed(row.get('difference_of_differences'))} |")
+def form_table(rows, models):
+    """Each form at T = 1, and the changes to ReSET that were tried on W4A4."""
+    print("| form | solved at T = 1 | minus BF16 | ReSET, tau_0 chosen, over T = 1 |\n" + "|---" * 4 + "|")
+    for form in FORMS.values():
+        found = {r["policy"]: r for r in rows if r["models"] == models and r["form"] == form}
+        if "T = 1.0" in found:
+            print(f"| {form} | {plain(found['T = 1.0']['solved'])} | {signed(found['T = 1.0'].get('minus_bf16'))} | "
+                  f"{signed(found['ReSET, tau_0 chosen']['gain_over_t1'])} |")
+    changes = [r for r in rows if r["models"] == models and r["policy"].startswith("ReSET, tau_0 chosen, ")]
+    print("\nW4A4, over T = 1, with changes to ReSET: " + "; ".join(
+        f"{r['policy'].removeprefix('ReSET, tau_0 chosen, ')} {signed(r['gain_over_t1'])}" for r in changes) + ".")
 
 
 def pick(rows, models, form, policy):
@@ -94,7 +99,7 @@ def main():
         print(f"\n{models}\n")
         main_table(report["rows"], models)
     print("\nsmall-1, all forms\n")
-    other_table(report["rows"], "small-1", list(FORMS.values()))
+    form_table(report["rows"], "small-1")
     paragraph(report)
 
 
