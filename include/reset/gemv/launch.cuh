@@ -32,8 +32,10 @@ RESET_NAMESPACE_BEGIN
 struct LaunchOptions {
   /// Programmatic dependent launch: the kernel may begin while the one before it in the stream still runs, requests
   /// its weights, and waits for that kernel's end before it reads anything else or writes. In return no kernel before
-  /// it in the chain of dependent launches may write weights, block scales or global scales. Needs compute capability
-  /// 9.0.
+  /// it in the chain of dependent launches may write the weights, their block scales or global scales; activations,
+  /// their scales and alpha may come from it. The kernel lets a dependent behind it begin early: one of the engine's
+  /// has to wait in its turn (`griddepcontrol.wait`) before it reads or writes, and in any case before it ends. Needs
+  /// compute capability 9.0 and code for it: a file compiled for less gets kUnsupported.
   bool dependent_launch = false;
 };
 
@@ -150,6 +152,9 @@ static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, 
                           const LaunchOptions& options, cudaStream_t stream) noexcept {
   const Status status = validate(policy, problem, device);
   if (!status.ok()) return status;
+  if (options.dependent_launch && device.arch < 90) {
+    return {StatusCode::kUnsupported, "dependent_launch", device.arch, "a target of 90 or later"};
+  }
   return policy.kernel == GemvKernel::kRing ? launch_ring(problem, policy, device, options, stream)
                                             : launch_tensor(problem, policy, device, options, stream);
 }

@@ -70,7 +70,8 @@ struct GemvProblem {
   OutputView output;           ///< Must not overlap anything the call reads, the residual excepted if it is the same.
   Alpha alpha;                 ///< A factor beside the global scales.
   const void* bias = nullptr;  ///< N elements of the output's type, added before the gate, or null.
-  const void* residual = nullptr;   ///< Shaped, strided and stored like the output, or null; may be the output itself.
+  /// Of the output's type, shape and stride, which nothing here can check, or null; may be the output itself.
+  const void* residual = nullptr;
   GemvGate gate = GemvGate::kNone;  ///< Whether the rows of the weights are paired.
 };
 
@@ -155,17 +156,18 @@ inline Status check_overlap(const GemvProblem& p) noexcept {
   const MemoryRegion dense = {address(x.dense), p.tokens, p.weights.cols * 2, x.row_stride * 2};
   const MemoryRegion bias = {address(p.bias), 1, p.weights.rows * element_bytes(p.output.type), 0};
   const char* other = nullptr;
-  if (overlap(output, packed_region(p.weights))) other = "no memory of weights.packed";
-  if (overlap(output, scale_region(p.weights))) other = "no memory of weights.block_scale";
-  if (nvfp4 && overlap(output, packed_region(x.nvfp4))) other = "no memory of activations.nvfp4.packed";
-  if (nvfp4 && overlap(output, scale_region(x.nvfp4))) other = "no memory of activations.nvfp4.block_scale";
-  if (!nvfp4 && overlap(output, dense)) other = "no memory of activations.dense";
-  if (p.bias != nullptr && overlap(output, bias)) other = "no memory of bias";
+  if (overlap(output, packed_region(p.weights))) other = "an output apart from weights.packed, rows * row_stride bytes";
+  if (overlap(output, scale_region(p.weights))) other = "an output apart from weights.block_scale, rows * stride bytes";
+  if (nvfp4 && overlap(output, packed_region(x.nvfp4))) other = "an output apart from activations.nvfp4.packed";
+  if (nvfp4 && overlap(output, scale_region(x.nvfp4))) other = "an output apart from activations.nvfp4.block_scale";
+  if (!nvfp4 && overlap(output, dense)) other = "an output apart from activations.dense";
+  if (p.bias != nullptr && overlap(output, bias)) other = "an output apart from bias";
   if (p.alpha.device != nullptr && overlap(output, {address(p.alpha.device), 1, 4, 0})) {
-    other = "no memory of alpha.device";
+    other = "an output apart from alpha.device";
   }
   const bool apart = p.residual == nullptr || p.residual == p.output.data;
-  if (!apart && overlap(output, output_region(p, p.residual))) other = "the residual itself, or no memory of it";
+  if (!apart && overlap(output, output_region(p, p.residual)))
+    other = "an output that is the residual, or apart from it";
   return other == nullptr ? Status() : invalid("output.data", static_cast<std::int64_t>(address(p.output.data)), other);
 }
 

@@ -3,6 +3,10 @@
 /// on the checkpoint memory that the mat-vec reads.
 #pragma once
 
+#if !defined(__CUDACC__)
+#error "reset/nvfp4/dequantize.cuh holds kernels: include it where nvcc compiles, and reference.hpp elsewhere"
+#endif
+
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
@@ -20,7 +24,7 @@ RESET_NAMESPACE_BEGIN
 /// How a dequantisation runs.
 struct DequantizeOptions {
   /// Launch as a dependent of the kernel ahead in the stream, which must not write the weights: they are read before
-  /// the wait, out is written after it. Needs compute capability 9.0.
+  /// the wait, out is written after it. Needs compute capability 9.0, and this file compiled for it.
   bool dependent_launch = false;
 };
 

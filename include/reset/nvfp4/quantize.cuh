@@ -20,6 +20,10 @@
 /// compiled for; kCudaError with the runtime's code if the launch itself fails.
 #pragma once
 
+#if !defined(__CUDACC__)
+#error "reset/nvfp4/quantize.cuh holds kernels: include it where nvcc compiles, and quantize.hpp elsewhere"
+#endif
+
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
@@ -46,7 +50,8 @@ struct QuantizeOptions {
   /// Write zeros to the padding of swizzled scales: rows M .. round_up(M, 128) and blocks up to the stride. The view
   /// must be the whole tensor then: origins 0, stride as `scale_stride` gives it. Linear scales have no padding.
   bool zero_scale_padding = false;
-  /// Launch as a dependent of the kernel ahead in the stream; needs compute capability 9.0.
+  /// Launch as a dependent of the kernel ahead in the stream; needs compute capability 9.0, and this file compiled for
+  /// it.
   bool dependent_launch = false;
 };
 

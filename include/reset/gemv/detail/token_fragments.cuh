@@ -18,7 +18,7 @@ RESET_NAMESPACE_BEGIN
 namespace detail {
 
 /// A power of two as a float, exponent within -126..127.
-__device__ __forceinline__ float power_of_two(int exponent) {
+__device__ __forceinline__ float float_power_of_two(int exponent) {
   return __uint_as_float(static_cast<std::uint32_t>(exponent + 127) << 23);
 }
 
@@ -74,9 +74,9 @@ struct TokenFragment {
     const int exponent = static_cast<int>(most >> 7) - 127;
     const int shift = min(15 - exponent, 126);
 #pragma unroll
-    for (HalfPairs& word : words) to_halves(word, power_of_two(shift));
+    for (HalfPairs& word : words) to_halves(word, float_power_of_two(shift));
     constexpr int kUnitExponent = kScaledUnit == 1.0f ? 0 : 14;
-    return power_of_two(kUnitExponent - shift);
+    return float_power_of_two(kUnitExponent - shift);
   }
 
  private:

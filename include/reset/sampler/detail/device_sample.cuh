@@ -136,7 +136,7 @@ static __device__ __noinline__ SlotRows find_rows(const SamplerView<Detector>& v
     }
     bad = (atomicOr(&room.places, 1ull << place) >> place & 1) != 0 ||
           (place > 0 && (row.token < kPlaceholderToken || row.token >= view.vocabulary));
-    room.order[place] = r;
+    if (!bad) room.order[place] = r;  // two that claim one place do not write both
   }
   if (__syncthreads_or(bad ? 1 : 0) != 0) rows.count = 0;
   return rows;
