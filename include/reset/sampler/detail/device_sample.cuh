@@ -222,7 +222,14 @@ class SlotSequence {
       return {id, load_logit(row, id)};
     }
     const int t = expected.index_of(temperature);
-    if (t >= 0 && room_.tail.unsure[t] == 0) return {room_.tail.early[t], room_.tail.logit[t]};
+    if (t >= 0 && room_.tail.unsure[t] == 0) {
+      const std::int32_t id = room_.tail.early[t];
+#if __CUDA_ARCH__ >= 1200
+      return {id, load_logit(row, id)};  // what the tail has left would be one register too many there
+#else
+      return {id, room_.tail.logit[t]};
+#endif
+    }
     return draw_token(row, facts, room_.slot().request.sampling, expected, temperature, key, room_.chunks, room_.list,
                       room_.reduction);
   }
