@@ -21,7 +21,8 @@ inline Options take_options(int& argc, char** argv) {
   options.command = slash == nullptr ? argv[0] : slash + 1;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
-    options.command += " " + argument;
+    // Where the results go is no part of what was measured.
+    if (argument.rfind("--results=", 0) != 0) options.command += " " + argument;
     if (argument == "--no-baselines") {
       options.baselines = false;
     } else if (argument.rfind("--results=", 0) == 0) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 
 #include <reset/status.hpp>
 
@@ -232,6 +233,21 @@ int prepare_with(int shared_bytes) {
                      std::to_string(sizeof(Shared<D, kFewStages>)) + " for attention");
 }
 
+// Calls `function` with the size of a head, one that attention_supports() allows, as a constant.
+template <class Function>
+auto with_head_dim(int head_dim, Function function) {
+  switch (head_dim) {
+    case 16:
+      return function(std::integral_constant<int, 16>());
+    case 32:
+      return function(std::integral_constant<int, 32>());
+    case 64:
+      return function(std::integral_constant<int, 64>());
+    default:
+      return function(std::integral_constant<int, 128>());
+  }
+}
+
 }  // namespace
 
 bool attention_supports(const AttentionShape& shape) {
@@ -245,42 +261,15 @@ int prepare_attention(int head_dim) {
   check(cudaGetDevice(&device), "cudaGetDevice");
   check(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
         "cudaDeviceGetAttribute");
-  switch (head_dim) {
-    case 16:
-      return prepare_with<16>(shared_bytes);
-    case 32:
-      return prepare_with<32>(shared_bytes);
-    case 64:
-      return prepare_with<64>(shared_bytes);
-    default:
-      return prepare_with<128>(shared_bytes);
-  }
+  return with_head_dim(head_dim, [&](auto dim) { return prepare_with<dim>(shared_bytes); });
 }
 
 void store_prompt(const AttentionCall& call, const Stream& stream) {
-  switch (call.shape.head_dim) {
-    case 16:
-      return store_with<16>(call, stream);
-    case 32:
-      return store_with<32>(call, stream);
-    case 64:
-      return store_with<64>(call, stream);
-    default:
-      return store_with<128>(call, stream);
-  }
+  with_head_dim(call.shape.head_dim, [&](auto dim) { store_with<dim>(call, stream); });
 }
 
 void attend(const AttentionCall& call, const Stream& stream) {
-  switch (call.shape.head_dim) {
-    case 16:
-      return attend_with<16>(call, stream);
-    case 32:
-      return attend_with<32>(call, stream);
-    case 64:
-      return attend_with<64>(call, stream);
-    default:
-      return attend_with<128>(call, stream);
-  }
+  with_head_dim(call.shape.head_dim, [&](auto dim) { attend_with<dim>(call, stream); });
 }
 
 }  // namespace engine::cuda

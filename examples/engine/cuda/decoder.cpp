@@ -123,8 +123,7 @@ std::int64_t Decoder::cache_bytes_per_token() const {
 // ---- One step, from the tokens that were drawn to the next ones.
 
 void Decoder::enqueue_step() {
-  Batch batch;
-  batch.rows = options_.slots;
+  const Batch batch = step_batch();
   embed_step(rows_, weights_.embedding, config_.hidden_size, hidden_.data(), stream_);
   forward(batch);
   head(batch, hidden_.data(), logits_.data());

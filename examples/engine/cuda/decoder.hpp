@@ -91,6 +91,7 @@ class Decoder {
   void tune();
   void tune(DeviceLinear DeviceLayer::*member, bool accumulate);
 
+  Batch step_batch() const { return {options_.slots, false, 0, 0}; }
   void enqueue_step();
   void forward(const Batch& batch);
   void attention(const Batch& batch, std::size_t index);

@@ -123,11 +123,15 @@ void Decoder::make_room() {
 // The same angles as on the CPU: a product and a function of floats.
 void Decoder::make_rotations() {
   const std::int64_t half = config_.head_dim / 2;
+  std::vector<float> frequencies;
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float exponent = static_cast<float>(2 * i) / static_cast<float>(config_.head_dim);
+    frequencies.push_back(1.0F / std::pow(config_.rope_theta, exponent));
+  }
   std::vector<float2> turns;
   for (std::int64_t position = 0; position < options_.context; ++position) {
-    for (std::int64_t i = 0; i < half; ++i) {
-      const float exponent = static_cast<float>(2 * i) / static_cast<float>(config_.head_dim);
-      const float angle = static_cast<float>(position) * (1.0F / std::pow(config_.rope_theta, exponent));
+    for (const float frequency : frequencies) {
+      const float angle = static_cast<float>(position) * frequency;
       turns.push_back({std::cos(angle), std::sin(angle)});
     }
   }
@@ -141,8 +145,7 @@ void Decoder::tune() {
   tune(&DeviceLayer::gate_up, false);
   tune(&DeviceLayer::down, true);
   if (weights_.head.is_nvfp4()) return;
-  const std::int64_t rows = options_.pinned ? kMaxSlots : options_.slots;
-  const ProductShape shape = {weights_.head.rows, weights_.head.cols, rows, true, false};
+  const ProductShape shape = {weights_.head.rows, weights_.head.cols, product_rows(step_batch()), true, false};
   products_->tune(shape, {weights_.head.dense}, normed_.data(), logits_.data());
 }
 
@@ -155,8 +158,8 @@ void Decoder::tune(DeviceLinear DeviceLayer::*member, bool accumulate) {
   DeviceBuffer<__nv_bfloat16> y(size_of(kMaxSlots * first.rows));
   x.clear();
   y.clear();
-  const std::int64_t rows = options_.pinned ? kMaxSlots : options_.slots;
-  products_->tune({first.rows, first.cols, rows, false, accumulate}, matrices, x.data(), y.data());
+  products_->tune({first.rows, first.cols, product_rows(step_batch()), false, accumulate}, matrices, x.data(),
+                  y.data());
 }
 
 }  // namespace engine::cuda

@@ -33,10 +33,6 @@ void mat_vec(const reset::GemvProblem& problem, const reset::DeviceInfo& device,
   }
 }
 
-void quantize(const __nv_bfloat16* x, std::int64_t ld, const reset::Nvfp4MutableMatrixView& out, const Stream& stream) {
-  reset::throw_if_failed(reset::quantize_activations(x, ld, out, quantize_options(stream), stream.handle));
-}
-
 void rms_norm_quantize(const __nv_bfloat16* x, std::int64_t ld, const __nv_bfloat16* weight, float epsilon,
                        const reset::Nvfp4MutableMatrixView& out, const Stream& stream) {
   reset::RmsNorm<__nv_bfloat16> norm;

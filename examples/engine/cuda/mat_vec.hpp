@@ -18,7 +18,6 @@ reset::DeviceInfo prepare_mat_vec(int device);
 // `pinned`: the cut of 16 tokens for any number of them, so that a token's bits do not depend on how many there are.
 void mat_vec(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool pinned, const Stream& stream);
 
-void quantize(const __nv_bfloat16* x, std::int64_t ld, const reset::Nvfp4MutableMatrixView& out, const Stream& stream);
 void rms_norm_quantize(const __nv_bfloat16* x, std::int64_t ld, const __nv_bfloat16* weight, float epsilon,
                        const reset::Nvfp4MutableMatrixView& out, const Stream& stream);
 void silu_mul_quantize(const __nv_bfloat16* gate_up, std::int64_t ld, const reset::Nvfp4MutableMatrixView& out,

@@ -61,6 +61,12 @@ static inline Status cuda_status(const char* call, cudaError_t error) noexcept {
                 "cudaSuccess, 0: compile for the device's architecture");
 }
 
+/// Whether a dependent launch can be: code for targets before sm_90 has no wait in it.
+static inline Status check_dependent_launch(bool dependent, int arch) noexcept {
+  if (!dependent || arch >= 90) return Status();
+  return {StatusCode::kUnsupported, "dependent_launch", arch, "a target of 90 or later"};
+}
+
 /// Launches `kernel` on `stream` with the arguments converted to its parameters.
 template <class... Parameters, class... Arguments>
 static Status launch(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t stream,

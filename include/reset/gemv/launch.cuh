@@ -150,11 +150,9 @@ static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, 
 template <class = void>
 static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                           const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const Status status = validate(policy, problem, device);
+  Status status = validate(policy, problem, device);
+  if (status.ok()) status = check_dependent_launch(options.dependent_launch, device.arch);
   if (!status.ok()) return status;
-  if (options.dependent_launch && device.arch < 90) {
-    return {StatusCode::kUnsupported, "dependent_launch", device.arch, "a target of 90 or later"};
-  }
   return policy.kernel == GemvKernel::kRing ? launch_ring(problem, policy, device, options, stream)
                                             : launch_tensor(problem, policy, device, options, stream);
 }

@@ -96,10 +96,7 @@ static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, c
   if (sampler.device().sm_count < 1) {
     return {kInvalid, "device.sm_count", sampler.device().sm_count, "what sampler_prepare has found"};
   }
-  if (options.dependent_launch && sampler.device().arch < 90) {
-    return {StatusCode::kUnsupported, "dependent_launch", sampler.device().arch, "a target of 90 or later"};
-  }
-  return {};
+  return check_dependent_launch(options.dependent_launch, sampler.device().arch);
 }
 
 template <class Detector, class T>
