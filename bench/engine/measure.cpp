@@ -6,46 +6,22 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <reset/status.hpp>
+
 #include "../gemv/timing.hpp"
-#include "decoder.hpp"
 
 namespace bench {
 namespace {
 
-using engine::cuda::Decoder;
-
 constexpr int kSteps = 50;
-constexpr int kWarmUp = 3;
 // Distinct weights: many times what a cache holds, and quickly filled.
 constexpr std::size_t kWeightBytes = 8'000'000'000;
 
-class Events {
- public:
-  explicit Events(cudaStream_t stream) : stream_(stream) {
-    CHECK_CUDA(cudaEventCreate(begin_.out()));
-    CHECK_CUDA(cudaEventCreate(end_.out()));
-  }
-
-  template <class Work>
-  double milliseconds(Work work) {
-    CHECK_CUDA(cudaEventRecord(begin_, stream_));
-    work();
-    CHECK_CUDA(cudaEventRecord(end_, stream_));
-    CHECK_CUDA(cudaEventSynchronize(end_));
-    float time = 0;
-    CHECK_CUDA(cudaEventElapsedTime(&time, begin_, end_));
-    return static_cast<double>(time);
-  }
-
- private:
-  cudaStream_t stream_;
-  engine::cuda::OwnedEvent begin_;
-  engine::cuda::OwnedEvent end_;
-};
-
 engine::cuda::DeviceWeights weights_of(const EngineCase& call) {
   const auto form = call.kind == EngineKind::kBf16 ? engine::cuda::WeightForm::kBf16 : engine::cuda::WeightForm::kNvfp4;
-  return engine::cuda::random_weights(engine::cuda::published_config(call.model), form, call.nvfp4_head, kWeightBytes);
+  engine::ModelConfig config = engine::cuda::published_config(call.model);
+  if (call.layers > 0) config.layers = call.layers;
+  return engine::cuda::random_weights(config, form, call.nvfp4_head, kWeightBytes);
 }
 
 engine::cuda::DecoderOptions options_of(const EngineCase& call) {
@@ -76,37 +52,6 @@ std::vector<std::int32_t> prompt_of(std::int64_t length, std::int32_t slot) {
   return prompt;
 }
 
-// Every slot reads a prompt; milliseconds of the last of them.
-double begin_all(Decoder& decoder, Events& events, const EngineCase& call, std::int64_t prompt, bool policy) {
-  double time = 0;
-  for (std::int32_t slot = 0; slot < call.batch; ++slot) {
-    const std::vector<std::int32_t> tokens = prompt_of(prompt, slot);
-    time = events.milliseconds([&] { decoder.begin(slot, tokens, request_of(policy, slot)); });
-  }
-  return time;
-}
-
-// A step that came to NaN would have measured another sampler.
-void require_sound(const Decoder& decoder, const EngineCase& call, std::int64_t step) {
-  for (std::int32_t slot = 0; slot < call.batch; ++slot) {
-    if (decoder.wait(step, slot).status == reset::RowStatus::kOk) continue;
-    throw std::runtime_error(call.model + ", " + name_of(call.kind) + ": slot " + std::to_string(slot) +
-                             " has logits that are no finite numbers");
-  }
-}
-
-double step_ms(Decoder& decoder, Events& events, const EngineCase& call, std::int64_t length) {
-  const std::int64_t first = std::min(length - kSteps / 2, call.context - kSteps - kWarmUp - 1) - kWarmUp;
-  for (std::int32_t slot = 0; slot < call.batch; ++slot) decoder.place(slot, static_cast<std::int32_t>(first));
-  for (int i = 0; i < kWarmUp; ++i) decoder.step();
-  std::int64_t last = 0;
-  const double time = events.milliseconds([&] {
-    for (int i = 0; i < kSteps; ++i) last = decoder.step();
-  });
-  require_sound(decoder, call, last);
-  return time / kSteps;
-}
-
 reset::TokenSetTable boundaries(const engine::ModelConfig& config) {
   return reset::TokenSetTable(static_cast<std::int32_t>(config.vocab_size), {271, 382, 1406}, {198});
 }
@@ -125,43 +70,97 @@ const char* name_of(EngineKind kind) {
   return "?";
 }
 
+EngineKind engine_kind(const std::string& name) {
+  for (const EngineKind kind : {EngineKind::kBf16, EngineKind::kW4A16, EngineKind::kW4A4}) {
+    if (name == name_of(kind)) return kind;
+  }
+  throw reset::Error("engine " + name + ", expected bf16, nvfp4-w4a16 or nvfp4-w4a4");
+}
+
+EngineRun::EngineRun(const EngineCase& engine)
+    : engine_(engine),
+      weights_(weights_of(engine)),
+      decoder_(weights_, boundaries(weights_.config), options_of(engine)) {
+  CHECK_CUDA(cudaEventCreate(begin_.out()));
+  CHECK_CUDA(cudaEventCreate(end_.out()));
+  decoder_.fill_cache();
+}
+
+double EngineRun::milliseconds(const std::function<void()>& work) {
+  CHECK_CUDA(cudaEventRecord(begin_, decoder_.stream()));
+  work();
+  CHECK_CUDA(cudaEventRecord(end_, decoder_.stream()));
+  CHECK_CUDA(cudaEventSynchronize(end_));
+  float time = 0;
+  CHECK_CUDA(cudaEventElapsedTime(&time, begin_, end_));
+  return static_cast<double>(time);
+}
+
+double EngineRun::begin_all(std::int64_t prompt, bool policy) {
+  double time = 0;
+  for (std::int32_t slot = 0; slot < engine_.batch; ++slot) {
+    const std::vector<std::int32_t> tokens = prompt_of(prompt, slot);
+    time = milliseconds([&] { decoder_.begin(slot, tokens, request_of(policy, slot)); });
+  }
+  return time;
+}
+
+// A step that came to NaN would have measured another sampler.
+void EngineRun::require_sound(std::int64_t step) const {
+  for (std::int32_t slot = 0; slot < engine_.batch; ++slot) {
+    if (decoder_.wait(step, slot).status == reset::RowStatus::kOk) continue;
+    throw std::runtime_error(engine_.model + ", " + name_of(engine_.kind) + ": slot " + std::to_string(slot) +
+                             " has logits that are no finite numbers");
+  }
+}
+
+double EngineRun::steps_ms(std::int64_t steps) {
+  return milliseconds([&] {
+    for (std::int64_t i = 0; i < steps; ++i) decoder_.step();
+  });
+}
+
+double EngineRun::step_ms(std::int64_t length, int steps) {
+  constexpr int kWarmUp = 3;
+  const std::int64_t first = std::min(length - steps / 2, engine_.context - steps - kWarmUp - 1) - kWarmUp;
+  for (std::int32_t slot = 0; slot < engine_.batch; ++slot) decoder_.place(slot, static_cast<std::int32_t>(first));
+  std::int64_t last = 0;
+  for (int i = 0; i < kWarmUp; ++i) last = decoder_.step();
+  const double time = steps_ms(steps);
+  require_sound(last + steps);
+  return time / steps;
+}
+
 EngineTimes measure_engine(const EngineCase& call, std::int64_t prompt, const std::vector<std::int64_t>& lengths,
                            std::int64_t full_run) {
-  const engine::cuda::DeviceWeights weights = weights_of(call);
-  Decoder decoder(weights, boundaries(weights.config), options_of(call));
-  Events events(decoder.stream());
+  EngineRun run(call);
   EngineTimes times;
-  times.weight_bytes = weights.bytes_per_step();
-  times.cache_bytes = decoder.cache_bytes_per_token();
-  decoder.fill_cache();
-  decoder.capture();
+  times.weight_bytes = run.weights().bytes_per_step();
+  times.cache_bytes = run.decoder().cache_bytes_per_token();
+  run.decoder().capture();
   for (const bool policy : {true, false}) {
     // What the policy costs is measured where a step takes the least.
     if (!policy && (call.kind != EngineKind::kW4A16 || call.nvfp4_head)) continue;
-    begin_all(decoder, events, call, prompt, policy);
-    times.prompt_ms = begin_all(decoder, events, call, prompt, policy);
+    run.begin_all(prompt, policy);
+    times.prompt_ms = run.begin_all(prompt, policy);
     std::vector<StepTime>& steps = policy ? times.reset : times.plain;
-    for (const std::int64_t length : lengths) steps.push_back({length, step_ms(decoder, events, call, length)});
+    for (const std::int64_t length : lengths) steps.push_back({length, run.step_ms(length, kSteps)});
   }
   if (full_run == 0) return times;
-  begin_all(decoder, events, call, prompt, true);
-  times.full_run_ms = events.milliseconds([&] {
-    for (std::int64_t i = 0; i < full_run; ++i) decoder.step();
-  });
+  run.begin_all(prompt, true);
+  times.full_run_ms = run.steps_ms(full_run);
   return times;
 }
 
 void profile_engine(const EngineCase& call, std::int64_t length) {
-  const engine::cuda::DeviceWeights weights = weights_of(call);
-  Decoder decoder(weights, boundaries(weights.config), options_of(call));
-  Events events(decoder.stream());
-  decoder.fill_cache();
-  begin_all(decoder, events, call, 16, true);
-  step_ms(decoder, events, call, length);
-  CHECK_CUDA(cudaStreamSynchronize(decoder.stream()));
+  EngineRun run(call);
+  run.begin_all(16, true);
+  run.step_ms(length, kSteps);
+  const cudaStream_t stream = run.decoder().stream();
+  CHECK_CUDA(cudaStreamSynchronize(stream));
   CHECK_CUDA(cudaProfilerStart());
-  decoder.step();
-  CHECK_CUDA(cudaStreamSynchronize(decoder.stream()));
+  run.decoder().step();
+  CHECK_CUDA(cudaStreamSynchronize(stream));
   CHECK_CUDA(cudaProfilerStop());
 }
 

@@ -2,14 +2,21 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
+
+#include "decoder.hpp"
+#include "device_buffer.hpp"
+#include "device_weights.hpp"
 
 namespace bench {
 
 enum class EngineKind { kBf16, kW4A16, kW4A4 };
 
 const char* name_of(EngineKind kind);
+// Throws reset::Error for other names.
+EngineKind engine_kind(const std::string& name);
 
 struct EngineCase {
   std::string model;  // as engine::cuda::published_config knows it
@@ -17,6 +24,7 @@ struct EngineCase {
   bool nvfp4_head = false;
   std::int32_t batch = 1;
   std::int64_t context = 0;  // tokens a sequence can hold
+  std::int64_t layers = 0;   // 0: as many as the model has
 };
 
 // A step at a length of the context.
@@ -38,6 +46,33 @@ struct EngineTimes {
 // one besides; 0: none.
 EngineTimes measure_engine(const EngineCase& engine, std::int64_t prompt, const std::vector<std::int64_t>& lengths,
                            std::int64_t full_run);
+
+// An engine with random weights whose sequences stand where a measurement wants them.
+class EngineRun {
+ public:
+  explicit EngineRun(const EngineCase& engine);
+
+  engine::cuda::Decoder& decoder() { return decoder_; }
+  const engine::cuda::DeviceWeights& weights() const { return weights_; }
+
+  // Every slot reads a prompt of that length; milliseconds of the last of them. `policy`: with ReSET, or at its higher
+  // temperature throughout.
+  double begin_all(std::int64_t prompt, bool policy);
+  // Of one step, the mean of `steps` around a length of the context.
+  double step_ms(std::int64_t length, int steps);
+  // Of so many steps from where the sequences stand.
+  double steps_ms(std::int64_t steps);
+
+ private:
+  double milliseconds(const std::function<void()>& work);
+  void require_sound(std::int64_t step) const;
+
+  EngineCase engine_;
+  engine::cuda::DeviceWeights weights_;
+  engine::cuda::Decoder decoder_;
+  engine::cuda::OwnedEvent begin_;
+  engine::cuda::OwnedEvent end_;
+};
 
 // One decode step, launch by launch, between cudaProfilerStart and cudaProfilerStop.
 void profile_engine(const EngineCase& engine, std::int64_t length);

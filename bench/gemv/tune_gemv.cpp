@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "context.hpp"
+#include "cuts.hpp"
 #include "fixture.hpp"
 #include "launcher.hpp"
 #include "options.hpp"
@@ -27,27 +28,15 @@ struct Timed {
 
 // Stages as many as fit all of a CTA's shared memory, and as many as fit half of it.
 std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const bench::Case& c) {
-  std::vector<GemvPolicy> cuts;
-  const std::int64_t runs = reset::detail::output_runs(c.layer.n, false);
-  const int units = reset::detail::k_units(c.layer.k);
-  for (const int cluster : {1, 2, 4, 8}) {
-    const std::int64_t clusters = reset::resident_clusters(device, cluster);
-    if (clusters == 0) continue;
-    for (int groups = 1; groups <= 8; ++groups) {
-      GemvPolicy policy;
-      policy.kernel = GemvKernel::kTensorRing;
-      policy.tokens = c.m <= 8 ? 8 : 16;
-      policy.cluster = policy.slices = cluster;
-      policy.k_warps = (units + cluster - 1) / cluster;
-      policy.row_groups = groups;
-      if (policy.k_warps * groups < 4) continue;
-      for (const std::int64_t bytes : {device.shared_bytes, device.shared_bytes / 2 - 1024}) {
-        policy.stages = reset::detail::most_stages(policy, reset::detail::share_tiles(runs, false, clusters), bytes);
-        if (policy.stages > 0) cuts.push_back(policy);
-      }
-    }
-  }
-  return cuts;
+  constexpr int kMostGroups = 8;
+  return bench::tensor_ring_cuts(device, {c.layer.n, c.layer.k, c.m, false}, kMostGroups,
+                                 {device.shared_bytes, device.shared_bytes / 2 - 1024});
+}
+
+// The kernel of NVFP4 activations.
+std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const bench::Case& c) {
+  if (c.activation != reset::ActivationType::kNvfp4) return {};
+  return bench::ring_cuts(device, {c.layer.n, c.layer.k, c.m, false});
 }
 
 std::vector<GemvPolicy> tensor_cuts(const bench::Case& c) {
@@ -66,40 +55,6 @@ std::vector<GemvPolicy> tensor_cuts(const bench::Case& c) {
   return cuts;
 }
 
-std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const bench::Case& c) {
-  std::vector<GemvPolicy> cuts;
-  const GemvPolicy good = reset::ring_policy(device.arch, c.activation, c.m, c.layer.k);
-  if (good.stages == 0) return cuts;
-  for (const int chunks : {1, 2, 3, 5}) {
-    for (int groups = 1; groups <= 16; ++groups) {
-      for (int stages = groups; stages <= 16; stages += groups) {
-        for (const int ctas : {1, 2}) {
-          GemvPolicy policy = good;
-          policy.chunks = chunks;
-          policy.warps_per_group = static_cast<int>((c.layer.k + 1024 * chunks - 1) / (1024 * chunks));
-          policy.groups = groups;
-          policy.stages = stages;
-          policy.ctas_per_sm = ctas;
-          if (policy.warps_per_group * groups >= 6) cuts.push_back(policy);
-        }
-      }
-    }
-  }
-  return cuts;
-}
-
-std::string text(const GemvPolicy& p) {
-  char line[96];
-  if (p.kernel == GemvKernel::kRing) {
-    std::snprintf(line, sizeof line, "ring chunks %d warps %d groups %d stages %d ctas %d", p.chunks, p.warps_per_group,
-                  p.groups, p.stages, p.ctas_per_sm);
-  } else {
-    std::snprintf(line, sizeof line, "%s cluster %d k_warps %d groups %d slices %d stages %d", bench::name_of(p.kernel),
-                  p.cluster, p.k_warps, p.row_groups, p.slices, p.stages);
-  }
-  return line;
-}
-
 class Sweep {
  public:
   explicit Sweep(bench::GemvFixture& fixture) : fixture_(fixture) {}
@@ -116,16 +71,16 @@ class Sweep {
     const GemvPolicy selected = fixture_.selected(c);
     const double us = fixture_.time_us(c, selected, kRepeats).value();
     std::printf("%-52s selected %7.2f us, best %7.2f us, loses %4.1f %%: %s\n", bench::name_of(c).c_str(), us,
-                timed[0].us, (us / timed[0].us - 1) * 100, text(selected).c_str());
+                timed[0].us, (us / timed[0].us - 1) * 100, bench::text_of(selected).c_str());
     nlohmann::ordered_json record = {{"call", bench::name_of(c)},
-                                     {"selected", text(selected)},
+                                     {"selected", bench::text_of(selected)},
                                      {"selected_us", us},
                                      {"floor_us", fixture_.floor_us(c.layer)},
                                      {"best", nlohmann::ordered_json()},
                                      {"cuts", timed.size()}};
     for (std::size_t i = 0; i < timed.size() && i < 5; ++i) {
-      std::printf("    %7.2f us  %s\n", timed[i].us, text(timed[i].policy).c_str());
-      record["best"].push_back({{"cut", text(timed[i].policy)}, {"us", timed[i].us}});
+      std::printf("    %7.2f us  %s\n", timed[i].us, bench::text_of(timed[i].policy).c_str());
+      record["best"].push_back({{"cut", bench::text_of(timed[i].policy)}, {"us", timed[i].us}});
     }
     std::fflush(stdout);
     records_.push_back(record);

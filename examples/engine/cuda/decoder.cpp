@@ -167,7 +167,7 @@ Decoder::Input Decoder::gated(const Batch& batch, const DeviceLayer& layer, cons
     reset::GemvProblem call = problem(layer.gate_up, normed, batch.rows);
     call.gate = reset::GemvGate::kGateUp;  // in the epilogue: one kernel less
     call.output = {gated_.data(), reset::OutputType::kBf16, config_.intermediate_size};
-    mat_vec(call, device_, options_.pinned, stream_);
+    mat_vec(call, cut_of(call), device_, stream_);
     return input;
   }
   multiply(batch, layer.gate_up, normed, gate_up_.data(), false);
@@ -185,7 +185,7 @@ void Decoder::head(const Batch& batch, const __nv_bfloat16* hidden, float* logit
   if (weights_.head.is_nvfp4()) {
     reset::GemvProblem call = problem(weights_.head, input, batch.rows);
     call.output = {logits, reset::OutputType::kFp32, config_.vocab_size};
-    mat_vec(call, device_, options_.pinned, stream_);
+    mat_vec(call, cut_of(call), device_, stream_);
     return;
   }
   const ProductShape shape = {weights_.head.rows, weights_.head.cols, product_rows(batch), true, false};
@@ -227,7 +227,7 @@ void Decoder::multiply(const Batch& batch, const DeviceLinear& linear, const Inp
     reset::GemvProblem call = problem(linear, input, batch.rows);
     call.output = {out, reset::OutputType::kBf16, linear.rows};
     if (accumulate) call.residual = out;
-    mat_vec(call, device_, options_.pinned, stream_);
+    mat_vec(call, cut_of(call), device_, stream_);
   }
 }
 
@@ -256,6 +256,25 @@ reset::GemvProblem Decoder::problem(const DeviceLinear& linear, const Input& inp
     call.activations.row_stride = linear.cols;
   }
   return call;
+}
+
+reset::GemvPolicy Decoder::cut_of(const reset::GemvProblem& call) const {
+  const auto replaced = cuts_.find({call.weights.rows, call.weights.cols});
+  if (replaced != cuts_.end()) return replaced->second;
+  // The cut of the most tokens for any number of them: a token's bits do not depend on how many there are.
+  if (options_.pinned) return reset::tensor_policy(device_, reset::kMaxGemvTokens, call.weights.cols);
+  return reset::select_gemv_policy(device_, call);
+}
+
+void Decoder::set_cut(const DeviceLinear& shape, const reset::GemvPolicy& policy) {
+  cuts_[{shape.rows, shape.cols}] = policy;
+}
+
+reset::GemvPolicy Decoder::selected_cut(const DeviceLinear& shape) const {
+  Input input;
+  input.dense = normed_.data();
+  if (quantises(shape)) input = quantised(shape, options_.slots);
+  return reset::select_gemv_policy(device_, problem(shape, input, options_.slots));
 }
 
 AttentionCall Decoder::attention_call(const Batch& batch, std::size_t index) const {

@@ -7,7 +7,9 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <reset/gemv/policy.hpp>
@@ -67,6 +69,11 @@ class Decoder {
   // Every cached key and value a random number: attention over positions that nobody has written.
   void fill_cache();
   std::int64_t cache_bytes_per_token() const;
+  // How a step's mat-vecs of a shape are cut: as the library selects, unless another cut is set. Captured graphs keep
+  // theirs; one that cannot serve the shape makes the next step() or capture() throw.
+  reset::GemvPolicy selected_cut(const DeviceLinear& shape) const;
+  void set_cut(const DeviceLinear& shape, const reset::GemvPolicy& policy);
+  const reset::DeviceInfo& device() const { return device_; }
 
  private:
   // The rows of one pass: a step's, or a piece of a prompt.
@@ -106,6 +113,7 @@ class Decoder {
   void multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, void* out, bool accumulate);
   void multiply_dense(const DeviceLinear& linear, const Input& input, std::int64_t rows, void* out, bool accumulate);
   std::int64_t product_rows(const Batch& batch) const;
+  reset::GemvPolicy cut_of(const reset::GemvProblem& call) const;
   reset::GemvProblem problem(const DeviceLinear& linear, const Input& input, std::int64_t rows) const;
   AttentionCall attention_call(const Batch& batch, std::size_t index) const;
 
@@ -130,6 +138,7 @@ class Decoder {
   DeviceBuffer<std::int32_t> positions_, steps_, prompt_;
   PinnedMemory log_;
   StepRows rows_;
+  std::map<std::pair<std::int64_t, std::int64_t>, reset::GemvPolicy> cuts_;  // by rows and columns, where set
   std::int64_t step_count_ = 0;
   std::array<OwnedEvent, kLogDepth> events_;
 };

@@ -61,7 +61,8 @@ DeviceWeights random_weights(const ModelConfig& config, WeightForm form, bool nv
 // `count` numbers between -range and range.
 void fill_random(__nv_bfloat16* data, std::size_t count, float range, std::uint32_t seed, const Stream& stream);
 
-// The shapes of a published model, "qwen3-8b", "qwen3-14b" or "qwen3-32b"; throws reset::Error for other names.
+// The shapes of a published model: "qwen3-8b", "qwen3-14b", "qwen3-32b", "r1-distill-qwen-7b", "r1-distill-qwen-14b";
+// throws reset::Error for other names.
 ModelConfig published_config(const std::string& name);
 
 }  // namespace engine::cuda

@@ -21,16 +21,11 @@ reset::DeviceInfo prepare_mat_vec(int device) {
   return info;
 }
 
-void mat_vec(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool pinned, const Stream& stream) {
+void mat_vec(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
+             const Stream& stream) {
   reset::LaunchOptions options;
   options.dependent_launch = stream.dependent;
-  if (pinned) {
-    const reset::GemvPolicy policy =
-        reset::tensor_policy(device, static_cast<int>(reset::kMaxGemvTokens), problem.weights.cols);
-    reset::throw_if_failed(reset::gemv(problem, policy, device, options, stream.handle));
-  } else {
-    reset::throw_if_failed(reset::gemv(problem, device, options, stream.handle));
-  }
+  reset::throw_if_failed(reset::gemv(problem, policy, device, options, stream.handle));
 }
 
 void rms_norm_quantize(const __nv_bfloat16* x, std::int64_t ld, const __nv_bfloat16* weight, float epsilon,

@@ -15,8 +15,8 @@ namespace engine::cuda {
 
 reset::DeviceInfo prepare_mat_vec(int device);
 
-// `pinned`: the cut of 16 tokens for any number of them, so that a token's bits do not depend on how many there are.
-void mat_vec(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool pinned, const Stream& stream);
+void mat_vec(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
+             const Stream& stream);
 
 void rms_norm_quantize(const __nv_bfloat16* x, std::int64_t ld, const __nv_bfloat16* weight, float epsilon,
                        const reset::Nvfp4MutableMatrixView& out, const Stream& stream);

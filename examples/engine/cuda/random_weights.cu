@@ -76,9 +76,14 @@ class Maker {
     DeviceLayer layer;
     layer.input_norm = dense(c.hidden_size, 1.0f);
     layer.output_norm = dense(c.hidden_size, 1.0f);
-    layer.query_norm = dense(c.head_dim, 1.0f);
-    layer.key_norm = dense(c.head_dim, 1.0f);
-    layer.qkv = linear(queries + 2 * c.kv_heads * c.head_dim, c.hidden_size, form_);
+    const std::int64_t qkv_rows = queries + 2 * c.kv_heads * c.head_dim;
+    if (c.architecture == Architecture::kQwen2) {
+      layer.qkv_bias = dense(qkv_rows, 1.0f);
+    } else {
+      layer.query_norm = dense(c.head_dim, 1.0f);
+      layer.key_norm = dense(c.head_dim, 1.0f);
+    }
+    layer.qkv = linear(qkv_rows, c.hidden_size, form_);
     layer.output = linear(c.hidden_size, queries, form_);
     layer.gate_up = linear(2 * c.intermediate_size, c.hidden_size, form_);
     layer.down = linear(c.hidden_size, c.intermediate_size, form_);
@@ -157,8 +162,25 @@ ModelConfig published_config(const std::string& name) {
     config.intermediate_size = 25600;
     config.layers = 64;
     config.heads = 64;
+  } else if (name == "r1-distill-qwen-7b") {
+    config.architecture = Architecture::kQwen2;
+    config.hidden_size = 3584;
+    config.intermediate_size = 18944;
+    config.layers = 28;
+    config.heads = 28;
+    config.kv_heads = 4;
+    config.vocab_size = 152064;
+  } else if (name == "r1-distill-qwen-14b") {
+    config.architecture = Architecture::kQwen2;
+    config.hidden_size = 5120;
+    config.intermediate_size = 13824;
+    config.layers = 48;
+    config.heads = 40;
+    config.vocab_size = 152064;
   } else {
-    throw reset::Error("model " + name + ": no shapes of that name, expected qwen3-8b, qwen3-14b or qwen3-32b");
+    throw reset::Error("model " + name +
+                       ": no shapes of that name, expected qwen3-8b, qwen3-14b, qwen3-32b, r1-distill-qwen-7b or "
+                       "r1-distill-qwen-14b");
   }
   return config;
 }

@@ -5,8 +5,6 @@
 // runs one step for a profiler: model, engine, batch, length of the context.
 #include <cmath>
 #include <cstdio>
-#include <cstring>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -17,7 +15,7 @@
 #include "../gemv/options.hpp"
 #include "../gemv/rates.hpp"
 #include "../gemv/records.hpp"
-#include "device_buffer.hpp"
+#include "flags.hpp"
 #include "measure.hpp"
 
 namespace {
@@ -102,7 +100,7 @@ class Run {
   Run& operator=(const Run&) = delete;
 
   void measure(const std::string& model, std::int32_t batch, const Variant& variant) {
-    const EngineCase call = {model, variant.kind, variant.nvfp4_head, batch, kLengths.back() + 64};
+    const EngineCase call = {model, variant.kind, variant.nvfp4_head, batch, kLengths.back() + 64, 0};
     // One long text besides, against the integral.
     const bool check = model == "qwen3-8b" && batch == 1 && variant.kind == EngineKind::kW4A16 && !variant.nvfp4_head;
     constexpr std::int64_t kFullRun = 4096;
@@ -156,37 +154,17 @@ class Run {
   ordered_json full_run_;
 };
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> parts;
-  std::stringstream stream(text);
-  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
-  return parts;
-}
-
-// The value of --name=value, or `otherwise`.
-std::string take(int argc, char** argv, const std::string& name, const std::string& otherwise) {
-  const std::string prefix = "--" + name + "=";
-  for (int i = 1; i < argc; ++i) {
-    if (std::strncmp(argv[i], prefix.c_str(), prefix.size()) == 0) return argv[i] + prefix.size();
-  }
-  return otherwise;
-}
-
 void profile(const std::string& text) {
-  const std::vector<std::string> parts = split(text);
+  const std::vector<std::string> parts = bench::split(text);
   if (parts.size() != 4) throw reset::Error("--profile=" + text + ": expected MODEL,ENGINE,BATCH,LENGTH");
-  for (const EngineKind kind : {EngineKind::kBf16, EngineKind::kW4A16, EngineKind::kW4A4}) {
-    if (parts[1] != bench::name_of(kind)) continue;
-    const std::int64_t length = std::stoll(parts[3]);
-    bench::profile_engine({parts[0], kind, false, std::stoi(parts[2]), length + 128}, length);
-    return;
-  }
-  throw reset::Error("--profile=" + text + ": expected an engine of bf16, nvfp4-w4a16 or nvfp4-w4a4");
+  const std::int64_t length = std::stoll(parts[3]);
+  bench::profile_engine({parts[0], bench::engine_kind(parts[1]), false, std::stoi(parts[2]), length + 128, 0}, length);
 }
 
 void measure_all(int argc, char** argv) {
-  const std::vector<std::string> models = split(take(argc, argv, "models", "qwen3-8b,qwen3-32b,qwen3-14b"));
-  const std::vector<std::string> batches = split(take(argc, argv, "batches", "1,4,8"));
+  const std::vector<std::string> models =
+      bench::split(bench::take_flag(argc, argv, "models", "qwen3-8b,qwen3-32b,qwen3-14b"));
+  const std::vector<std::string> batches = bench::split(bench::take_flag(argc, argv, "batches", "1,4,8"));
   Run run(bench::take_options(argc, argv));
   for (const std::string& model : models) {
     for (const std::string& batch : batches) {
@@ -206,7 +184,7 @@ void measure_all(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    const std::string step = take(argc, argv, "profile", "");
+    const std::string step = bench::take_flag(argc, argv, "profile", "");
     if (step.empty()) {
       measure_all(argc, argv);
     } else {

@@ -1,0 +1,74 @@
+#include "cuts.hpp"
+
+#include <cstdio>
+
+#include "launcher.hpp"
+
+namespace bench {
+
+using reset::GemvKernel;
+using reset::GemvPolicy;
+
+std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const CutShape& shape, int most_groups,
+                                         const std::vector<std::int64_t>& shared_bytes) {
+  std::vector<GemvPolicy> cuts;
+  const std::int64_t runs = reset::detail::output_runs(shape.n, shape.gated);
+  const int units = reset::detail::k_units(shape.k);
+  for (const int cluster : {1, 2, 4, 8}) {
+    const std::int64_t clusters = reset::resident_clusters(device, cluster);
+    if (clusters == 0) continue;
+    const std::int64_t tiles = reset::detail::share_tiles(runs, shape.gated, clusters);
+    for (int groups = 1; groups <= most_groups; ++groups) {
+      GemvPolicy policy;
+      policy.kernel = GemvKernel::kTensorRing;
+      policy.tokens = shape.m <= 8 ? 8 : 16;
+      policy.cluster = policy.slices = cluster;
+      policy.k_warps = (units + cluster - 1) / cluster;
+      policy.row_groups = groups;
+      if (policy.k_warps * groups < 4) continue;
+      int before = 0;
+      for (const std::int64_t bytes : shared_bytes) {
+        policy.stages = reset::detail::most_stages(policy, tiles, bytes);
+        if (policy.stages > 0 && policy.stages != before) cuts.push_back(policy);
+        before = policy.stages;
+      }
+    }
+  }
+  return cuts;
+}
+
+std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShape& shape) {
+  std::vector<GemvPolicy> cuts;
+  const GemvPolicy good = reset::ring_policy(device.arch, reset::ActivationType::kNvfp4, shape.m, shape.k);
+  if (good.stages == 0) return cuts;
+  for (const int chunks : {1, 2, 3, 5}) {
+    for (int groups = 1; groups <= 16; ++groups) {
+      for (int stages = groups; stages <= 16; stages += groups) {
+        for (const int ctas : {1, 2}) {
+          GemvPolicy policy = good;
+          policy.chunks = chunks;
+          policy.warps_per_group = static_cast<int>((shape.k + 1024 * chunks - 1) / (1024 * chunks));
+          policy.groups = groups;
+          policy.stages = stages;
+          policy.ctas_per_sm = ctas;
+          if (policy.warps_per_group * groups >= 6) cuts.push_back(policy);
+        }
+      }
+    }
+  }
+  return cuts;
+}
+
+std::string text_of(const GemvPolicy& p) {
+  char line[96];
+  if (p.kernel == GemvKernel::kRing) {
+    std::snprintf(line, sizeof line, "ring chunks %d warps %d groups %d stages %d ctas %d", p.chunks, p.warps_per_group,
+                  p.groups, p.stages, p.ctas_per_sm);
+  } else {
+    std::snprintf(line, sizeof line, "%s cluster %d k_warps %d groups %d slices %d stages %d", name_of(p.kernel),
+                  p.cluster, p.k_warps, p.row_groups, p.slices, p.stages);
+  }
+  return line;
+}
+
+}  // namespace bench
