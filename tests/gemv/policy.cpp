@@ -8,6 +8,7 @@
 #include "support/catch.hpp"
 
 #include <reset/gemv/policy.hpp>
+#include <reset/gemv/prefetch.hpp>
 
 using reset::ActivationType;
 using reset::DeviceInfo;
@@ -179,16 +180,16 @@ TEST_CASE("which kernel serves which call") {
 }
 
 TEST_CASE(
-    "on an H100 the selector takes cuts that the sweep in bench/results/h100/tune_gemv.json found best or near it") {
+    "on an H100 the selector takes cuts that the sweep in bench/results/h100/tune_engine.json found best or near it") {
   struct Call {
     std::int64_t m, n, k;
     int cluster, k_warps, row_groups, stages;
   };
-  const Call calls[] = {{8, 4096, 12288, 8, 6, 2, 4},   {1, 5120, 8192, 8, 4, 3, 6},   {4, 5120, 5120, 2, 10, 1, 3},
-                        {16, 5120, 5120, 2, 10, 1, 3},  {4, 17408, 5120, 4, 5, 3, 12}, {4, 34816, 5120, 2, 10, 2, 6},
-                        {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 2, 6},  {8, 18944, 3584, 2, 7, 1, 5},
-                        {4, 3584, 18944, 8, 10, 2, 6},  {4, 5120, 13824, 8, 7, 2, 10}, {16, 4096, 12288, 4, 12, 1, 2},
-                        {8, 5120, 25600, 8, 13, 1, 6}};
+  const Call calls[] = {{1, 6144, 4096, 4, 4, 3, 6},    {8, 4096, 4096, 4, 4, 3, 6},    {8, 24576, 4096, 2, 8, 2, 8},
+                        {8, 4096, 12288, 8, 6, 2, 4},   {1, 5120, 8192, 4, 8, 1, 4},    {4, 5120, 5120, 4, 5, 3, 15},
+                        {16, 5120, 5120, 2, 10, 1, 3},  {4, 17408, 5120, 4, 5, 3, 12},  {4, 34816, 5120, 2, 10, 2, 6},
+                        {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 2, 6},   {8, 18944, 3584, 4, 4, 3, 6},
+                        {4, 3584, 18944, 8, 10, 2, 6},  {16, 4096, 12288, 4, 12, 1, 2}, {8, 5120, 25600, 8, 13, 1, 6}};
   for (const Call& call : calls) {
     const GemvProblem problem = well_formed(ActivationType::kBf16, call.m, call.n, call.k);
     const GemvPolicy policy = reset::select_gemv_policy(device_of(90), problem);
@@ -199,6 +200,53 @@ TEST_CASE(
     CHECK(policy.row_groups == call.row_groups);
     CHECK(policy.stages == call.stages);
   }
+}
+
+TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
+  const DeviceInfo device = device_of(90);
+  const auto fit = [&](const GemvPolicy& policy, std::int64_t shared, int registers) {
+    const std::int64_t by_memory = (device.shared_bytes + 1024) / (shared + 1024);
+    const std::int64_t by_registers = registers == 0 ? by_memory : 65536 / (reset::cta_threads(policy) * registers);
+    return by_memory < by_registers ? by_memory : by_registers;
+  };
+  for (std::int64_t k = 256; k <= 32768; k += 256) {
+    for (const std::int64_t n : {512, 4096, 24576}) {
+      for (const std::int64_t m : {1, 16}) {
+        const GemvPolicy policy = reset::tensor_ring_policy(device, m, n, k);
+        if (policy.stages == 0) continue;
+        const std::int64_t needed = reset::tensor_shared_bytes(policy, 1);
+        const std::int64_t shared = reset::exclusive_shared_bytes(policy, device, needed);
+        INFO("m " << m << " n " << n << " k " << k);
+        REQUIRE(shared >= needed);
+        REQUIRE(shared <= device.shared_bytes);
+        REQUIRE(fit(policy, shared, m == 1 ? 80 : 120) == 1);
+      }
+    }
+    const GemvPolicy policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, k);
+    const std::int64_t shared = reset::exclusive_shared_bytes(policy, device, reset::ring_shared_bytes(policy, k));
+    REQUIRE(fit(policy, shared, 0) == policy.ctas_per_sm);
+  }
+}
+
+TEST_CASE("a prefetch takes whole matrices and parts of them, and says what it cannot take") {
+  const GemvProblem problem = well_formed(ActivationType::kBf16, 1, 1000, 4096);
+  reset::Prefetch prefetch;
+  REQUIRE(prefetch.add(problem.weights).ok());
+  REQUIRE(prefetch.count == 2);
+  CHECK(prefetch.regions[0].rows == 1);
+  CHECK(prefetch.regions[0].width == 1000 * 2048);
+  CHECK(prefetch.regions[1].width == 1000 * 256);
+  reset::Nvfp4MatrixView part = reset::col_slice(reset::row_slice(problem.weights, 10, 20), 1024, 512);
+  REQUIRE(prefetch.add(part).ok());
+  CHECK(prefetch.regions[2].begin == reset::detail::address(problem.weights.packed) + 10 * 2048 + 512);
+  CHECK(prefetch.regions[2].rows == 20);
+  CHECK(prefetch.regions[2].width == 256);
+  CHECK(prefetch.regions[2].stride == 2048);
+  part.packed = nullptr;
+  CHECK(prefetch.add(part).message() == "invalid argument: packed is 0, expected not null");
+  REQUIRE(prefetch.add(problem.weights).ok());
+  CHECK(prefetch.add(problem.weights).message() == "invalid argument: count is 6, expected at most 4, to add a matrix");
+  CHECK(prefetch.count == 6);
 }
 
 TEST_CASE("the threads of a ring cover K, and half a multiprocessor's memory holds it") {
@@ -326,10 +374,10 @@ TEST_CASE("a policy of kTensor that cannot serve a call is refused by name") {
 }
 
 TEST_CASE("a policy of kTensorRing that cannot serve a call is refused by name") {
-  const GemvProblem problem = well_formed(ActivationType::kBf16, 4, 1000, 4096);  // 16 units
-  GemvPolicy good = reset::tensor_ring_policy(device_of(90), 4, 1000, 4096);
+  const GemvProblem problem = well_formed(ActivationType::kBf16, 4, 24576, 4096);  // 16 units
+  GemvPolicy good = reset::tensor_ring_policy(device_of(90), 4, 24576, 4096);
   REQUIRE(good.cluster == 2);
-  good.row_groups = 2;
+  REQUIRE(good.row_groups == 2);
   good.stages = 4;
   CHECK(validate(good, problem, device_of(89)).code() == reset::StatusCode::kUnsupported);
   const auto bad = [&](auto change, const char* argument) { refused(good, problem, change, argument); };
@@ -356,6 +404,7 @@ TEST_CASE("refusals read well") {
   const GemvProblem problem = well_formed(ActivationType::kBf16, 4, 1000, 4096);
   GemvPolicy policy = reset::tensor_ring_policy(device_of(90), 4, 1000, 4096);
   CHECK(message(policy, problem, 80) == "unsupported: device.arch is 80, expected 90 or more for kTensorRing");
+  policy.k_warps = 8;
   policy.cluster = policy.slices = 3;
   CHECK(message(policy, problem, 90) == "invalid argument: policy.cluster is 3, expected 1, 2, 4 or 8");
   policy.tokens = 9;

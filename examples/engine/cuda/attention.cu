@@ -2,6 +2,7 @@
 // one mma tile, so every key and value is read once; each warp keeps its own maximum and sum over the tokens it sees.
 #include "attention.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <type_traits>
@@ -16,10 +17,9 @@
 namespace engine::cuda {
 namespace {
 
-// With four stages three tiles are on their way while one is worked on. And no second CTA fits on a multiprocessor of
-// sm_90 then: they start while the kernel ahead is ending, and would otherwise crowd where it has ended first. Two
-// stages fit wherever there are tensor cores for bfloat16.
-constexpr int kManyStages = 4;
+// Two tiles are on their way while one is worked on, where there is room; two stages fit wherever there are tensor
+// cores for bfloat16.
+constexpr int kManyStages = 3;
 constexpr int kFewStages = 2;
 constexpr int kLeastTiles = 2;  // of a share: for less it would not pay to add the parts
 
@@ -136,25 +136,31 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
   const int kv_head = blockIdx.x;
   const int row = blockIdx.y;
   const int split = blockIdx.z;
-  // Everything that does not wait for something else is asked for at once: weights before the kernel ahead has ended,
-  // vectors before the position is known.
+  // Everything that does not wait for something else is asked for at once, most of it before the kernel ahead has
+  // ended.
   const HeadFactors<D> query_weight(call.norms.query);
   const HeadFactors<D> key_weight(call.norms.key);
-  begin_dependent();
-  const HeadVector<D> query = first_query<D>(call, row, kv_head);
-  OwnToken<D> own(call, row, kv_head);
+  release_dependents();
+  // A prompt's keys and values were stored by the kernel ahead. Of a step only the new ones are: its positions, and
+  // what earlier steps have cached, are older than its first dependent launch.
+  const bool prompt = call.positions == nullptr;
+  if (prompt) wait_for_dependencies();
   const Share share(call, row, split);
-  if (share.position < 0 || share.begin >= share.end) {
-    write_empty_part(call, row, kv_head, split);
-    return;
-  }
+  const bool empty = share.position < 0 || share.begin >= share.end;
   const std::int64_t base = cache_row<D>(call, slot_of(call, row), kv_head, 0);
-  const int tiles = (share.end - share.begin + kTileTokens - 1) / kTileTokens;
-  const HeadTurn<D> turn(call.norms.rotations, share.position);
+  const int tiles = empty ? 0 : (share.end - share.begin + kTileTokens - 1) / kTileTokens;
+  const HeadTurn<D> turn(call.norms.rotations, max(share.position, 0));
   for (int tile = 0; tile < kStages - 1; ++tile) {
     if (tile < tiles) request_tile<D, kStages>(shared, call, share, base, tile);
     commit_copies();
   }
+  if (!prompt) wait_for_dependencies();
+  if (empty) {
+    write_empty_part(call, row, kv_head, split);
+    return;
+  }
+  const HeadVector<D> query = first_query<D>(call, row, kv_head);
+  OwnToken<D> own(call, row, kv_head);
   store_queries<D, kStages>(shared, call, row, kv_head, query, query_weight, turn);
   if (share.has_own) own.store(call, row, kv_head, share.position, key_weight, turn, shared.fresh[0]);
   __syncthreads();
@@ -202,7 +208,8 @@ void attend_with(const AttentionCall& call, const Stream& stream) {
   using Room = Shared<D, kStages>;
   static_assert(sizeof(Room) >= sizeof(float) * kWarps * kGroup * D, "the parts of the warps find room");
   const dim3 grid(call.shape.kv_heads, call.rows, call.shape.splits);
-  launch(attend_kernel<D, kStages>, grid, dim3(kThreads), sizeof(Room), stream, call);
+  launch(attend_kernel<D, kStages>, grid, dim3(kThreads), static_cast<std::size_t>(call.shape.shared_bytes), stream,
+         call);
 }
 
 template <int D>
@@ -216,19 +223,23 @@ void store_with(const AttentionCall& call, const Stream& stream) {
   launch(store_prompt_kernel<D>, dim3(call.shape.kv_heads, call.rows), dim3(64), 0, stream, call);
 }
 
+// No second CTA is to fit on a multiprocessor: they start while the kernel ahead is ending, and would otherwise crowd
+// where it has ended first.
 template <int D, int kStages>
-bool prepare_with(int shared_bytes) {
+bool prepare_with(int shared_bytes, AttentionShape& shape) {
   constexpr int kBytes = sizeof(Shared<D, kStages>);
   if (kBytes > shared_bytes) return false;
-  check(cudaFuncSetAttribute(attend_kernel<D, kStages>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
-        "cudaFuncSetAttribute");
+  shape.stages = kStages;
+  shape.shared_bytes = std::max(kBytes, shared_bytes / 2 + 1024);
+  check(
+      cudaFuncSetAttribute(attend_kernel<D, kStages>, cudaFuncAttributeMaxDynamicSharedMemorySize, shape.shared_bytes),
+      "cudaFuncSetAttribute");
   return true;
 }
 
 template <int D>
-int prepare_with(int shared_bytes) {
-  if (prepare_with<D, kManyStages>(shared_bytes)) return kManyStages;
-  if (prepare_with<D, kFewStages>(shared_bytes)) return kFewStages;
+void prepare_with(int shared_bytes, AttentionShape& shape) {
+  if (prepare_with<D, kManyStages>(shared_bytes, shape) || prepare_with<D, kFewStages>(shared_bytes, shape)) return;
   throw reset::Error("shared memory of a CTA: " + std::to_string(shared_bytes) + " bytes, expected at least " +
                      std::to_string(sizeof(Shared<D, kFewStages>)) + " for attention");
 }
@@ -255,13 +266,13 @@ bool attention_supports(const AttentionShape& shape) {
   return size && shape.heads % shape.kv_heads == 0 && shape.heads / shape.kv_heads <= kGroup;
 }
 
-int prepare_attention(int head_dim) {
+void prepare_attention(AttentionShape& shape) {
   int device = 0;
   int shared_bytes = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");
   check(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
         "cudaDeviceGetAttribute");
-  return with_head_dim(head_dim, [&](auto dim) { return prepare_with<dim>(shared_bytes); });
+  with_head_dim(shape.head_dim, [&](auto dim) { prepare_with<dim>(shared_bytes, shape); });
 }
 
 void store_prompt(const AttentionCall& call, const Stream& stream) {

@@ -36,7 +36,9 @@ struct AttentionShape {
   int kv_heads = 0;
   int head_dim = 0;  // 16, 32, 64 or 128
   int splits = 1;    // 1..kMaxSplits
-  int stages = 2;    // of the ring in shared memory: what prepare_attention() returned
+  // What prepare_attention() finds: stages of the ring in shared memory, and how much of that a CTA takes.
+  int stages = 0;
+  int shared_bytes = 0;
 };
 
 struct AttentionCall {
@@ -59,15 +61,15 @@ struct AttentionCall {
 // The heads, head sizes and groups that the kernel has been written for.
 bool attention_supports(const AttentionShape& shape);
 
-// Readies the kernel for heads of that size, on the current device. Returns the stages that its shared memory has room
-// for: 4 or 2.
-int prepare_attention(int head_dim);
+// Readies the kernel for a shape on the current device, and completes the shape.
+void prepare_attention(AttentionShape& shape);
 
 // Stores keys and values of a prompt's rows, which attend() then finds in the cache. A decode step's are stored by
 // attend() itself.
 void store_prompt(const AttentionCall& call, const Stream& stream);
 
-// Leaves parts and part_sums; merge() makes the result of them.
+// Leaves parts and part_sums; merge() makes the result of them. Reads positions, and what a step finds in the cache,
+// before the kernel ahead has ended: they must have been written before a launch in between that was no dependent one.
 void attend(const AttentionCall& call, const Stream& stream);
 
 // [row][heads * head_dim], in bfloat16, or in NVFP4 with the global scale of `out`.

@@ -13,6 +13,10 @@ namespace {
 
 std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count); }
 
+// What a mat-vec brings into the second-level cache for one further on: about as much as memory can bring while it ends
+// and the kernels in between run. More would crowd what they read.
+constexpr std::int64_t kAheadBytes = std::int64_t{8} << 20;
+
 }  // namespace
 
 void Decoder::check_slot(std::int32_t slot) const {
@@ -133,13 +137,16 @@ void Decoder::enqueue_step() {
 void Decoder::forward(const Batch& batch) {
   for (std::size_t index = 0; index < weights_.layers.size(); ++index) {
     attention(batch, index);
-    feed_forward(batch, weights_.layers[index]);
+    feed_forward(batch, index);
   }
 }
 
 void Decoder::attention(const Batch& batch, std::size_t index) {
   const DeviceLayer& layer = weights_.layers[index];
-  multiply(batch, layer.qkv, norm(hidden_.data(), layer.input_norm, layer.qkv, batch.rows), qkv_.data(), false);
+  // The first one starts when all before it has ended: attention reads old positions and caches without a wait.
+  const Stream first = {stream_.handle, stream_.dependent && index > 0};
+  multiply(batch, layer.qkv, norm(hidden_.data(), layer.input_norm, layer.qkv, batch.rows, first), {}, qkv_.data(),
+           false);
   const AttentionCall call = attention_call(batch, index);
   if (batch.prompt) store_prompt(call, stream_);
   attend(call, stream_);
@@ -151,12 +158,15 @@ void Decoder::attention(const Batch& batch, std::size_t index) {
     input.dense = context_.data();
     merge(call, context_.data(), stream_);
   }
-  multiply(batch, layer.output, input, hidden_.data(), true);
+  multiply(batch, layer.output, input, ahead(layer.gate_up), hidden_.data(), true);
 }
 
-void Decoder::feed_forward(const Batch& batch, const DeviceLayer& layer) {
-  const Input normed = norm(hidden_.data(), layer.output_norm, layer.gate_up, batch.rows);
-  multiply(batch, layer.down, gated(batch, layer, normed), hidden_.data(), true);
+void Decoder::feed_forward(const Batch& batch, std::size_t index) {
+  const DeviceLayer& layer = weights_.layers[index];
+  const bool last = index + 1 == weights_.layers.size();
+  const DeviceLinear& next = last ? weights_.head : weights_.layers[index + 1].qkv;
+  const Input normed = norm(hidden_.data(), layer.output_norm, layer.gate_up, batch.rows, stream_);
+  multiply(batch, layer.down, gated(batch, layer, normed), ahead(next), hidden_.data(), true);
 }
 
 // silu(gate) * up, as the last layer of the block reads it.
@@ -167,10 +177,10 @@ Decoder::Input Decoder::gated(const Batch& batch, const DeviceLayer& layer, cons
     reset::GemvProblem call = problem(layer.gate_up, normed, batch.rows);
     call.gate = reset::GemvGate::kGateUp;  // in the epilogue: one kernel less
     call.output = {gated_.data(), reset::OutputType::kBf16, config_.intermediate_size};
-    mat_vec(call, cut_of(call), device_, stream_);
+    mat_vec(call, cut_of(call), {}, device_, stream_);
     return input;
   }
-  multiply(batch, layer.gate_up, normed, gate_up_.data(), false);
+  multiply(batch, layer.gate_up, normed, {}, gate_up_.data(), false);
   if (quantises(layer.down)) {
     input = quantised(layer.down, batch.rows);
     silu_mul_quantize(gate_up_.data(), 2 * config_.intermediate_size, input.nvfp4, stream_);
@@ -181,11 +191,11 @@ Decoder::Input Decoder::gated(const Batch& batch, const DeviceLayer& layer, cons
 }
 
 void Decoder::head(const Batch& batch, const __nv_bfloat16* hidden, float* logits) {
-  const Input input = norm(hidden, weights_.final_norm, weights_.head, batch.rows);
+  const Input input = norm(hidden, weights_.final_norm, weights_.head, batch.rows, stream_);
   if (weights_.head.is_nvfp4()) {
     reset::GemvProblem call = problem(weights_.head, input, batch.rows);
     call.output = {logits, reset::OutputType::kFp32, config_.vocab_size};
-    mat_vec(call, cut_of(call), device_, stream_);
+    mat_vec(call, cut_of(call), {}, device_, stream_);
     return;
   }
   const ProductShape shape = {weights_.head.rows, weights_.head.cols, product_rows(batch), true, false};
@@ -193,14 +203,14 @@ void Decoder::head(const Batch& batch, const __nv_bfloat16* hidden, float* logit
 }
 
 Decoder::Input Decoder::norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, const DeviceLinear& reader,
-                             std::int64_t rows) {
+                             std::int64_t rows, const Stream& stream) {
   Input input;
   if (quantises(reader)) {
     input = quantised(reader, rows);
-    rms_norm_quantize(x, config_.hidden_size, weight, config_.rms_norm_eps, input.nvfp4, stream_);
+    rms_norm_quantize(x, config_.hidden_size, weight, config_.rms_norm_eps, input.nvfp4, stream);
   } else {
     input.dense = normed_.data();
-    rms_norm(x, weight, config_.rms_norm_eps, rows, config_.hidden_size, normed_.data(), stream_);
+    rms_norm(x, weight, config_.rms_norm_eps, rows, config_.hidden_size, normed_.data(), stream);
   }
   return input;
 }
@@ -217,7 +227,8 @@ Decoder::Input Decoder::quantised(const DeviceLinear& linear, std::int64_t rows)
   return input;
 }
 
-void Decoder::multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, void* out, bool accumulate) {
+void Decoder::multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, const reset::Prefetch& next,
+                       void* out, bool accumulate) {
   if (!linear.is_nvfp4()) {
     products_->multiply({linear.rows, linear.cols, product_rows(batch), false, accumulate}, linear.dense, input.dense,
                         out);
@@ -227,7 +238,7 @@ void Decoder::multiply(const Batch& batch, const DeviceLinear& linear, const Inp
     reset::GemvProblem call = problem(linear, input, batch.rows);
     call.output = {out, reset::OutputType::kBf16, linear.rows};
     if (accumulate) call.residual = out;
-    mat_vec(call, cut_of(call), device_, stream_);
+    mat_vec(call, cut_of(call), next, device_, stream_);
   }
 }
 
@@ -256,6 +267,14 @@ reset::GemvProblem Decoder::problem(const DeviceLinear& linear, const Input& inp
     call.activations.row_stride = linear.cols;
   }
   return call;
+}
+
+reset::Prefetch Decoder::ahead(const DeviceLinear& linear) const {
+  reset::Prefetch prefetch;
+  if (!linear.is_nvfp4()) return prefetch;
+  const std::int64_t rows = std::clamp<std::int64_t>(kAheadBytes * linear.rows / linear.bytes(), 1, linear.rows);
+  reset::throw_if_failed(prefetch.add(reset::row_slice(linear.nvfp4, 0, rows)));
+  return prefetch;
 }
 
 reset::GemvPolicy Decoder::cut_of(const reset::GemvProblem& call) const {

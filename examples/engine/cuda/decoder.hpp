@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <reset/gemv/policy.hpp>
+#include <reset/gemv/prefetch.hpp>
 
 #include "attention.hpp"
 #include "device_buffer.hpp"
@@ -102,15 +103,19 @@ class Decoder {
   void enqueue_step();
   void forward(const Batch& batch);
   void attention(const Batch& batch, std::size_t index);
-  void feed_forward(const Batch& batch, const DeviceLayer& layer);
+  void feed_forward(const Batch& batch, std::size_t index);
   void head(const Batch& batch, const __nv_bfloat16* hidden, float* logits);
 
   bool quantises(const DeviceLinear& linear) const { return options_.nvfp4_activations && linear.is_nvfp4(); }
   Input quantised(const DeviceLinear& linear, std::int64_t rows) const;
-  Input norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, const DeviceLinear& reader, std::int64_t rows);
+  Input norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, const DeviceLinear& reader, std::int64_t rows,
+             const Stream& stream);
   Input gated(const Batch& batch, const DeviceLayer& layer, const Input& normed);
+  // The first rows of what a mat-vec further on will read.
+  reset::Prefetch ahead(const DeviceLinear& linear) const;
   // out = linear(input), or the same added to it.
-  void multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, void* out, bool accumulate);
+  void multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, const reset::Prefetch& next,
+                void* out, bool accumulate);
   void multiply_dense(const DeviceLinear& linear, const Input& input, std::int64_t rows, void* out, bool accumulate);
   std::int64_t product_rows(const Batch& batch) const;
   reset::GemvPolicy cut_of(const reset::GemvProblem& call) const;

@@ -26,7 +26,7 @@ Decoder::Decoder(const DeviceWeights& weights, const reset::TokenSetTable& bound
   device_ = prepare_mat_vec(ordinal);
   check(cudaStreamCreate(owned_stream_.out()), "cudaStreamCreate");
   stream_ = {owned_stream_, device_.arch >= 90};
-  attention_.stages = prepare_attention(attention_.head_dim);
+  prepare_attention(attention_);
   products_ = std::make_unique<Products>(stream_.handle);
   sampler_ =
       std::make_unique<Sampler>(boundaries, options_.slots, options_.columns, config_.vocab_size, stream_.handle);

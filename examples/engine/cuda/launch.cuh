@@ -12,11 +12,19 @@
 namespace engine::cuda {
 
 // Both ends of a dependent launch. Every kernel lets the next one start at once, which then waits in its turn.
-__device__ inline void begin_dependent() {
+__device__ inline void release_dependents() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   cudaTriggerProgrammaticLaunchCompletion();
+#endif
+}
+__device__ inline void wait_for_dependencies() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   cudaGridDependencySynchronize();
 #endif
+}
+__device__ inline void begin_dependent() {
+  release_dependents();
+  wait_for_dependencies();
 }
 
 template <class... Parameters, class... Arguments>

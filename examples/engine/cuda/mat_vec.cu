@@ -21,10 +21,11 @@ reset::DeviceInfo prepare_mat_vec(int device) {
   return info;
 }
 
-void mat_vec(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
-             const Stream& stream) {
+void mat_vec(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::Prefetch& ahead,
+             const reset::DeviceInfo& device, const Stream& stream) {
   reset::LaunchOptions options;
   options.dependent_launch = stream.dependent;
+  options.prefetch = ahead;
   reset::throw_if_failed(reset::gemv(problem, policy, device, options, stream.handle));
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include <reset/gemv/policy.hpp>
+#include <reset/gemv/prefetch.hpp>
 #include <reset/gemv/problem.hpp>
 #include <reset/nvfp4/matrix.hpp>
 
@@ -15,8 +16,8 @@ namespace engine::cuda {
 
 reset::DeviceInfo prepare_mat_vec(int device);
 
-void mat_vec(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
-             const Stream& stream);
+void mat_vec(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::Prefetch& ahead,
+             const reset::DeviceInfo& device, const Stream& stream);
 
 void rms_norm_quantize(const __nv_bfloat16* x, std::int64_t ld, const __nv_bfloat16* weight, float epsilon,
                        const reset::Nvfp4MutableMatrixView& out, const Stream& stream);

@@ -9,6 +9,7 @@
 #include <reset/detail/launch.cuh>
 #include <reset/gemv/decode.cuh>
 #include <reset/gemv/detail/epilogue.cuh>
+#include <reset/gemv/detail/prefetch.cuh>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/detail/work_shares.hpp>
@@ -308,7 +309,8 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// aligned to 16 bytes.
 template <int kChunks, int kRows>
 static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas)
-    gemv_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ RingShape shape) {
+    gemv_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ RingShape shape,
+              const __grid_constant__ Prefetch prefetch) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) std::uint8_t ring_memory[];
   const RingWork<kRows> work(problem, shape.tiles.share(static_cast<int>(blockIdx.x)));
@@ -323,6 +325,7 @@ static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas
     consume<kChunks, kRows>(problem, shape, work, memory, warp, lane);
   } else if (warp == consumers) {
     produce<kRows>(problem, shape, work, memory, lane);
+    prefetch_share(prefetch, lane);
   } else {
     reduce<kRows>(problem, shape, work, memory, lane);
   }

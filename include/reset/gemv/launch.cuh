@@ -21,6 +21,7 @@
 #include <reset/detail/launch.cuh>
 #include <reset/gemv/cuda_core.cuh>
 #include <reset/gemv/policy.hpp>
+#include <reset/gemv/prefetch.hpp>
 #include <reset/gemv/problem.hpp>
 #include <reset/gemv/tensor_core.cuh>
 #include <reset/gemv/tensor_ring.cuh>
@@ -37,6 +38,7 @@ struct LaunchOptions {
   /// has to wait in its turn (`griddepcontrol.wait`) before it reads or writes, and in any case before it ends. Needs
   /// compute capability 9.0 and code for it: a file compiled for less gets kUnsupported.
   bool dependent_launch = false;
+  Prefetch prefetch;  ///< What kernels further on will read, to be brought into the second-level cache.
 };
 
 namespace detail {
@@ -71,9 +73,9 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
           log_cluster,    shape.activation_alignment};
 }
 
-using TensorRingKernel = void (*)(GemvProblem, TensorRingShape, WeightMaps);
-using TensorKernel = void (*)(GemvProblem, TensorShape);
-using RingKernel = void (*)(GemvProblem, RingShape);
+using TensorRingKernel = void (*)(GemvProblem, TensorRingShape, WeightMaps, Prefetch);
+using TensorKernel = void (*)(GemvProblem, TensorShape, Prefetch);
+using RingKernel = void (*)(GemvProblem, RingShape, Prefetch);
 
 inline namespace RESET_ARCH_NAMESPACE {
 
@@ -116,8 +118,9 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
   const std::int64_t clusters = tensor_clusters(policy, problem, device);
   const bool gated = problem.gate != GemvGate::kNone;
   const std::int64_t tiles = share_tiles(output_runs(problem.weights.rows, gated), gated, clusters);
-  const std::int64_t shared = tensor_shared_bytes(policy, tiles);
+  std::int64_t shared = tensor_shared_bytes(policy, tiles);
   if (policy.kernel == GemvKernel::kTensorRing) {
+    shared = exclusive_shared_bytes(policy, device, shared);
     const int threads = cta_threads(policy, !scale_rows_are_whole(problem.weights));
     const LaunchShape shape =
         launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(threads)), shared, options, policy.cluster);
@@ -125,12 +128,12 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
     const Status status = encode_weights(device, problem.weights, policy.k_warps, maps);
     if (!status.ok()) return status;
     return launch(tensor_ring_kernel(policy.tokens), shape, stream, problem,
-                  tensor_ring_shape(problem, policy, clusters), maps);
+                  tensor_ring_shape(problem, policy, clusters), maps, options.prefetch);
   }
   const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
   const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);
   return launch(tensor_kernel(policy.tokens, copies_are_whole(problem.weights)), shape, stream, problem,
-                tensor_shape(problem, policy, clusters));
+                tensor_shape(problem, policy, clusters), options.prefetch);
 }
 
 template <class = void>
@@ -140,10 +143,11 @@ static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, 
   const std::int64_t tiles = ceil_div(problem.weights.rows, ring_rows(policy.chunks));
   const std::int64_t most = std::int64_t{device.sm_count} * policy.ctas_per_sm;
   const std::int64_t ctas = tiles < most ? tiles : most;
-  const LaunchShape shape = launch_shape(ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
-                                         ring_shared_bytes(policy, problem.weights.cols), options, 1);
+  const LaunchShape shape =
+      launch_shape(ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
+                   exclusive_shared_bytes(policy, device, ring_shared_bytes(policy, problem.weights.cols)), options, 1);
   return launch(kernel, shape, stream, problem,
-                ring_shape(problem, policy, cut(static_cast<int>(tiles), static_cast<int>(ctas))));
+                ring_shape(problem, policy, cut(static_cast<int>(tiles), static_cast<int>(ctas))), options.prefetch);
 }
 
 /// Launches a well-formed call if the policy can serve it.

@@ -49,7 +49,7 @@ constexpr int resident_clusters(const DeviceInfo& device, int size) noexcept {
 struct GemvPolicy {
   GemvKernel kernel = GemvKernel::kTensor;  ///< Which kernel.
   int tokens = 8;           ///< Tokens that the kernel is compiled for: kTensor... 8 or 16, at least M; kRing 1.
-  int ctas_per_sm = 1;      ///< CTAs for each multiprocessor.
+  int ctas_per_sm = 1;      ///< CTAs for each multiprocessor, and the most of a launch that a ring lets on one.
   int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time; at most 16.
   int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 8 warps in kTensor, 23 in kTensorRing
                             ///< or 15 for 16 tokens.
@@ -105,6 +105,21 @@ constexpr int cta_threads(const GemvPolicy& policy, bool words = false) noexcept
   return 32 * (warps + detail::tensor_ring_producers(policy.tokens / 8, warps, words));
 }
 
+/// Shared memory, in bytes, that a ring's CTA takes if its stages take `needed`: so much that no more than
+/// `policy.ctas_per_sm` of a launch fit a multiprocessor. While the kernel ahead ends, some multiprocessors are free
+/// before others; CTAs that crowded there would take twice as long as the rest.
+constexpr std::int64_t exclusive_shared_bytes(const GemvPolicy& policy, const DeviceInfo& device,
+                                              std::int64_t needed) noexcept {
+  const int ctas = policy.ctas_per_sm + 1;  // one too many
+  // Registers may keep it off as well, and then leave shared memory to the next kernel's CTA.
+  const int registers = policy.kernel == GemvKernel::kTensorRing ? detail::tensor_ring_registers(policy.tokens / 8) : 0;
+  if (ctas * cta_threads(policy) * registers > detail::kMultiprocessorRegisters) return needed;
+  // A multiprocessor has as much more than a CTA can have as it sets aside for each.
+  constexpr int kSetAside = 1024;
+  const std::int64_t least = (device.shared_bytes + kSetAside) / ctas - kSetAside + 1;
+  return needed < least ? least : needed;
+}
+
 /// The policy of kTensor for a shape: as many warps as registers and shared memory allow, with room for some tiles.
 constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t k) noexcept {
   GemvPolicy policy{};
@@ -130,8 +145,9 @@ struct TensorRingCut {
                ///< CTA, its weights on their way, then fits beside it.
 };
 
-/// What was fastest for so many units of K and tiles of a cluster of two. Much K wants large clusters; many rows want
-/// more warps in a CTA, for its start and its end count less then than the latency of its loop.
+/// What was fastest for so many units of K and tiles of a cluster of two, in a decode step. Much K wants large
+/// clusters. Few rows are in shared memory before the kernel ahead has ended: from there on several groups take less
+/// time. So do they with many rows, where the start and the end of a CTA count less than the latency of its loop.
 constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t tiles_of_two) noexcept {
   const bool many_rows = units > 16 && units <= 20 && tiles_of_two >= 12;
   if (token_tiles == 2) {
@@ -139,9 +155,10 @@ constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t
     return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, false};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, false};
-  if (units > 20) return {8, units <= 32 ? 3 : units <= 80 ? 2 : 1, false};
+  if (units > 32) return {8, units <= 80 ? 2 : 1, false};
+  if (units > 20) return {4, 1, false};
   if (tiles_of_two >= 22) return {2, 2, true};
-  return many_rows ? TensorRingCut{4, 3, true} : TensorRingCut{2, 1, false};
+  return {4, 3, many_rows};
 }
 
 /// Tiles of the largest share of N rows, with a gate or without.

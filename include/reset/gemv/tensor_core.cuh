@@ -11,6 +11,7 @@
 #include <reset/gemv/detail/async_copy.cuh>
 #include <reset/gemv/detail/epilogue.cuh>
 #include <reset/gemv/detail/mma.cuh>
+#include <reset/gemv/detail/prefetch.cuh>
 #include <reset/gemv/detail/row_group.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
 #include <reset/gemv/detail/tile_rows.hpp>
@@ -213,7 +214,8 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// order: the same bits every time. No barrier of the CTA stands in the loop.
 template <int kTokenTiles, bool kWhole>
 static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
-    gemv_tensor(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorShape shape) {
+    gemv_tensor(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorShape shape,
+                const __grid_constant__ Prefetch prefetch) {
   extern __shared__ __align__(128) std::uint8_t tensor_memory[];
   using Totals = LocalTotals<kTokenTiles>;
   // Through a shuffle, so that the compiler knows that a warp's lanes agree on it.
@@ -253,6 +255,7 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     }
     __syncthreads();
   }
+  if (warp == 0) prefetch_share(prefetch, lane);
   store_results<kTokenTiles>(problem, rows, memory.totals, 1, 0, 0, 1, tiles);
 }
 

@@ -8,6 +8,7 @@
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
 #include <reset/gemv/detail/async_copy.cuh>
+#include <reset/gemv/detail/prefetch.cuh>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/scale_row.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
@@ -215,7 +216,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 template <int kTokenTiles>
 static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles) + 1), 1)
     gemv_tensor_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorRingShape shape,
-                     const __grid_constant__ WeightMaps maps) {
+                     const __grid_constant__ WeightMaps maps, const __grid_constant__ Prefetch prefetch) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) std::uint8_t tensor_memory[];
   constexpr int kTile = TensorMemory<kTokenTiles>::kTile;
@@ -261,6 +262,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
     produce_tiles({problem, maps, ring, rows(), units, shape.words, warp - computing, producers, lane}, shape.stages,
                   tiles);
     wait_for_dependencies();
+    if (warp == computing) prefetch_share(prefetch, lane);
     if (cluster > 1) cluster_wait();
   } else {
     if (k_warp == 0 && lane == 0) init_group_barriers(memory.barriers, group, units.count);

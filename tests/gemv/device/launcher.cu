@@ -2,14 +2,26 @@
 
 #include <reset/gemv/launch.cuh>
 
+namespace {
+
+// What follows may be asked for ahead: here what the call itself reads, whatever its layout and alignment.
+reset::LaunchOptions options_of(const reset::GemvProblem& problem, bool dependent) {
+  reset::LaunchOptions options;
+  options.dependent_launch = dependent;
+  if (dependent && !options.prefetch.add(problem.weights).ok()) options.prefetch = {};  // a call to be refused
+  return options;
+}
+
+}  // namespace
+
 reset::Status prepare(int device, reset::DeviceInfo& info) { return reset::gemv_prepare(device, info); }
 
 reset::Status run(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool dependent,
                   cudaStream_t stream) {
-  return reset::gemv(problem, device, {dependent}, stream);
+  return reset::gemv(problem, device, options_of(problem, dependent), stream);
 }
 
 reset::Status run(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
                   bool dependent, cudaStream_t stream) {
-  return reset::gemv(problem, policy, device, {dependent}, stream);
+  return reset::gemv(problem, policy, device, options_of(problem, dependent), stream);
 }

@@ -96,6 +96,10 @@ RESET_HOST_DEVICE constexpr int tensor_ring_producers(int token_tiles, int warps
   return !words ? 1 : room < 4 ? room : 4;
 }
 
+inline constexpr int kMultiprocessorRegisters = 65536;
+/// Registers that a thread of kTensorRing is compiled to.
+RESET_HOST_DEVICE constexpr int tensor_ring_registers(int token_tiles) noexcept { return token_tiles == 1 ? 80 : 120; }
+
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;
 inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);
