@@ -3,6 +3,7 @@
 //   bench_tune_engine --results=bench/results/h200 --commit=$(git rev-parse --short HEAD)
 // Besides: --models=qwen3-8b,... --batches=1,8,16 --engines=nvfp4-w4a16,nvfp4-w4a4. Writes tune_engine.json.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -43,6 +44,8 @@ struct Linear {
   std::vector<Timed> timed;  // of the last pass
 };
 
+double rounded(double us) { return std::round(us * 100) / 100; }
+
 class Tuner {
  public:
   explicit Tuner(const bench::EngineCase& engine) : engine_(engine), run_(engine) {
@@ -64,14 +67,18 @@ class Tuner {
     tuned_us_ = step_us();
   }
 
-  ordered_json record() const {
-    ordered_json json = {{"model", engine_.model},           {"engine", bench::name_of(engine_.kind)},
-                         {"batch", engine_.batch},           {"layers", kLayers},
-                         {"selected_step_us", selected_us_}, {"tuned_step_us", tuned_us_}};
+  ordered_json record(const std::string& commit) const {
+    ordered_json json = {{"model", engine_.model},
+                         {"engine", bench::name_of(engine_.kind)},
+                         {"batch", engine_.batch},
+                         {"commit", commit},
+                         {"layers", kLayers},
+                         {"selected_step_us", rounded(selected_us_)},
+                         {"tuned_step_us", rounded(tuned_us_)}};
     for (const Linear& linear : linears_) {
       ordered_json cuts = ordered_json::array();
       for (std::size_t i = 0; i < linear.timed.size() && i < kKept; ++i) {
-        cuts.push_back({{"cut", bench::text_of(linear.timed[i].policy)}, {"step_us", linear.timed[i].us}});
+        cuts.push_back({{"cut", bench::text_of(linear.timed[i].policy)}, {"step_us", rounded(linear.timed[i].us)}});
       }
       json["linears"][linear.name] = {{"n", linear.shape.rows},
                                       {"k", linear.shape.cols},
@@ -140,7 +147,7 @@ void tune_all(int argc, char** argv) {
       for (const std::string& batch : batches) {
         Tuner tuner({model, bench::engine_kind(engine), true, std::stoi(batch), kLength + 64, kLayers});
         tuner.tune();
-        records.push_back(tuner.record());
+        records.push_back(tuner.record(options.commit));
         std::printf("%s\n", records.back().dump(1).c_str());
         std::fflush(stdout);
         if (!options.results.empty()) bench::write_records(options.results + "/tune_engine.json", records);

@@ -141,7 +141,19 @@ void DecodeChain::launch_nvfp4(const ChainModel& model, int layer, Linear linear
   call.activations.type = reset::ActivationType::kNvfp4;
   call.activations.nvfp4 = quantized(m, call.weights.cols);
   call.output = {y, reset::OutputType::kBf16, call.weights.rows};
-  launch_gemv(call, device_, true, stream_);
+  launch_ahead(model, layer, linear, call);
+}
+
+// `o` and `down` bring the first rows of the matrix behind them into the cache.
+void DecodeChain::launch_ahead(const ChainModel& model, int layer, Linear linear,
+                               const reset::GemvProblem& call) const {
+  if (linear == kO) {
+    launch_gemv(call, problem(model, layer, kGateUp, 1).weights, device_, stream_);
+  } else if (linear == kDown) {
+    launch_gemv(call, problem(model, layer + 1, kQkv, 1).weights, device_, stream_);
+  } else {
+    launch_gemv(call, device_, true, stream_);
+  }
 }
 
 void DecodeChain::nvfp4_layer(const ChainModel& model, int layer, std::int64_t m) const {
@@ -180,7 +192,7 @@ void DecodeChain::launch_bf16(const ChainModel& model, int layer, Linear linear,
   if (linear == kGateUp) call.gate = reset::GemvGate::kGateUp;
   call.output = {y, reset::OutputType::kBf16, reset::result_columns(call)};
   if (residual) call.residual = y;
-  launch_gemv(call, device_, true, stream_);
+  launch_ahead(model, layer, linear, call);
 }
 
 void DecodeChain::bf16_layer(const ChainModel& model, int layer, std::int64_t m) const {

@@ -66,6 +66,7 @@ class DecodeChain {
   void launch_nvfp4(const ChainModel& model, int layer, Linear linear, std::int64_t m, void* y) const;
   void launch_bf16(const ChainModel& model, int layer, Linear linear, std::int64_t m, const void* x, std::int64_t ldx,
                    void* y, bool residual) const;
+  void launch_ahead(const ChainModel& model, int layer, Linear linear, const reset::GemvProblem& call) const;
   void nvfp4_layer(const ChainModel& model, int layer, std::int64_t m) const;
   void bf16_layer(const ChainModel& model, int layer, std::int64_t m) const;
 

@@ -70,6 +70,11 @@ double GemvFixture::time_us(const Case& c) {
   return microseconds(stream_, [&](int i) { launch_gemv(problem(c, i), device_, c.pdl, stream_); });
 }
 
+double GemvFixture::prefetched_us(const Case& c) {
+  take(c.layer, c.layout);
+  return microseconds(stream_, [&](int i) { launch_gemv(problem(c, i), problem(c, i + 1).weights, device_, stream_); });
+}
+
 reset::GemvPolicy GemvFixture::selected(const Case& c) {
   take(c.layer, c.layout);
   return reset::select_gemv_policy(device_, problem(c, 0));

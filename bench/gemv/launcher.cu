@@ -25,6 +25,14 @@ void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& dev
   require(reset::gemv(problem, device, options, stream));
 }
 
+void launch_gemv(const reset::GemvProblem& problem, const reset::Nvfp4MatrixView& next, const reset::DeviceInfo& device,
+                 cudaStream_t stream) {
+  reset::LaunchOptions options;
+  options.dependent_launch = true;
+  require(options.prefetch.add(next, kAheadBytes));
+  require(reset::gemv(problem, device, options, stream));
+}
+
 void launch_gemv(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
                  bool pdl, cudaStream_t stream) {
   reset::LaunchOptions options;

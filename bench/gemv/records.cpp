@@ -102,6 +102,7 @@ ordered_json to_json(const Record& r) {
   json["pdl"] = c.pdl;
   json["kernel"] = r.kernel;
   json["time_us"] = rounded(r.time_us);
+  json["prefetched_us"] = rounded(r.prefetched_us);
   json["floor_us"] = rounded(r.floor_us);
   json["cublas_bf16_us"] = rounded(r.bf16.strict_us());
   json["cublas_bf16_default_us"] = rounded(r.bf16.default_us);
@@ -137,6 +138,7 @@ void print_table(const std::vector<Record>& records) {
   for (const std::string& name : order) print_row(name, rows[name]);
   std::printf("Geometric means over the layers\n");
   print_means("time / floor", records, [](const Record& r) { return r.time_us / r.floor_us; });
+  print_means("prefetched / floor", records, [](const Record& r) { return r.prefetched_us / r.floor_us; });
   print_means("cuBLAS BF16 / time", records, [](const Record& r) { return r.bf16.strict_us() / r.time_us; });
   print_means("cuBLASLt FP8 / time", records, [](const Record& r) { return r.fp8.time_us / r.time_us; });
 }

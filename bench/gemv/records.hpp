@@ -15,6 +15,7 @@ struct Record {
   Case call;
   std::string kernel;
   double time_us = 0;
+  double prefetched_us = 0;  // 0 without dependent launch
   double floor_us = 0;
   Bf16Baseline bf16;  // times of 0 where not measured
   Fp8Baseline fp8;

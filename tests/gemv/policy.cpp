@@ -185,11 +185,11 @@ TEST_CASE(
     std::int64_t m, n, k;
     int cluster, k_warps, row_groups, stages;
   };
-  const Call calls[] = {{1, 6144, 4096, 4, 4, 3, 6},    {8, 4096, 4096, 4, 4, 3, 6},    {8, 24576, 4096, 2, 8, 2, 8},
-                        {8, 4096, 12288, 8, 6, 2, 4},   {1, 5120, 8192, 4, 8, 1, 4},    {4, 5120, 5120, 4, 5, 3, 15},
+  const Call calls[] = {{1, 6144, 4096, 4, 4, 2, 10},   {8, 4096, 4096, 4, 4, 2, 10},   {8, 24576, 4096, 2, 8, 2, 8},
+                        {8, 4096, 12288, 8, 6, 2, 6},   {1, 5120, 8192, 4, 8, 1, 6},    {4, 5120, 5120, 4, 5, 2, 8},
                         {16, 5120, 5120, 2, 10, 1, 3},  {4, 17408, 5120, 4, 5, 3, 12},  {4, 34816, 5120, 2, 10, 2, 6},
-                        {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 2, 6},   {8, 18944, 3584, 4, 4, 3, 6},
-                        {4, 3584, 18944, 8, 10, 2, 6},  {16, 4096, 12288, 4, 12, 1, 2}, {8, 5120, 25600, 8, 13, 1, 6}};
+                        {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 1, 5},   {8, 18944, 3584, 4, 4, 2, 10},
+                        {4, 3584, 18944, 8, 10, 1, 4},  {16, 4096, 12288, 4, 12, 1, 2}, {8, 5120, 25600, 8, 13, 1, 6}};
   for (const Call& call : calls) {
     const GemvProblem problem = well_formed(ActivationType::kBf16, call.m, call.n, call.k);
     const GemvPolicy policy = reset::select_gemv_policy(device_of(90), problem);
@@ -247,6 +247,12 @@ TEST_CASE("a prefetch takes whole matrices and parts of them, and says what it c
   REQUIRE(prefetch.add(problem.weights).ok());
   CHECK(prefetch.add(problem.weights).message() == "invalid argument: count is 6, expected at most 4, to add a matrix");
   CHECK(prefetch.count == 6);
+  reset::Prefetch first;
+  REQUIRE(first.add(problem.weights, 100 * (2048 + 256) + 5).ok());
+  CHECK(first.regions[0].width == 100 * 2048);
+  CHECK(first.regions[1].width == 100 * 256);
+  REQUIRE(first.add(problem.weights, 0).ok());
+  CHECK(first.regions[2].width == 2048);
 }
 
 TEST_CASE("the threads of a ring cover K, and half a multiprocessor's memory holds it") {
@@ -405,6 +411,7 @@ TEST_CASE("refusals read well") {
   GemvPolicy policy = reset::tensor_ring_policy(device_of(90), 4, 1000, 4096);
   CHECK(message(policy, problem, 80) == "unsupported: device.arch is 80, expected 90 or more for kTensorRing");
   policy.k_warps = 8;
+  policy.row_groups = 1;
   policy.cluster = policy.slices = 3;
   CHECK(message(policy, problem, 90) == "invalid argument: policy.cluster is 3, expected 1, 2, 4 or 8");
   policy.tokens = 9;

@@ -271,9 +271,7 @@ reset::GemvProblem Decoder::problem(const DeviceLinear& linear, const Input& inp
 
 reset::Prefetch Decoder::ahead(const DeviceLinear& linear) const {
   reset::Prefetch prefetch;
-  if (!linear.is_nvfp4()) return prefetch;
-  const std::int64_t rows = std::clamp<std::int64_t>(kAheadBytes * linear.rows / linear.bytes(), 1, linear.rows);
-  reset::throw_if_failed(prefetch.add(reset::row_slice(linear.nvfp4, 0, rows)));
+  if (linear.is_nvfp4()) reset::throw_if_failed(prefetch.add(linear.nvfp4, kAheadBytes));
   return prefetch;
 }
 

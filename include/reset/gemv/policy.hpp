@@ -141,24 +141,25 @@ namespace detail {
 struct TensorRingCut {
   int cluster;
   int row_groups;
-  bool alone;  ///< Whether a CTA takes all of the shared memory, or half if that holds enough stages: the next kernel's
-               ///< CTA, its weights on their way, then fits beside it.
+  int eighths;  ///< Of the shared memory that a CTA can have, to fill with stages if enough of them fit; else all of
+                ///< it.
 };
 
-/// What was fastest for so many units of K and tiles of a cluster of two, in a decode step. Much K wants large
-/// clusters. Few rows are in shared memory before the kernel ahead has ended: from there on several groups take less
-/// time. So do they with many rows, where the start and the end of a CTA count less than the latency of its loop.
+/// What was fastest, or near it, for so many units of K and tiles of a cluster of two, in a decode step. Much K wants
+/// large clusters, many rows or few several groups of warps: many because the start and the end of a CTA count less
+/// then than the latency of its loop, few because they are in shared memory before the kernel ahead has ended.
 constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t tiles_of_two) noexcept {
   const bool many_rows = units > 16 && units <= 20 && tiles_of_two >= 12;
   if (token_tiles == 2) {
-    if (many_rows) return {4, 3, true};
-    return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, false};
+    if (many_rows) return {4, 3, 8};
+    return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, 4};
   }
-  if (units <= 10) return {1, units < 8 ? 8 / units : 1, false};
-  if (units > 32) return {8, units <= 80 ? 2 : 1, false};
-  if (units > 20) return {4, 1, false};
-  if (tiles_of_two >= 22) return {2, 2, true};
-  return {4, 3, many_rows};
+  if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
+  if (units > 80) return {8, 1, 8};
+  if (units > 32) return {8, units <= 64 ? 2 : 1, 5};
+  if (units > 20) return {4, 1, 5};
+  if (tiles_of_two >= 22) return {2, 2, 8};
+  return many_rows ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
 
 /// Tiles of the largest share of N rows, with a gate or without.
@@ -178,7 +179,7 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 }  // namespace detail
 
 /// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules come from
-/// bench_tune_gemv on an H100: bench/results/h100/tune_gemv.json has what they lose to the best cut, call by call.
+/// bench_tune_engine on an H100, which times whole decode steps: bench/results/h100/tune_engine.json has its cuts.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n,
                                         std::int64_t k) noexcept {
   GemvPolicy policy{};
@@ -196,9 +197,9 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   const std::int64_t clusters = resident_clusters(device, cut.cluster);
   if (policy.k_warps > detail::tensor_ring_max_warps(token_tiles) || clusters == 0) return policy;
   const std::int64_t tiles = detail::most_tiles(n, clusters);
-  if (!cut.alone) {
+  if (cut.eighths < 8) {
     const int enough = cut.row_groups > 1 ? 2 * cut.row_groups : 4 - token_tiles;
-    policy.stages = detail::most_stages(policy, tiles, device.shared_bytes / 2 - 1024);
+    policy.stages = detail::most_stages(policy, tiles, device.shared_bytes / 8 * cut.eighths - 1024);
     if (policy.stages >= enough) return policy;
   }
   for (; policy.row_groups > 0; --policy.row_groups) {

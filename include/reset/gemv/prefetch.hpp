@@ -22,14 +22,17 @@ struct Prefetch {
   detail::MemoryRegion regions[kMaxRegions] = {};  ///< In the order in which they are asked for.
   int count = 0;                                   ///< Of them.
 
-  /// Adds the codes and the block scales of a matrix, or of a part of one (see `row_slice`). A view that `validate`
-  /// refuses, or for which there is no room, is refused and nothing added.
-  Status add(const Nvfp4MatrixView& view) noexcept {
+  /// Adds the codes and the block scales of the first rows of a matrix, as many as `most_bytes` hold but at least one.
+  /// A view that `validate` refuses, or for which there is no room, is refused and nothing added.
+  Status add(const Nvfp4MatrixView& view, std::int64_t most_bytes = INT64_MAX) noexcept {
     const Status status = validate(view);
     if (!status.ok()) return status;
     if (count + 2 > kMaxRegions) return detail::invalid("count", count, "at most 4, to add a matrix");
-    regions[count++] = joined(detail::packed_region(view));
-    regions[count++] = joined(detail::scale_region(view));
+    const std::int64_t most_rows = most_bytes / (view.cols / 2 + view.blocks());
+    const std::int64_t rows = most_rows < 1 ? 1 : most_rows < view.rows ? most_rows : view.rows;
+    const Nvfp4MatrixView first = row_slice(view, 0, rows);
+    regions[count++] = joined(detail::packed_region(first));
+    regions[count++] = joined(detail::scale_region(first));
     return Status();
   }
 
