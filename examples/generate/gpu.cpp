@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <string>
+#include <utility>
 
 #include <reset/status.hpp>
 
@@ -10,6 +11,24 @@
 #include "decoder.hpp"
 
 namespace generate {
+namespace {
+
+void require_slots(const engine::GeneratorOptions& sizes) {
+  engine::cuda::require_gpu();
+  if (sizes.slots <= engine::cuda::Decoder::kMaxSlots) return;
+  throw reset::Error("--batch is " + std::to_string(sizes.slots) + ", expected at most " +
+                     std::to_string(engine::cuda::Decoder::kMaxSlots));
+}
+
+ChosenGenerator on_device(engine::cuda::DeviceWeights weights, const reset::TokenSetTable& boundaries,
+                          const engine::GeneratorOptions& sizes) {
+  const auto device = std::make_shared<const engine::cuda::DeviceWeights>(std::move(weights));
+  cudaDeviceProp properties{};
+  engine::cuda::check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+  return {device, engine::cuda::make_cuda_generator(*device, boundaries, sizes), properties.name};
+}
+
+}  // namespace
 
 bool gpu_serves(std::int32_t slots) {
   try {
@@ -20,18 +39,22 @@ bool gpu_serves(std::int32_t slots) {
   return slots <= engine::cuda::Decoder::kMaxSlots;
 }
 
+engine::ModelConfig published_config(const std::string& name) { return engine::cuda::published_config(name); }
+
+ChosenGenerator make_random_generator(const engine::ModelConfig& config, const reset::TokenSetTable& boundaries,
+                                      const engine::GeneratorOptions& sizes) {
+  // As many distinct layers as a model of 8 B has: larger models repeat them.
+  constexpr std::size_t kMostBytes = 8'000'000'000;
+  require_slots(sizes);
+  return on_device(engine::cuda::random_weights(config, engine::cuda::WeightForm::kNvfp4, false, kMostBytes),
+                   boundaries, sizes);
+}
+
 ChosenGenerator make_gpu_generator(const engine::Weights& weights, const reset::TokenSetTable& boundaries,
                                    const engine::GeneratorOptions& sizes) {
-  engine::cuda::require_gpu();
-  if (sizes.slots > engine::cuda::Decoder::kMaxSlots) {
-    throw reset::Error("--batch is " + std::to_string(sizes.slots) + ", expected at most " +
-                       std::to_string(engine::cuda::Decoder::kMaxSlots));
-  }
+  require_slots(sizes);
   if (sizes.activations == engine::Activations::kNvfp4) weights.require_input_scales();
-  const auto device = std::make_shared<const engine::cuda::DeviceWeights>(engine::cuda::upload(weights));
-  cudaDeviceProp properties{};
-  engine::cuda::check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
-  return {device, engine::cuda::make_cuda_generator(*device, boundaries, sizes), properties.name};
+  return on_device(engine::cuda::upload(weights), boundaries, sizes);
 }
 
 }  // namespace generate

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include <reset/sampler/boundary/token_set.hpp>
 
+#include "config.hpp"
 #include "generator.hpp"
 #include "make_generator.hpp"
 #include "weights.hpp"
@@ -13,6 +15,13 @@ namespace generate {
 
 // Whether there is a GPU that the engine runs on, with as many slots.
 bool gpu_serves(std::int32_t slots);
+
+// The shapes of a published model. Throws reset::Error, one sentence, for other names or without CUDA.
+engine::ModelConfig published_config(const std::string& name);
+
+// Random weights in such shapes are made on the device, for timing; else as below.
+ChosenGenerator make_random_generator(const engine::ModelConfig& config, const reset::TokenSetTable& boundaries,
+                                      const engine::GeneratorOptions& sizes);
 
 // The weights go to the device, and stay as long as the result. Throws reset::Error, one sentence, if there is no GPU,
 // or the model, the batch or the context is none for it.

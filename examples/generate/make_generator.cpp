@@ -45,8 +45,10 @@ void require_memory(const engine::ModelConfig& config, const engine::GeneratorOp
 
 }  // namespace
 
-ChosenGenerator make_generator(const Options& options, const engine::Weights& weights, reset::TokenSetTable boundaries,
+ChosenGenerator make_generator(const Options& options, const Model& model, reset::TokenSetTable boundaries,
                                const engine::GeneratorOptions& sizes, engine::InputMaxima* maxima) {
+  if (model.weights == nullptr) return make_random_generator(model.config, boundaries, sizes);
+  const engine::Weights& weights = *model.weights;
   // Ranges are recorded by the CPU's engine alone.
   const bool prefers_gpu = options.device == Device::kAutomatic && maxima == nullptr;
   if (prefers_gpu && gpu_serves(sizes.slots)) return make_gpu_generator(weights, boundaries, sizes);

@@ -7,6 +7,7 @@
 #include <reset/sampler/boundary/token_set.hpp>
 
 #include "generator.hpp"
+#include "model.hpp"
 #include "options.hpp"
 #include "weights.hpp"
 
@@ -18,9 +19,9 @@ struct ChosenGenerator {
   std::string device;  // for the user: "CPU, 4 threads"
 };
 
-// `weights` must outlive the generator, and so must `maxima`, which may be null (see make_host_generator). Throws
+// `model` must outlive the generator, and so must `maxima`, which may be null (see make_host_generator). Throws
 // reset::Error, one sentence, if the device is not there or lacks the memory.
-ChosenGenerator make_generator(const Options& options, const engine::Weights& weights, reset::TokenSetTable boundaries,
+ChosenGenerator make_generator(const Options& options, const Model& model, reset::TokenSetTable boundaries,
                                const engine::GeneratorOptions& sizes, engine::InputMaxima* maxima);
 
 }  // namespace generate

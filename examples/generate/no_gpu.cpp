@@ -1,3 +1,5 @@
+#include <string>
+
 #include <reset/status.hpp>
 
 #include "gpu.hpp"
@@ -5,6 +7,15 @@
 namespace generate {
 
 bool gpu_serves(std::int32_t) { return false; }
+
+engine::ModelConfig published_config(const std::string&) {
+  throw reset::Error("--random-weights is given to a build without CUDA, expected --model");
+}
+
+ChosenGenerator make_random_generator(const engine::ModelConfig&, const reset::TokenSetTable&,
+                                      const engine::GeneratorOptions&) {
+  throw reset::Error("--random-weights is given to a build without CUDA, expected --model");
+}
 
 ChosenGenerator make_gpu_generator(const engine::Weights&, const reset::TokenSetTable&,
                                    const engine::GeneratorOptions&) {

@@ -33,6 +33,7 @@ std::map<std::string, Action> actions(Options& o) {
   using Text = const std::string&;
   return {
       {"--model", [&](Text, Text value) { o.model = value; }},
+      {"--random-weights", [&](Text, Text value) { o.random_weights = value; }},
       {"--prompt", [&](Text, Text value) { o.prompt = value; }},
       {"--prompt-file", [&](Text, Text value) { o.prompt_file = value; }},
       {"--prompt-tokens", [&](Text option, Text value) { o.prompt_tokens = to_tokens(option, value); }},
@@ -79,13 +80,32 @@ bool parse_switch(const std::string& argument, Options& options) {
   return true;
 }
 
-void check(const Options& options) {
+void check_checkpoint(const Options& options) {
   if (options.model.empty()) throw reset::Error("--model is missing, expected a checkpoint directory");
   const int prompts =
       (options.prompt ? 1 : 0) + (options.prompt_file.empty() ? 0 : 1) + (options.prompt_tokens.empty() ? 0 : 1);
-  if (prompts != 1) {
-    throw reset::Error("the command line gives " + std::to_string(prompts) +
-                       " prompts, expected one of --prompt, --prompt-file and --prompt-tokens");
+  if (prompts == 1) return;
+  throw reset::Error("the command line gives " + std::to_string(prompts) +
+                     " prompts, expected one of --prompt, --prompt-file and --prompt-tokens");
+}
+
+// Random weights have no tokenizer, and only a GPU makes them.
+void check_random(const Options& options) {
+  const auto refuse = [](const char* option, const char* expected) {
+    throw reset::Error(std::string(option) + " is given with --random-weights, expected " + expected);
+  };
+  if (!options.model.empty()) refuse("--model", "one of them");
+  if (options.prompt) refuse("--prompt", "--prompt-tokens or no prompt");
+  if (!options.prompt_file.empty()) refuse("--prompt-file", "--prompt-tokens or no prompt");
+  if (options.device == Device::kCpu) refuse("--device cpu", "--device cuda");
+  if (!options.input_scales.empty()) refuse("--record-input-scales", "--model");
+}
+
+void check(const Options& options) {
+  if (options.random_weights.empty()) {
+    check_checkpoint(options);
+  } else {
+    check_random(options);
   }
   if (options.reset && options.temperature) {
     throw reset::Error("--temperature is given while ReSET sets the temperature, expected --no-reset beside it");
@@ -111,6 +131,8 @@ const char* usage() {
          "Generates text with a Qwen2 or Qwen3 checkpoint, NVFP4 or not, and ReSET, and shows what ReSET did.\n"
          "\n"
          "  --model DIR            checkpoint directory: config.json, safetensors files, tokenizer.json\n"
+         "  --random-weights NAME  instead, for timing on a GPU: random numbers in the shapes of qwen3-8b, qwen3-14b,\n"
+         "                         qwen3-32b, r1-distill-qwen-7b or r1-distill-qwen-14b; tokens are numbers\n"
          "  --prompt TEXT          the prompt; special tokens may stand in it, as in \"<|im_start|>user\"\n"
          "  --prompt-file FILE     the prompt from a file\n"
          "  --prompt-tokens 1,2,3  the prompt as token ids\n"

@@ -19,7 +19,8 @@ enum class Device {
 };
 
 struct Options {
-  std::string model;  // checkpoint directory
+  std::string model;           // checkpoint directory
+  std::string random_weights;  // or a published model whose shapes are filled with random numbers
   std::optional<std::string> prompt;
   std::string prompt_file;
   std::vector<std::int32_t> prompt_tokens;

@@ -10,13 +10,12 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
-#include <reset/io/tokenizer.hpp>
 #include <reset/nvfp4/quantize.hpp>
 #include <reset/sampler/calibrate.hpp>
 #include <reset/status.hpp>
 
 #include "make_generator.hpp"
-#include "prompt.hpp"
+#include "model.hpp"
 #include "stream.hpp"
 #include "summary.hpp"
 #include "text.hpp"
@@ -24,8 +23,6 @@
 
 namespace generate {
 namespace {
-
-std::string name_of(const std::string& directory) { return std::filesystem::canonical(directory).filename().string(); }
 
 // What is published for the model that the folder is named after, as "Qwen3-8B-NVFP4" is; else the defaults. Another
 // model may well have the name in the middle of its own.
@@ -62,15 +59,6 @@ traces::Settings settings_of(const reset::RequestParams& request) {
   return settings;
 }
 
-std::string describe(const engine::Weights& weights) {
-  const bool qwen2 = weights.config.architecture == engine::Architecture::kQwen2;
-  char text[160];
-  std::snprintf(text, sizeof text, "%s architecture, %lld layers, %.1f M weights in %s", qwen2 ? "Qwen2" : "Qwen3",
-                static_cast<long long>(weights.config.layers), static_cast<double>(weights.parameters()) / 1e6,
-                weights.has_nvfp4() ? "NVFP4" : "16 or 32 bits");
-  return text;
-}
-
 // One sequence: what is left of it when the model has gone on.
 struct Sequence {
   traces::Answer answer;
@@ -94,18 +82,14 @@ void require_new(const std::string& path) {
 
 class Run {
  public:
-  explicit Run(const Options& options)
-      : options_(options), weights_(options.model), name_(name_of(options.model)), terminal_(options.colour) {
+  explicit Run(const Options& options) : options_(options), terminal_(options.colour) {
     if (!options.input_scales.empty()) require_new(options.input_scales);
-    const reset::Tokenizer tokenizer = reset::read_tokenizer(options.model + "/tokenizer.json");
-    prompt_ = read_prompt(options, tokenizer, weights_.config);
-    vocabulary_ = tokenizer.vocabulary;
-    vocabulary_.resize(std::max(vocabulary_.size(), static_cast<std::size_t>(weights_.config.vocab_size)));
-    request_ = make_request(options, name_);
+    model_ = read_model(options);
+    request_ = make_request(options, model_.name);
   }
 
   void operator()() {
-    ChosenGenerator chosen = make_generator(options_, weights_, reset::TokenSetTable::published_rule(vocabulary_),
+    ChosenGenerator chosen = make_generator(options_, model_, reset::TokenSetTable::published_rule(model_.vocabulary),
                                             sizes(), options_.input_scales.empty() ? nullptr : &maxima_);
     if (!options_.trace.empty()) trace_.emplace(options_.trace);  // now that the sampling can begin
     print_head(chosen.device);
@@ -116,21 +100,21 @@ class Run {
 
  private:
   engine::GeneratorOptions sizes() const {
-    const auto prompt = static_cast<std::int64_t>(prompt_.tokens.size());
-    if (prompt > weights_.config.max_positions) {
+    const auto prompt = static_cast<std::int64_t>(model_.prompt.tokens.size());
+    if (prompt > model_.config.max_positions) {
       throw reset::Error("the prompt is " + std::to_string(prompt) + " tokens long, expected at most " +
-                         std::to_string(weights_.config.max_positions) + " (max_position_embeddings)");
+                         std::to_string(model_.config.max_positions) + " (max_position_embeddings)");
     }
     engine::GeneratorOptions sizes;
     sizes.slots = options_.batch;
-    sizes.context = std::min(weights_.config.max_positions, prompt + options_.max_tokens);
+    sizes.context = std::min(model_.config.max_positions, prompt + options_.max_tokens);
     sizes.activations = options_.activations;
-    sizes.sampled_columns = engine::sampled_columns(vocabulary_, weights_.config);
+    sizes.sampled_columns = engine::sampled_columns(model_.vocabulary, model_.config);
     return sizes;
   }
 
   void print_head(const std::string& device) const {
-    print_facts({{"model", describe(weights_)},
+    print_facts({{"model", model_.description},
                  {"device", device},
                  {"inputs", options_.activations == engine::Activations::kNvfp4 ? "NVFP4" : "not rounded to NVFP4"},
                  {"policy", settings_of(request_).text()}});
@@ -144,14 +128,14 @@ class Run {
   }
 
   void generate(engine::Generator& generator) {
-    Summary summary(static_cast<std::int64_t>(prompt_.tokens.size()));
+    Summary summary(static_cast<std::int64_t>(model_.prompt.tokens.size()));
     sequences_.resize(static_cast<std::size_t>(options_.batch));
     for (std::int32_t slot = 0; slot < options_.batch; ++slot) {
       reset::RequestParams request = request_;
       request.seed += static_cast<std::uint64_t>(slot);
-      generator.begin(slot, prompt_.tokens, request);
+      generator.begin(slot, model_.prompt.tokens, request);
     }
-    Stream stream(terminal_, vocabulary_, sequences_.size(), options_.seed);
+    Stream stream(terminal_, model_.vocabulary, sequences_.size(), options_.seed);
     std::vector<engine::GeneratedToken> tokens;
     do {
       tokens.clear();
@@ -175,20 +159,20 @@ class Run {
     stream.token(slot, token.sampled);
     if (trace_) {
       sequence.answer.add(token.sampled.entropy, token.sampled.boundary);
-      sequence.answer.text += engine::decode(vocabulary_, token.sampled.token);
+      sequence.answer.text += engine::decode(model_.vocabulary, token.sampled.token);
     }
     if (!token.last && sequence.tokens < options_.max_tokens) return;
     if (!token.last) generator.end(token.slot);
     stream.end(slot);
-    summary.ended(weights_.config.is_eos(token.sampled.token));
+    summary.ended(model_.config.is_eos(token.sampled.token));
   }
 
   void write_trace() {
     for (std::size_t i = 0; i < sequences_.size(); ++i) {
       traces::Answer& answer = sequences_[i].answer;
-      answer.model = name_;
+      answer.model = model_.name;
       answer.task = "generate";
-      answer.problem = prompt_.text;
+      answer.problem = model_.prompt.text;
       answer.seed = options_.seed + i;
       answer.graded = false;
       answer.settings = settings_of(request_);
@@ -198,11 +182,8 @@ class Run {
   }
 
   const Options& options_;
-  engine::Weights weights_;
-  std::string name_;
   console::Terminal terminal_;
-  reset::Vocabulary vocabulary_;
-  Prompt prompt_;
+  Model model_;
   reset::RequestParams request_;
   std::optional<traces::TraceFile> trace_;
   engine::InputMaxima maxima_;

@@ -93,6 +93,12 @@ TEST_CASE("a wrong command line of generate is refused") {
   check_refused(kQuick + Arguments{"--no-reset", "--tau0", "1"}, "--tau0 is given with --no-reset");
   check_refused(kQuick + Arguments{"--record-input-scales", "x", "--device", "cuda"}, "expected --device cpu");
   check_refused(kQuick + Arguments{"--record-input-scales", "x", "--activations", "nvfp4"}, "--activations bf16");
+  const Arguments random = {"--random-weights", "qwen3-8b"};
+  check_refused(random + kModel, "--model is given with --random-weights, expected one of them");
+  check_refused(random + Arguments{"--prompt", "x"}, "expected --prompt-tokens or no prompt");
+  check_refused(random + Arguments{"--prompt-file", "x"}, "expected --prompt-tokens or no prompt");
+  check_refused(random + Arguments{"--device", "cpu"}, "expected --device cuda");
+  check_refused(random + Arguments{"--record-input-scales", "x"}, "expected --model");
   const auto help = run_generate({"--help"});
   CHECK(help.exit_code == 0);
   CHECK_THAT(help.output, Contains("usage: generate"));
@@ -108,6 +114,8 @@ TEST_CASE("what is missing or does not fit is told in one sentence") {
   check_refused(kModel + Arguments{"--prompt-tokens", "1,32"}, "a token of the prompt is 32, expected 0..31");
   check_refused(kQuick + Arguments{"--activations", "nvfp4"}, "has no input scale");
   check_refused(kQuick + Arguments{"--device", "cuda"}, "--device is cuda, and ", {"CUDA_VISIBLE_DEVICES="});
+  check_refused({"--random-weights", "qwen3-8b"}, "expected ", {"CUDA_VISIBLE_DEVICES="});
+  check_refused({"--random-weights", "qwen4"}, "expected ", {"CUDA_VISIBLE_DEVICES="});
   SmallDecoder decoder{"qwen2", Stored::kModelOpt};
   decoder.write(folder / "small");
   const Arguments small = {"--model", folder / "small", "--device", "cpu", "--prompt", "abba"};
