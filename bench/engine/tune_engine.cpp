@@ -1,5 +1,5 @@
-// The sweep behind the selector of the mat-vec, where it counts: every cut of each linear layer of a few layers of the
-// engine, by the time of the whole step, one after the other, the others keeping their best.
+// The sweep behind the selector of the mat-vec, where it counts: cuts of kTensorRing for each linear layer of a few
+// layers of the engine, and the selected one, by the time of the whole step, the others keeping their best.
 //   bench_tune_engine --results=bench/results/h200 --commit=$(git rev-parse --short HEAD)
 // Besides: --models=qwen3-8b,... --batches=1,8,16 --engines=nvfp4-w4a16,nvfp4-w4a4. Writes tune_engine.json.
 #include <algorithm>
@@ -49,6 +49,8 @@ double rounded(double us) { return std::round(us * 100) / 100; }
 class Tuner {
  public:
   explicit Tuner(const bench::EngineCase& engine) : engine_(engine), run_(engine) {
+    if (engine.kind == EngineKind::kBf16)
+      throw reset::Error("engine bf16 has no mat-vecs to cut, expected an NVFP4 one");
     const engine::cuda::DeviceLayer& layer = run_.weights().layers.front();
     const bool dense = engine.kind == EngineKind::kW4A16;
     add("gate_up", layer.gate_up, dense);
@@ -97,11 +99,13 @@ class Tuner {
   std::vector<GemvPolicy> cuts_of(const Linear& linear) {
     const reset::DeviceInfo& device = run_.decoder().device();
     const bench::CutShape shape = {linear.shape.rows, linear.shape.cols, engine_.batch, linear.gated};
-    std::vector<std::int64_t> shared;
-    for (const int kilobytes : {160, 125, 100, 75}) shared.push_back(kilobytes * 1024);
-    shared.insert(shared.begin(), device.shared_bytes);
+    std::vector<std::int64_t> shared = {device.shared_bytes, device.shared_bytes / 8 * 5};
+    for (const int kilobytes : {125, 100, 75}) shared.push_back(kilobytes * 1024);
     std::vector<GemvPolicy> cuts = bench::tensor_ring_cuts(device, shape, kMostGroups, shared);
-    cuts.push_back(linear.selected);
+    const auto is_selected = [&](const GemvPolicy& cut) {
+      return bench::text_of(cut) == bench::text_of(linear.selected);
+    };
+    if (std::none_of(cuts.begin(), cuts.end(), is_selected)) cuts.push_back(linear.selected);
     return cuts;
   }
 
@@ -124,6 +128,7 @@ class Tuner {
       if (us > 0) linear.timed.push_back({policy, us});
     }
     std::sort(linear.timed.begin(), linear.timed.end(), [](const Timed& a, const Timed& b) { return a.us < b.us; });
+    if (linear.timed.empty()) throw reset::Error(std::string(linear.name) + ": no cut serves it, expected one");
     linear.best = linear.timed.front().policy;
     run_.decoder().set_cut(linear.shape, linear.best);
   }

@@ -1,6 +1,7 @@
 // The selector serves every shape on every target within the limits of the kernels, and policies that cannot serve are
 // refused by name.
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "gemv/device_fixture.hpp"
@@ -24,11 +25,14 @@ constexpr ActivationType kActivations[] = {ActivationType::kNvfp4, ActivationTyp
 
 // Shared memory of a CTA as launch.cuh computes it.
 std::int64_t launched_bytes(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) {
-  if (policy.kernel == GemvKernel::kRing) return reset::ring_shared_bytes(policy, problem.weights.cols);
+  if (policy.kernel == GemvKernel::kRing) {
+    return reset::exclusive_shared_bytes(policy, device, reset::ring_shared_bytes(policy, problem.weights.cols));
+  }
   const bool gated = problem.gate != GemvGate::kNone;
   const std::int64_t runs = reset::detail::output_runs(problem.weights.rows, gated);
   const std::int64_t clusters = tensor_clusters(policy, problem, device);
-  return reset::tensor_shared_bytes(policy, reset::detail::share_tiles(runs, gated, clusters));
+  const std::int64_t needed = reset::tensor_shared_bytes(policy, reset::detail::share_tiles(runs, gated, clusters));
+  return policy.kernel == GemvKernel::kTensor ? needed : reset::exclusive_shared_bytes(policy, device, needed);
 }
 
 void check_selected(int arch, const GemvProblem& problem) {
@@ -179,8 +183,7 @@ TEST_CASE("which kernel serves which call") {
   CHECK(chosen(90, problem) == GemvKernel::kTensorRing);
 }
 
-TEST_CASE(
-    "on an H100 the selector takes cuts that the sweep in bench/results/h100/tune_engine.json found best or near it") {
+TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made for") {
   struct Call {
     std::int64_t m, n, k;
     int cluster, k_warps, row_groups, stages;
@@ -253,6 +256,31 @@ TEST_CASE("a prefetch takes whole matrices and parts of them, and says what it c
   CHECK(first.regions[1].width == 100 * 256);
   REQUIRE(first.add(problem.weights, 0).ok());
   CHECK(first.regions[2].width == 2048);
+}
+
+TEST_CASE("the pieces of a prefetch are the whole units of 16 bytes of its region, each once, and nothing else") {
+  const reset::detail::MemoryRegion regions[] = {{4096, 1, 10000, 0},   {4097, 1, 10000, 0}, {4111, 3, 2049, 5000},
+                                                 {5000, 7, 100, 160},   {4104, 5, 7, 64},    {4096, 2, 2048, 2048},
+                                                 {4100, 1, 1 << 20, 0}, {4096, 1, 16, 0}};
+  for (const auto& region : regions) {
+    std::set<std::uintptr_t> wanted;
+    for (std::int64_t row = 0; row < region.rows; ++row) {
+      const std::uintptr_t begin = region.begin + static_cast<std::uintptr_t>(row * region.stride);
+      const std::uintptr_t end = begin + static_cast<std::uintptr_t>(region.width);
+      for (std::uintptr_t unit = (begin + 15) / 16; (unit + 1) * 16 <= end; ++unit) wanted.insert(unit);
+    }
+    std::size_t asked = 0;
+    for (std::int64_t i = 0; i < reset::detail::prefetch_pieces(region); ++i) {
+      const reset::detail::PrefetchPiece piece = reset::detail::prefetch_piece_of(region, i);
+      REQUIRE(piece.bytes <= reset::detail::kPrefetchPiece);
+      if (piece.bytes > 0) REQUIRE(piece.begin % 16 == 0);
+      for (std::uintptr_t unit = piece.begin / 16; unit < piece.begin / 16 + piece.bytes / 16; ++unit, ++asked) {
+        REQUIRE(wanted.count(unit) == 1);
+      }
+    }
+    INFO("begin " << region.begin << " width " << region.width);
+    CHECK(asked == wanted.size());
+  }
 }
 
 TEST_CASE("the threads of a ring cover K, and half a multiprocessor's memory holds it") {

@@ -39,7 +39,8 @@ struct Share {
   bool has_own;  // whether the row's own token is the last of the share, and not in the cache yet
 
   __device__ Share(const AttentionCall& call, int row, int split) {
-    position = call.positions != nullptr ? call.positions[row] : call.first_position + row;
+    // Not from the first-level cache, which may hold an older step's: attention reads it before it waits.
+    position = call.positions != nullptr ? __ldcg(call.positions + row) : call.first_position + row;
     const int total = position + 1;
     const int tiles = (total + kTileTokens - 1) / kTileTokens;
     const int share = max((tiles + call.shape.splits - 1) / call.shape.splits, kLeastTiles) * kTileTokens;
@@ -208,8 +209,9 @@ void attend_with(const AttentionCall& call, const Stream& stream) {
   using Room = Shared<D, kStages>;
   static_assert(sizeof(Room) >= sizeof(float) * kWarps * kGroup * D, "the parts of the warps find room");
   const dim3 grid(call.shape.kv_heads, call.rows, call.shape.splits);
-  launch(attend_kernel<D, kStages>, grid, dim3(kThreads), static_cast<std::size_t>(call.shape.shared_bytes), stream,
-         call);
+  const bool early = call.positions != nullptr && stream.dependent;
+  launch(attend_kernel<D, kStages>, grid, dim3(kThreads),
+         early ? static_cast<std::size_t>(call.shape.shared_bytes) : sizeof(Room), stream, call);
 }
 
 template <int D>
@@ -223,8 +225,8 @@ void store_with(const AttentionCall& call, const Stream& stream) {
   launch(store_prompt_kernel<D>, dim3(call.shape.kv_heads, call.rows), dim3(64), 0, stream, call);
 }
 
-// No second CTA is to fit on a multiprocessor: they start while the kernel ahead is ending, and would otherwise crowd
-// where it has ended first.
+// No second CTA of a step is to fit on a multiprocessor: they start while the kernel ahead is ending, and would
+// otherwise crowd where it has ended first.
 template <int D, int kStages>
 bool prepare_with(int shared_bytes, AttentionShape& shape) {
   constexpr int kBytes = sizeof(Shared<D, kStages>);

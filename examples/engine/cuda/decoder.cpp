@@ -118,7 +118,8 @@ std::vector<float> Decoder::logits(std::int32_t slot) const {
   return values;
 }
 
-void Decoder::fill_cache() { fill_random(cache_.data(), cache_.size(), 1.0F, 77, stream_); }
+// The kernel does not wait for what is ahead of it, so it is no dependent launch.
+void Decoder::fill_cache() { fill_random(cache_.data(), cache_.size(), 1.0F, 77, {stream_.handle, false}); }
 
 std::int64_t Decoder::cache_bytes_per_token() const {
   return config_.layers * 2 * config_.kv_heads * config_.head_dim * 2;

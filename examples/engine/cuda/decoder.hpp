@@ -70,8 +70,9 @@ class Decoder {
   // Every cached key and value a random number: attention over positions that nobody has written.
   void fill_cache();
   std::int64_t cache_bytes_per_token() const;
-  // How a step's mat-vecs of a shape are cut: as the library selects, unless another cut is set. Captured graphs keep
-  // theirs; one that cannot serve the shape makes the next step() or capture() throw.
+  // How a step's mat-vecs of a shape are cut: as the library selects, unless another cut is set, for all layers of that
+  // shape and even where the options pin one. Captured graphs keep theirs; a cut that cannot serve the shape makes the
+  // next step() or capture() throw.
   reset::GemvPolicy selected_cut(const DeviceLinear& shape) const;
   void set_cut(const DeviceLinear& shape, const reset::GemvPolicy& policy);
   const reset::DeviceInfo& device() const { return device_; }

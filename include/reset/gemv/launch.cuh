@@ -156,13 +156,16 @@ static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, 
                           const LaunchOptions& options, cudaStream_t stream) noexcept {
   Status status = validate(policy, problem, device);
   if (status.ok()) status = check_dependent_launch(options.dependent_launch, device.arch);
+  if (status.ok() && (options.prefetch.count < 0 || options.prefetch.count > Prefetch::kMaxRegions)) {
+    status = invalid("options.prefetch.count", options.prefetch.count, "0..6, as Prefetch::add counts");
+  }
   if (!status.ok()) return status;
   return policy.kernel == GemvKernel::kRing ? launch_ring(problem, policy, device, options, stream)
                                             : launch_tensor(problem, policy, device, options, stream);
 }
 
-/// Lets a kernel have as much shared memory as a CTA can, and the multiprocessor set as much aside: the next kernel's
-/// CTA, its weights already on their way, should fit beside this one's.
+/// Lets a kernel have as much shared memory as a CTA can, and the multiprocessor set as much aside, so that a CTA of
+/// the next kernel may fit beside this one's where their cuts leave room.
 template <class Kernel>
 static Status allow_shared_memory(Kernel* kernel, int bytes) noexcept {
   const auto* function = reinterpret_cast<const void*>(kernel);

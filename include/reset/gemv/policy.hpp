@@ -178,8 +178,9 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 
 }  // namespace detail
 
-/// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules come from
-/// bench_tune_engine on an H100, which times whole decode steps: bench/results/h100/tune_engine.json has its cuts.
+/// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules come from sweeps of
+/// bench_tune_engine on an H100, which times whole decode steps; bench/results/h100/tune_engine.json is the first of
+/// them, before CTAs of a launch were kept apart.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n,
                                         std::int64_t k) noexcept {
   GemvPolicy policy{};
@@ -223,9 +224,8 @@ constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64
   policy.tokens = 1;
   policy.chunks = units <= 8 ? 1 : units <= 16 ? 2 : units <= 24 ? 3 : 5;
   policy.warps_per_group = (units + policy.chunks - 1) / policy.chunks;
-  // Where a thread keeps much of K in registers, two CTAs of fewer warps hide latency better than one; else one CTA and
-  // the first ring of the next kernel share the multiprocessor. Consumer GPUs have 100 KB of shared memory there, the
-  // others 228.
+  // Where a thread keeps much of K in registers, two CTAs of fewer warps hide latency better than one. Half of
+  // the shared memory is enough for one: consumer GPUs have 100 KB, the others 228.
   policy.ctas_per_sm = policy.chunks > 2 ? 2 : 1;
   const std::int64_t kilobytes = arch >= 120 ? 49 : policy.ctas_per_sm == 1 ? 110 : policy.chunks == 3 ? 58 : 86;
   const std::int64_t shared = kilobytes * 1024;

@@ -10,20 +10,54 @@
 #include <reset/status.hpp>
 
 RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// What one instruction asks for: a multiple of 16 bytes at a multiple of 16.
+struct PrefetchPiece {
+  std::uintptr_t begin;
+  std::uint32_t bytes;
+};
+
+inline constexpr std::int64_t kPrefetchPiece = 2048;  // bytes, at most
+
+RESET_HOST_DEVICE constexpr std::int64_t pieces_of_row(const MemoryRegion& region) noexcept {
+  return (region.width + kPrefetchPiece - 1) / kPrefetchPiece;
+}
+
+/// Pieces of a region, row after row.
+RESET_HOST_DEVICE constexpr std::int64_t prefetch_pieces(const MemoryRegion& region) noexcept {
+  return region.rows * pieces_of_row(region);
+}
+
+/// A piece of the whole units of 16 bytes in a row; the last one may be empty.
+RESET_HOST_DEVICE constexpr PrefetchPiece prefetch_piece_of(const MemoryRegion& region, std::int64_t index) noexcept {
+  const std::int64_t in_row = pieces_of_row(region);
+  const std::int64_t row = index / in_row;
+  const std::uintptr_t row_begin = region.begin + static_cast<std::uintptr_t>(row * region.stride);
+  const std::uintptr_t row_end = (row_begin + static_cast<std::uintptr_t>(region.width)) & ~std::uintptr_t{15};
+  const std::uintptr_t first = (row_begin + 15) & ~std::uintptr_t{15};
+  const std::uintptr_t begin = first + static_cast<std::uintptr_t>((index - row * in_row) * kPrefetchPiece);
+  if (begin >= row_end) return {begin, 0};
+  const std::uintptr_t left = row_end - begin;
+  return {begin, static_cast<std::uint32_t>(left < kPrefetchPiece ? left : kPrefetchPiece)};
+}
+
+}  // namespace detail
 
 /// Memory that kernels further on in the stream will read, to be brought into the second-level cache by a mat-vec once
-/// its own weights are on their way. With few tokens a chain of kernels waits for latencies, between its mat-vecs and
-/// in attention, a good part of its time, while memory could bring the next weights. A hint: no result depends on it.
-/// What does not fit the cache beside what is read meanwhile is fetched twice, which takes time: the next few kernels'
-/// weights, up to about half of the cache, gain.
+/// its own weights are on their way (kTensor: once it is done). With few tokens a chain of kernels waits for latencies,
+/// between its mat-vecs and in attention, a good part of its time, while memory could bring the next weights. A hint:
+/// no result depends on it. What does not fit the cache beside what is read meanwhile is fetched twice, which takes
+/// time: the next few kernels' weights, up to about half of the cache, gain.
 struct Prefetch {
   static constexpr int kMaxRegions = 6;  ///< Two a matrix.
 
   detail::MemoryRegion regions[kMaxRegions] = {};  ///< In the order in which they are asked for.
   int count = 0;                                   ///< Of them.
 
-  /// Adds the codes and the block scales of the first rows of a matrix, as many as `most_bytes` hold but at least one.
-  /// A view that `validate` refuses, or for which there is no room, is refused and nothing added.
+  /// Adds the codes and the block scales of the first rows of a matrix, as many as `most_bytes` hold but at least one;
+  /// swizzled scales come in whole tiles of 128 rows. A view that `validate` refuses, or for which there is no room, is
+  /// refused and nothing added.
   Status add(const Nvfp4MatrixView& view, std::int64_t most_bytes = INT64_MAX) noexcept {
     const Status status = validate(view);
     if (!status.ok()) return status;

@@ -255,8 +255,8 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     }
     __syncthreads();
   }
-  if (warp == 0) prefetch_share(prefetch, lane);
   store_results<kTokenTiles>(problem, rows, memory.totals, 1, 0, 0, 1, tiles);
+  if (warp == 0) prefetch_share(prefetch, lane);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -8,7 +8,8 @@ namespace {
 reset::LaunchOptions options_of(const reset::GemvProblem& problem, bool dependent) {
   reset::LaunchOptions options;
   options.dependent_launch = dependent;
-  if (dependent && !options.prefetch.add(problem.weights).ok()) options.prefetch = {};  // a call to be refused
+  const bool asks = dependent == (problem.tokens < 5);
+  if (asks && !options.prefetch.add(problem.weights).ok()) options.prefetch = {};  // a call to be refused
   return options;
 }
 

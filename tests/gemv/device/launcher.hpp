@@ -8,7 +8,7 @@
 #include <reset/status.hpp>
 
 reset::Status prepare(int device, reset::DeviceInfo& info);
-// `dependent`: with a prefetch, too; neither may change a bit.
+// Some calls with a prefetch, others without: neither that nor `dependent` may change a bit.
 reset::Status run(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool dependent,
                   cudaStream_t stream);
 reset::Status run(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,

@@ -46,6 +46,13 @@ def resources(log):
     return found
 
 
+def least_registers(include, kernel):
+    """What keeps CTAs of kTensorRing apart: detail::tensor_ring_registers."""
+    text = (Path(include) / "reset/gemv/detail/kernel_limits.hpp").read_text()
+    one, two = re.search(r"tensor_ring_registers\(.*?token_tiles == 1 \? (\d+) : (\d+)", text, re.S).groups()
+    return int(one) if "gemv_tensor_ringILi1" in kernel else int(two) if "gemv_tensor_ringILi2" in kernel else 0
+
+
 def check_entry(nvcc, include, arch):
     with tempfile.TemporaryDirectory() as folder:
         options = [f"-gencode=arch=compute_{arch},code=sm_{arch}", "-cubin", "-Xptxas", "-v"]
@@ -65,6 +72,10 @@ def check_entry(nvcc, include, arch):
         if spills > 0 or registers > most:
             bad += 1
             print("FAILED: it spills" if spills > 0 else "FAILED: beyond its launch bounds")
+        least = least_registers(include, short)
+        if -(-registers // 8) * 8 < least:
+            bad += 1
+            print(f"FAILED: two CTAs may share a multiprocessor: the selector counts on {least} registers")
     return bad
 
 

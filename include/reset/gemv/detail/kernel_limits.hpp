@@ -86,8 +86,8 @@ RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept { return 
 /// The most units of K of a CTA of kTensorRing: a box has at most 256 columns, of 8 bytes.
 inline constexpr int kTensorRingMaxUnits = 16;
 
-/// Warps of a CTA of kTensorRing that compute, at most; one more requests weights. Up to 12 warps in all, two CTAs with
-/// the registers for 8 tokens fit a multiprocessor: the next kernel's is there before this one ends.
+/// Warps of a CTA of kTensorRing that compute, at most; one more requests weights. With up to 12 warps in all and 8
+/// tokens the registers of two CTAs fit a multiprocessor.
 RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int token_tiles) noexcept { return token_tiles == 1 ? 23 : 15; }
 /// Warps that request weights, beside `warps` that compute: one suffices for boxes, and up to three more share the
 /// scales where these come in words, as far as 12 in all or the kernel's bound leave room.
@@ -97,7 +97,7 @@ RESET_HOST_DEVICE constexpr int tensor_ring_producers(int token_tiles, int warps
 }
 
 inline constexpr int kMultiprocessorRegisters = 65536;
-/// Registers that a thread of kTensorRing is compiled to.
+/// Registers that a thread of kTensorRing is compiled to, or more: tests/gemv/entry/check_resources.py looks.
 RESET_HOST_DEVICE constexpr int tensor_ring_registers(int token_tiles) noexcept { return token_tiles == 1 ? 80 : 120; }
 
 inline constexpr int kMaxRingGroup = 8;
@@ -107,8 +107,8 @@ inline constexpr int kRingChunkK = 32;
 
 constexpr int ring_rows(int chunks) noexcept { return chunks == 1 ? 4 : chunks == 2 ? 2 : 1; }
 
-/// Bounds of the kernel's registers: as many threads as a CTA may have, and the CTAs that must fit beside each other
-/// (of one launch, or of this one and of the next, whose weights are then on their way before this one ends).
+/// Bounds of the kernel's registers: as many threads as a CTA may have, and the CTAs whose registers must fit beside
+/// each other, of one launch or of two.
 constexpr int ring_max_threads(int chunks) noexcept { return chunks <= 2 ? 576 : 384; }
 inline constexpr int kRingMinCtas = 2;
 
