@@ -138,51 +138,50 @@ DeviceWeights random_weights(const ModelConfig& config, WeightForm form, bool nv
   return weights;
 }
 
+namespace {
+
+struct Published {
+  const char* name;
+  Architecture architecture;
+  std::int64_t hidden_size;
+  std::int64_t intermediate_size;
+  std::int64_t layers;
+  std::int64_t heads;
+  std::int64_t kv_heads;
+  std::int64_t vocab_size;
+};
+
+constexpr Published kPublished[] = {
+    {"qwen3-8b", Architecture::kQwen3, 4096, 12288, 36, 32, 8, 151936},
+    {"qwen3-14b", Architecture::kQwen3, 5120, 17408, 40, 40, 8, 151936},
+    {"qwen3-32b", Architecture::kQwen3, 5120, 25600, 64, 64, 8, 151936},
+    {"r1-distill-qwen-7b", Architecture::kQwen2, 3584, 18944, 28, 28, 4, 152064},
+    {"r1-distill-qwen-14b", Architecture::kQwen2, 5120, 13824, 48, 40, 8, 152064},
+};
+
+}  // namespace
+
 ModelConfig published_config(const std::string& name) {
-  ModelConfig config;
-  config.head_dim = 128;
-  config.kv_heads = 8;
-  config.vocab_size = 151936;
-  config.max_positions = 40960;
-  config.rope_theta = 1e6f;
-  config.rms_norm_eps = 1e-6f;
-  config.eos_tokens = {151645, 151643};
-  if (name == "qwen3-8b") {
-    config.hidden_size = 4096;
-    config.intermediate_size = 12288;
-    config.layers = 36;
-    config.heads = 32;
-  } else if (name == "qwen3-14b") {
-    config.hidden_size = 5120;
-    config.intermediate_size = 17408;
-    config.layers = 40;
-    config.heads = 40;
-  } else if (name == "qwen3-32b") {
-    config.hidden_size = 5120;
-    config.intermediate_size = 25600;
-    config.layers = 64;
-    config.heads = 64;
-  } else if (name == "r1-distill-qwen-7b") {
-    config.architecture = Architecture::kQwen2;
-    config.hidden_size = 3584;
-    config.intermediate_size = 18944;
-    config.layers = 28;
-    config.heads = 28;
-    config.kv_heads = 4;
-    config.vocab_size = 152064;
-  } else if (name == "r1-distill-qwen-14b") {
-    config.architecture = Architecture::kQwen2;
-    config.hidden_size = 5120;
-    config.intermediate_size = 13824;
-    config.layers = 48;
-    config.heads = 40;
-    config.vocab_size = 152064;
-  } else {
-    throw reset::Error("model " + name +
-                       ": no shapes of that name, expected qwen3-8b, qwen3-14b, qwen3-32b, r1-distill-qwen-7b or "
-                       "r1-distill-qwen-14b");
+  std::string names;
+  for (const Published& model : kPublished) {
+    names += (names.empty() ? "" : ", ") + std::string(model.name);
+    if (name != model.name) continue;
+    ModelConfig config;
+    config.architecture = model.architecture;
+    config.hidden_size = model.hidden_size;
+    config.intermediate_size = model.intermediate_size;
+    config.layers = model.layers;
+    config.heads = model.heads;
+    config.kv_heads = model.kv_heads;
+    config.head_dim = 128;
+    config.vocab_size = model.vocab_size;
+    config.max_positions = 40960;
+    config.rope_theta = 1e6f;
+    config.rms_norm_eps = 1e-6f;
+    config.eos_tokens = {151645, 151643};
+    return config;
   }
-  return config;
+  throw reset::Error("model " + name + ": no shapes of that name, expected one of " + names);
 }
 
 }  // namespace engine::cuda
