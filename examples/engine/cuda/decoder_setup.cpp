@@ -64,7 +64,7 @@ void Decoder::check_options() {
   if (!options_.nvfp4_activations) return;
   bool any = weights_.head.is_nvfp4() && weights_.head.input_scale == 0;
   for (const DeviceLayer& layer : weights_.layers) {
-    for (const DeviceLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+    for (const DeviceLinear* linear : layer.linears()) {
       any = any || (linear->is_nvfp4() && linear->input_scale == 0);
     }
   }
@@ -92,7 +92,7 @@ void Decoder::make_room() {
   scales_ = DeviceBuffer<std::uint8_t>(size_of(prompt_rows * widest / 16));
   std::int64_t largest = 0;
   for (const DeviceLayer& layer : weights_.layers) {
-    for (const DeviceLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+    for (const DeviceLinear* linear : layer.linears()) {
       if (linear->is_nvfp4()) largest = std::max(largest, linear->rows * linear->cols);
     }
   }

@@ -110,7 +110,7 @@ DeviceLayer upload_layer(Uploader& uploader, const Weights& weights, std::size_t
 std::int64_t DeviceWeights::bytes_per_step() const {
   std::int64_t bytes = head.bytes();
   for (const DeviceLayer& layer : layers) {
-    bytes += layer.qkv.bytes() + layer.output.bytes() + layer.gate_up.bytes() + layer.down.bytes();
+    for (const DeviceLinear* linear : layer.linears()) bytes += linear->bytes();
   }
   return bytes;
 }

@@ -3,6 +3,7 @@
 
 #include <cuda_bf16.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@ struct DeviceLayer {
   const __nv_bfloat16* key_norm = nullptr;
   const __nv_bfloat16* qkv_bias = nullptr;
   DeviceLinear qkv, output, gate_up, down;  // projections that read the same input are one matrix
+
+  std::array<const DeviceLinear*, 4> linears() const { return {&qkv, &output, &gate_up, &down}; }
 };
 
 struct DeviceWeights {
