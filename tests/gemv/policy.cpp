@@ -250,6 +250,11 @@ TEST_CASE("a prefetch takes whole matrices and parts of them, and says what it c
   REQUIRE(prefetch.add(problem.weights).ok());
   CHECK(prefetch.add(problem.weights).message() == "invalid argument: count is 6, expected at most 4, to add a matrix");
   CHECK(prefetch.count == 6);
+  CHECK(validate(prefetch).ok());
+  for (const int count : {-1, 7}) {
+    prefetch.count = count;
+    CHECK(std::string(validate(prefetch).argument()) == "prefetch.count");
+  }
   reset::Prefetch first;
   REQUIRE(first.add(problem.weights, 100 * (2048 + 256) + 5).ok());
   CHECK(first.regions[0].width == 100 * 2048);

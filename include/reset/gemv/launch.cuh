@@ -156,9 +156,7 @@ static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, 
                           const LaunchOptions& options, cudaStream_t stream) noexcept {
   Status status = validate(policy, problem, device);
   if (status.ok()) status = check_dependent_launch(options.dependent_launch, device.arch);
-  if (status.ok() && (options.prefetch.count < 0 || options.prefetch.count > Prefetch::kMaxRegions)) {
-    status = invalid("options.prefetch.count", options.prefetch.count, "0..6, as Prefetch::add counts");
-  }
+  if (status.ok()) status = validate(options.prefetch);
   if (!status.ok()) return status;
   return policy.kernel == GemvKernel::kRing ? launch_ring(problem, policy, device, options, stream)
                                             : launch_tensor(problem, policy, device, options, stream);

@@ -78,4 +78,10 @@ struct Prefetch {
   }
 };
 
+/// Whether a prefetch holds as many regions as it says: a count that `add` did not make is refused.
+inline Status validate(const Prefetch& prefetch) noexcept {
+  if (prefetch.count >= 0 && prefetch.count <= Prefetch::kMaxRegions) return Status();
+  return detail::invalid("prefetch.count", prefetch.count, "0..6");
+}
+
 RESET_NAMESPACE_END
