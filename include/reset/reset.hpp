@@ -3,7 +3,9 @@
 #pragma once
 
 #include <reset/config.hpp>
+#include <reset/gemv/launch_options.hpp>
 #include <reset/gemv/policy.hpp>
+#include <reset/gemv/prefetch.hpp>
 #include <reset/gemv/problem.hpp>
 #include <reset/nvfp4/activations.hpp>
 #include <reset/nvfp4/e2m1.hpp>

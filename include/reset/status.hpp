@@ -17,7 +17,7 @@ enum class StatusCode : std::uint8_t {
   kOk,               ///< Nothing did.
   kInvalidArgument,  ///< An argument is outside its domain; nothing was read, written or launched.
   kUnsupported,      ///< The call is well formed, but no path serves it on this device.
-  kCudaError,        ///< The CUDA runtime refused; the value is its `cudaError_t`.
+  kCudaError,        ///< CUDA refused; the value is its `cudaError_t`, or of a driver's function its `CUresult`.
 };
 
 /// The outcome of a call that must not throw: which argument, the value found, and what was expected.

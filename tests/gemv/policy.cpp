@@ -205,6 +205,16 @@ TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made fo
   }
 }
 
+TEST_CASE("a shape that no call may have gets a policy that is refused") {
+  for (const int arch : {80, 90, 120}) {
+    const GemvProblem empty;
+    const GemvPolicy policy = reset::select_gemv_policy(device_of(arch), empty);
+    CHECK(!validate(policy, empty, device_of(arch)).ok());
+    CHECK(!validate(reset::select_gemv_policy(DeviceInfo(), empty), empty, DeviceInfo()).ok());
+    CHECK(reset::tensor_ring_policy(device_of(arch), 1, 0, 0).stages == 0);
+  }
+}
+
 TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
   const DeviceInfo device = device_of(90);
   const auto fit = [&](const GemvPolicy& policy, std::int64_t shared, int registers) {
@@ -246,9 +256,10 @@ TEST_CASE("a prefetch takes whole matrices and parts of them, and says what it c
   CHECK(prefetch.regions[2].width == 256);
   CHECK(prefetch.regions[2].stride == 2048);
   part.packed = nullptr;
-  CHECK(prefetch.add(part).message() == "invalid argument: packed is 0, expected not null");
+  CHECK(prefetch.add(part).message() == "invalid argument: view.packed is 0, expected not null");
   REQUIRE(prefetch.add(problem.weights).ok());
-  CHECK(prefetch.add(problem.weights).message() == "invalid argument: count is 6, expected at most 4, to add a matrix");
+  CHECK(prefetch.add(problem.weights).message() ==
+        "invalid argument: prefetch.count is 6, expected at most 4, to add a matrix");
   CHECK(prefetch.count == 6);
   CHECK(validate(prefetch).ok());
   for (const int count : {-1, 7}) {
@@ -259,7 +270,8 @@ TEST_CASE("a prefetch takes whole matrices and parts of them, and says what it c
   REQUIRE(first.add(problem.weights, 100 * (2048 + 256) + 5).ok());
   CHECK(first.regions[0].width == 100 * 2048);
   CHECK(first.regions[1].width == 100 * 256);
-  REQUIRE(first.add(problem.weights, 0).ok());
+  CHECK(std::string(first.add(problem.weights, 0).argument()) == "most_bytes");
+  REQUIRE(first.add(problem.weights, 1).ok());
   CHECK(first.regions[2].width == 2048);
 }
 

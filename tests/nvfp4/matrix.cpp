@@ -86,6 +86,19 @@ TEST_CASE("validate names what is wrong with a view") {
   }
 }
 
+TEST_CASE("the scales of fused projections can be listed") {
+  const auto scales = reset::FusedGlobalScales::fused({{0, {1.0F}}, {4, {2.0F}}, {9, {3.0F}}});
+  CHECK(scales.count == 3);
+  CHECK(scales.at(3).value == 1.0F);
+  CHECK(scales.at(4).value == 2.0F);
+  CHECK(scales.at(20).value == 3.0F);
+  const auto many = reset::FusedGlobalScales::fused({{0, {1.0F}}, {1, {1.0F}}, {2, {1.0F}}, {3, {1.0F}}, {4, {1.0F}}});
+  CHECK(reset::detail::validate(many, 10).argument() == std::string("global.count"));
+  auto forgotten = scales;  // a part that no count includes would silently be the one before it
+  forgotten.count = 2;
+  CHECK(reset::detail::validate(forgotten, 10).argument() == std::string("global.count"));
+}
+
 TEST_CASE("every row finds the global scale of its part") {
   const FusedGlobalScales global = good().global;
   CHECK(global.at(0).value == 1.0f);

@@ -1,12 +1,14 @@
 /// @file
 /// The mat-vec: validates a call, chooses a kernel and launches it.
 ///
-/// For one file of the engine that nvcc compiles, for sm_80 or later; others see `problem.hpp` and `policy.hpp` and
-/// call a function of their own in it. Every file that calls `gemv` has kernels of its own, and readies them itself.
+/// For one file of the engine that nvcc compiles, for sm_80 or later; others see `problem.hpp`, `policy.hpp` and
+/// `launch_options.hpp` and call a function of their own in it. Every file that calls `gemv` has kernels of its own,
+/// and readies them itself.
 #pragma once
 
 #if !defined(__CUDACC__)
-#error "reset/gemv/launch.cuh holds kernels: include it where nvcc compiles, and problem.hpp and policy.hpp elsewhere"
+#error \
+    "reset/gemv/launch.cuh holds kernels: include it where nvcc compiles, and problem.hpp, policy.hpp and launch_options.hpp elsewhere"
 #endif
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 #error "the mat-vec of reset needs sm_80 or later: set CMAKE_CUDA_ARCHITECTURES, or the -arch of nvcc"
@@ -20,6 +22,7 @@
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
 #include <reset/gemv/cuda_core.cuh>
+#include <reset/gemv/launch_options.hpp>
 #include <reset/gemv/policy.hpp>
 #include <reset/gemv/prefetch.hpp>
 #include <reset/gemv/problem.hpp>
@@ -28,18 +31,6 @@
 #include <reset/status.hpp>
 
 RESET_NAMESPACE_BEGIN
-
-/// How a call is launched.
-struct LaunchOptions {
-  /// Programmatic dependent launch: the kernel may begin while the one before it in the stream still runs, requests
-  /// its weights, and waits for that kernel's end before it reads anything else or writes. In return no kernel before
-  /// it in the chain of dependent launches may write the weights, their block scales or global scales; activations,
-  /// their scales and alpha may come from it. The kernel lets a dependent behind it begin early: one of the engine's
-  /// has to wait in its turn (`griddepcontrol.wait`) before it reads or writes, and in any case before it ends. Needs
-  /// compute capability 9.0 and code for it: a file compiled for less gets kUnsupported.
-  bool dependent_launch = false;
-  Prefetch prefetch;  ///< What kernels further on will read, to be brought into the second-level cache.
-};
 
 namespace detail {
 

@@ -124,7 +124,7 @@ constexpr std::int64_t exclusive_shared_bytes(const GemvPolicy& policy, const De
 constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.tokens = tokens <= 8 ? 8 : 16;
-  const int units = detail::k_units(k);
+  const int units = k < 1 ? 1 : detail::k_units(k);  // a shape that no call may have is refused there
   policy.k_warps = detail::kTensorMaxWarps;
   constexpr int kTiles = 16;
   while (policy.k_warps > 1 && tensor_shared_bytes(policy, kTiles) > device.shared_bytes) --policy.k_warps;
@@ -190,7 +190,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   const int units = detail::k_units(k);
   const int token_tiles = policy.tokens / 8;
   const int pairs = resident_clusters(device, 2);
-  if (units > 8 * detail::kTensorRingMaxUnits || pairs == 0) return policy;
+  if (units < 1 || units > 8 * detail::kTensorRingMaxUnits || pairs == 0) return policy;
   const detail::TensorRingCut cut = detail::tensor_ring_cut(token_tiles, units, detail::most_tiles(n, pairs));
   policy.cluster = policy.slices = cut.cluster;
   policy.k_warps = static_cast<int>(detail::ceil_div(units, cut.cluster));
@@ -309,8 +309,8 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
 
 }  // namespace detail
 
-/// Whether a policy can serve a well-formed call on a device; where not, the offending member of the policy, of the
-/// call or of the device is named.
+/// Whether a policy can serve a well-formed call (see `validate` of a problem) on a device that gemv_prepare has
+/// described; where not, the offending member of the policy, of the call or of the device is named.
 inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) noexcept {
   if (device.sm_count < 1) {
     return detail::invalid("device.sm_count", device.sm_count, "1 or more, as gemv_prepare finds it");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <type_traits>
 
 #include <reset/config.hpp>
@@ -68,6 +69,18 @@ struct FusedGlobalScales {
     return scales;
   }
 
+  /// One for each of up to kMaxParts parts, in the order of their rows: {{0, gate}, {N / 2, up}}, say. More are refused
+  /// by `validate`.
+  static constexpr FusedGlobalScales fused(std::initializer_list<FusedPart> list) noexcept {
+    FusedGlobalScales scales{};
+    scales.count = 0;
+    for (const FusedPart& part : list) {
+      if (scales.count < kMaxParts) scales.parts[scales.count] = part;
+      ++scales.count;
+    }
+    return scales;
+  }
+
   /// The part that `row` belongs to.
   RESET_HOST_DEVICE constexpr int part_of(std::int64_t row) const noexcept {
     int part = 0;
@@ -120,6 +133,9 @@ RESET_HOST_DEVICE constexpr Status invalid(const char* argument, std::int64_t va
 RESET_HOST_DEVICE constexpr Status validate(const FusedGlobalScales& global, std::int64_t rows) noexcept {
   if (global.count < 1 || global.count > FusedGlobalScales::kMaxParts) {
     return invalid("global.count", global.count, "1..4");
+  }
+  for (int part = global.count; part < FusedGlobalScales::kMaxParts; ++part) {
+    if (global.parts[part].first_row != 0) return invalid("global.count", global.count, "as many as parts are set");
   }
   if (global.parts[0].first_row != 0) return invalid("global.parts[0].first_row", global.parts[0].first_row, "0");
   for (int part = 0; part < global.count; ++part) {

@@ -12,30 +12,37 @@ RESET_NAMESPACE_BEGIN
 namespace detail {
 
 /// Which of the matrices of a call a view is.
-enum class ViewRole : std::uint8_t { kWeights, kActivations };
+enum class ViewRole : std::uint8_t { kWeights, kActivations, kPrefetch };
 
-/// What `validate` of a view calls its members, and their full names; a Status can only hold literals.
-inline constexpr const char* kViewArguments[][3] = {
-    {"packed", "weights.packed", "activations.nvfp4.packed"},
-    {"rows", "weights.rows", "activations.nvfp4.rows"},
-    {"cols", "weights.cols", "activations.nvfp4.cols"},
-    {"row_stride", "weights.row_stride", "activations.nvfp4.row_stride"},
-    {"block_scale.data", "weights.block_scale.data", "activations.nvfp4.block_scale.data"},
-    {"block_scale.layout", "weights.block_scale.layout", "activations.nvfp4.block_scale.layout"},
-    {"block_scale.row_origin", "weights.block_scale.row_origin", "activations.nvfp4.block_scale.row_origin"},
-    {"block_scale.block_origin", "weights.block_scale.block_origin", "activations.nvfp4.block_scale.block_origin"},
-    {"block_scale.stride", "weights.block_scale.stride", "activations.nvfp4.block_scale.stride"},
-    {"global.count", "weights.global.count", "activations.nvfp4.global.count"},
-    {"global.parts[0].first_row", "weights.global.parts[0].first_row", "activations.nvfp4.global.parts[0].first_row"},
-    {"global.parts.first_row", "weights.global.parts.first_row", "activations.nvfp4.global.parts.first_row"},
-    {"global.parts.scale", "weights.global.parts.scale", "activations.nvfp4.global.parts.scale"}};
+/// What `validate` of a view calls its members, and their names in each role; a Status can only hold literals.
+inline constexpr const char* kViewArguments[][4] = {
+    {"packed", "weights.packed", "activations.nvfp4.packed", "view.packed"},
+    {"rows", "weights.rows", "activations.nvfp4.rows", "view.rows"},
+    {"cols", "weights.cols", "activations.nvfp4.cols", "view.cols"},
+    {"row_stride", "weights.row_stride", "activations.nvfp4.row_stride", "view.row_stride"},
+    {"block_scale.data", "weights.block_scale.data", "activations.nvfp4.block_scale.data", "view.block_scale.data"},
+    {"block_scale.layout", "weights.block_scale.layout", "activations.nvfp4.block_scale.layout",
+     "view.block_scale.layout"},
+    {"block_scale.row_origin", "weights.block_scale.row_origin", "activations.nvfp4.block_scale.row_origin",
+     "view.block_scale.row_origin"},
+    {"block_scale.block_origin", "weights.block_scale.block_origin", "activations.nvfp4.block_scale.block_origin",
+     "view.block_scale.block_origin"},
+    {"block_scale.stride", "weights.block_scale.stride", "activations.nvfp4.block_scale.stride",
+     "view.block_scale.stride"},
+    {"global.count", "weights.global.count", "activations.nvfp4.global.count", "view.global.count"},
+    {"global.parts[0].first_row", "weights.global.parts[0].first_row", "activations.nvfp4.global.parts[0].first_row",
+     "view.global.parts[0].first_row"},
+    {"global.parts.first_row", "weights.global.parts.first_row", "activations.nvfp4.global.parts.first_row",
+     "view.global.parts.first_row"},
+    {"global.parts.scale", "weights.global.parts.scale", "activations.nvfp4.global.parts.scale",
+     "view.global.parts.scale"}};
 
-/// `status`, its argument named as the member of a GemvProblem that it is.
+/// `status`, its argument named as what it is in that role.
 inline Status view_status(const Status& status, ViewRole role) noexcept {
   if (status.ok()) return status;
   const char* argument = status.argument();
   for (const auto& names : kViewArguments) {
-    if (std::strcmp(names[0], status.argument()) == 0) argument = names[role == ViewRole::kWeights ? 1 : 2];
+    if (std::strcmp(names[0], status.argument()) == 0) argument = names[1 + static_cast<int>(role)];
   }
   const double value = status.value();
   if (value > -0x1p62 && value < 0x1p62 && static_cast<double>(static_cast<std::int64_t>(value)) == value) {

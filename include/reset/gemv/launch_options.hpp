@@ -1,0 +1,23 @@
+/// @file
+/// How a mat-vec call is launched.
+#pragma once
+
+#include <reset/config.hpp>
+#include <reset/gemv/prefetch.hpp>
+
+RESET_NAMESPACE_BEGIN
+
+/// How a call is launched.
+struct LaunchOptions {
+  /// Programmatic dependent launch: the kernel may begin while the one before it in the stream still runs, requests
+  /// its weights, and waits for that kernel's end before it reads anything else or writes. It begins as early as the
+  /// kernel ahead lets it: one of the engine's has to say so (`griddepcontrol.launch_dependents`). In return no kernel
+  /// before it in the chain of dependent launches may write the weights, their block scales or global scales;
+  /// activations, their scales and alpha may come from it. The kernel lets a dependent behind it begin early: one of
+  /// the engine's has to wait in its turn (`griddepcontrol.wait`) before it reads or writes, and in any case before it
+  /// ends. Needs compute capability 9.0 and code for it: a file compiled for less gets kUnsupported.
+  bool dependent_launch = false;
+  Prefetch prefetch;  ///< What kernels further on will read, to be brought into the second-level cache.
+};
+
+RESET_NAMESPACE_END
