@@ -72,7 +72,7 @@ def check_entry(nvcc, include, arch):
         if spills > 0 or registers > most:
             bad += 1
             print("FAILED: it spills" if spills > 0 else "FAILED: beyond its launch bounds")
-        least = least_registers(include, short)
+        least = least_registers(include, short) if int(arch.rstrip("af")) >= 90 else 0  # kTensorRing is empty there
         if -(-registers // 8) * 8 < least:
             bad += 1
             print(f"FAILED: two CTAs may share a multiprocessor: the selector counts on {least} registers")
