@@ -14,14 +14,12 @@ namespace bench {
 namespace {
 
 constexpr int kSteps = 50;
-// Distinct weights: many times what a cache holds, and quickly filled.
-constexpr std::size_t kWeightBytes = 8'000'000'000;
 
 engine::cuda::DeviceWeights weights_of(const EngineCase& call) {
   const auto form = call.kind == EngineKind::kBf16 ? engine::cuda::WeightForm::kBf16 : engine::cuda::WeightForm::kNvfp4;
   engine::ModelConfig config = engine::cuda::published_config(call.model);
   if (call.layers > 0) config.layers = call.layers;
-  return engine::cuda::random_weights(config, form, call.nvfp4_head, kWeightBytes);
+  return engine::cuda::random_weights(config, form, call.nvfp4_head);
 }
 
 engine::cuda::DecoderOptions options_of(const EngineCase& call) {

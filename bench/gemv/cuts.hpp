@@ -21,7 +21,7 @@ struct CutShape {
 std::vector<reset::GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const CutShape& shape, int most_groups,
                                                 const std::vector<std::int64_t>& shared_bytes);
 
-// Of kRing, likewise; none where it does not serve the call.
+// Of kRing, with any number of stages; none where it does not serve the call.
 std::vector<reset::GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShape& shape);
 
 std::string text_of(const reset::GemvPolicy& policy);

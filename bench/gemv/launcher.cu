@@ -29,7 +29,7 @@ void launch_gemv(const reset::GemvProblem& problem, const reset::Nvfp4MatrixView
                  cudaStream_t stream) {
   reset::LaunchOptions options;
   options.dependent_launch = true;
-  require(options.prefetch.add(next, kAheadBytes));
+  require(options.prefetch.add(next));
   require(reset::gemv(problem, device, options, stream));
 }
 

@@ -13,9 +13,6 @@ void require(const reset::Status& status);
 
 reset::DeviceInfo prepare_device(int device);
 
-// Of what a launch brings into the second-level cache for one further on, as the engine has it.
-inline constexpr std::int64_t kAheadBytes = std::int64_t{8} << 20;
-
 void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool pdl, cudaStream_t stream);
 
 // Launched as a dependent, with the first rows of `next` to be brought into the cache.

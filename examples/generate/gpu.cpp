@@ -43,11 +43,8 @@ engine::ModelConfig published_config(const std::string& name) { return engine::c
 
 ChosenGenerator make_random_generator(const engine::ModelConfig& config, const reset::TokenSetTable& boundaries,
                                       const engine::GeneratorOptions& sizes) {
-  // As many distinct layers as a model of 8 B has: larger models repeat them.
-  constexpr std::size_t kMostBytes = 8'000'000'000;
   require_slots(sizes);
-  return on_device(engine::cuda::random_weights(config, engine::cuda::WeightForm::kNvfp4, false, kMostBytes),
-                   boundaries, sizes);
+  return on_device(engine::cuda::random_weights(config, engine::cuda::WeightForm::kNvfp4, false), boundaries, sizes);
 }
 
 ChosenGenerator make_gpu_generator(const engine::Weights& weights, const reset::TokenSetTable& boundaries,

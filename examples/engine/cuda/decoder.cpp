@@ -13,10 +13,6 @@ namespace {
 
 std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count); }
 
-// What a mat-vec brings into the second-level cache for one further on: about as much as memory can bring while it ends
-// and the kernels in between run. More would crowd what they read.
-constexpr std::int64_t kAheadBytes = std::int64_t{8} << 20;
-
 }  // namespace
 
 void Decoder::check_slot(std::int32_t slot) const {
@@ -272,7 +268,7 @@ reset::GemvProblem Decoder::problem(const DeviceLinear& linear, const Input& inp
 
 reset::Prefetch Decoder::ahead(const DeviceLinear& linear) const {
   reset::Prefetch prefetch;
-  if (linear.is_nvfp4()) reset::throw_if_failed(prefetch.add(linear.nvfp4, kAheadBytes));
+  if (linear.is_nvfp4()) reset::throw_if_failed(prefetch.add(linear.nvfp4));
   return prefetch;
 }
 

@@ -112,7 +112,7 @@ class Decoder {
   Input norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, const DeviceLinear& reader, std::int64_t rows,
              const Stream& stream);
   Input gated(const Batch& batch, const DeviceLayer& layer, const Input& normed);
-  // The first rows of what a mat-vec further on will read.
+  // The first rows of what a mat-vec further on will read; where they are paired by a gate, those of the gate.
   reset::Prefetch ahead(const DeviceLinear& linear) const;
   // out = linear(input), or the same added to it.
   void multiply(const Batch& batch, const DeviceLinear& linear, const Input& input, const reset::Prefetch& next,

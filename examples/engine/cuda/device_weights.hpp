@@ -58,8 +58,9 @@ DeviceWeights upload(const Weights& weights);
 enum class WeightForm { kBf16, kNvfp4 };
 
 // Weights of the right shapes that mean nothing, for timing. Layers repeat once `most_bytes` are taken: a matrix should
-// come from memory when it is read, which a few gigabytes of distinct ones see to.
-DeviceWeights random_weights(const ModelConfig& config, WeightForm form, bool nvfp4_head, std::size_t most_bytes);
+// come from memory when it is read, which a few gigabytes of distinct ones see to, and they are quickly filled.
+DeviceWeights random_weights(const ModelConfig& config, WeightForm form, bool nvfp4_head,
+                             std::size_t most_bytes = 8'000'000'000);
 
 // `count` numbers between -range and range.
 void fill_random(__nv_bfloat16* data, std::size_t count, float range, std::uint32_t seed, const Stream& stream);

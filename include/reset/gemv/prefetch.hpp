@@ -48,11 +48,12 @@ RESET_HOST_DEVICE constexpr PrefetchPiece prefetch_piece_of(const MemoryRegion& 
 /// Device memory that kernels further on in the stream will read, to be brought into the second-level cache by a
 /// mat-vec once its own weights are on their way (kTensor: once it is done). With few tokens a chain of kernels waits
 /// for latencies, between its mat-vecs and in attention, a good part of its time, while memory could bring the weights
-/// of the next mat-vec. A hint: no result depends on it. About what memory brings until that one starts gains: 8 MiB
-/// took 1..2 % off decode steps of 8 B models on an H100, less of larger ones, and much more made them slower: what
-/// does not fit the cache beside what is read meanwhile is fetched twice.
+/// of the next mat-vec. A hint: no result depends on it. About what memory brings until that one starts gains; much
+/// more makes a step slower, for what does not fit the cache beside what is read meanwhile is fetched twice.
 struct Prefetch {
   static constexpr int kMaxRegions = 6;  ///< Two a matrix.
+  /// What an H100's memory brings in 3 us: the wait between two mat-vecs.
+  static constexpr std::int64_t kDefaultBytes = std::int64_t{8} << 20;
 
   detail::MemoryRegion regions[kMaxRegions] = {};  ///< In the order in which they are asked for.
   int count = 0;                                   ///< Of them.
@@ -60,7 +61,7 @@ struct Prefetch {
   /// Adds the codes and the block scales of the first rows of a matrix, as many as `most_bytes` hold but at least one;
   /// swizzled scales come in whole tiles of 128 rows. A view that `validate` refuses, or for which there is no room, is
   /// refused and nothing added.
-  Status add(const Nvfp4MatrixView& view, std::int64_t most_bytes = INT64_MAX) noexcept {
+  Status add(const Nvfp4MatrixView& view, std::int64_t most_bytes = kDefaultBytes) noexcept {
     const Status status = detail::view_status(validate(view), detail::ViewRole::kPrefetch);
     if (!status.ok()) return status;
     if (most_bytes < 1) return detail::invalid("most_bytes", most_bytes, "1 or more");
