@@ -177,6 +177,12 @@ TEST_CASE("small checkpoints of both architectures and conventions give the CPU'
   }
 }
 
+static Tokens long_prompt(std::int32_t first) {
+  Tokens prompt;
+  for (std::int32_t i = 0; i < 1100; ++i) prompt.push_back((first + i * 7 + i / 50) % 50);
+  return prompt;
+}
+
 // The shapes of the large models, on their way through everything that short texts do not reach: eight query heads of
 // 128 to a key-value head, a prompt in two pieces, several tiles and several parts of attention, a quantised head.
 TEST_CASE("a long text through large heads gives the CPU's logits", "[gpu]") {
@@ -190,11 +196,16 @@ TEST_CASE("a long text through large heads gives the CPU's logits", "[gpu]") {
   decoder.nvfp4_head = true;
   decoder.write(folder / "model");
   const engine::Weights weights(folder / "model");
-  Tokens prompt;
-  for (std::int32_t i = 0; i < 1100; ++i) prompt.push_back((i * 7 + i / 50) % 50);
   for (const std::int32_t slots : {1, 3}) {
-    check_bound(compare(weights, engine::Activations::kFull, prompt, 30, slots), kWorst, kMean);
+    check_bound(compare(weights, engine::Activations::kFull, long_prompt(0), 30, slots), kWorst, kMean);
   }
+}
+
+static void check_noise(const Distance& apart, const Distance& noise) {
+  CAPTURE(apart.mean(), noise.mean());
+  std::printf("  NVFP4 activations: %.4f apart, %.4f of noise\n", apart.mean(), noise.mean());
+  CHECK(apart.finite);
+  CHECK(apart.mean() < 0.8 * noise.mean());
 }
 
 // A difference in the last bit of a value next to a tie becomes a whole step of E2M1, and the layers after it see
@@ -222,11 +233,40 @@ TEST_CASE("NVFP4 activations give the CPU's logits within the noise of rounding 
       engine::KvCache other(weights.config, 40);
       noise.add(rounded.prefill(prompt, cache), full.prefill(prompt, other));
     }
-    CAPTURE(apart.mean(), noise.mean());
-    std::printf("  NVFP4 activations: %.4f apart, %.4f of noise\n", apart.mean(), noise.mean());
-    CHECK(apart.finite);
-    CHECK(apart.mean() < 0.8 * noise.mean());
+    check_noise(apart, noise);
   }
+}
+
+// Several parts of attention, whose merge quantises.
+TEST_CASE("NVFP4 activations of a long text give the CPU's logits within that noise, too", "[gpu]") {
+  need_gpu();
+  const testing::Scratch folder;
+  SmallDecoder decoder;
+  decoder.stored = Stored::kModelOpt;
+  decoder.heads = 16;
+  decoder.qwen3_head_dim = 128;
+  decoder.positions = 1500;
+  decoder.input_scale = 0.003F;
+  decoder.write(folder / "model");
+  const engine::Weights weights(folder / "model");
+  Distance apart;
+  Distance noise;
+  for (const std::int32_t first : {0, 11, 23, 37}) {
+    apart.add(compare(weights, engine::Activations::kNvfp4, long_prompt(first), 20, 1 + first % 4));
+    engine::Model rounded(weights, 1, engine::Activations::kNvfp4);
+    engine::Model full(weights);
+    engine::KvCache cache(weights.config, 1200);
+    engine::KvCache other(weights.config, 1200);
+    noise.add(rounded.prefill(long_prompt(first), cache), full.prefill(long_prompt(first), other));
+    for (std::int32_t token = 3; token < 23; ++token) {
+      std::vector<float> of_rounded(static_cast<std::size_t>(weights.config.vocab_size));
+      std::vector<float> of_full(of_rounded.size());
+      rounded.forward({{token, &cache, of_rounded.data()}});
+      full.forward({{token, &other, of_full.data()}});
+      noise.add(of_rounded, of_full);
+    }
+  }
+  check_noise(apart, noise);
 }
 
 TEST_CASE("the demonstration's model gives the CPU's logits on golden prompts", "[gpu]") {
