@@ -83,12 +83,20 @@ static __device__ __forceinline__ std::uint32_t encode_octet(const float (&x)[8]
   return codes;
 }
 
+/// The same by divisions. Out of line, for it is seldom needed and long: instructions have to be fetched, too.
+static __device__ __noinline__ std::uint32_t encode_by_division(float4 low, float4 high, float step) {
+  const float x[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+  return encode_octet(x, Quotient{step});
+}
+
 /// The same at the block scale with code `scale`; zeros if that is zero or NaN.
 static __device__ __forceinline__ std::uint32_t encode_octet(const float (&x)[8], std::uint8_t scale,
                                                              GlobalScale global) {
   if (scale == 0 || scale == kE4M3Nan) return 0;
   const float step = mul_rn(e4m3_to_float(scale), global.value);
-  if (!QuotientByReciprocal::usable(step)) return encode_octet(x, Quotient{step});
+  if (!QuotientByReciprocal::usable(step)) {
+    return encode_by_division({x[0], x[1], x[2], x[3]}, {x[4], x[5], x[6], x[7]}, step);
+  }
   return encode_octet(x, QuotientByReciprocal{step, div_rn(1.0f, step)});
 }
 

@@ -140,6 +140,7 @@ struct RmsRow {
       widen_octet(sum[i], values);
       partial = add_rn(partial, sum_of_eight_squares(values));
     }
+#pragma unroll 1
     for (std::int64_t octet = octet_of(kHeldOctets); octet < octets; octet += kSumLanes) {
       widen_octet(source.load_sum(row, octet), values);
       partial = add_rn(partial, sum_of_eight_squares(values));
@@ -157,20 +158,22 @@ struct RmsRow {
 
   __device__ __forceinline__ void quantize(float factor, const QuantizeTarget& target) const {
     const GlobalScale global = target.global_of(row);
-#pragma unroll
-    for (int i = 0; i < kHeldOctets; ++i) {
-      if (i * kSumLanes >= octets) return;
+    // One loop for held octets and others: the quantiser, which is long, stands in the code once.
+#pragma unroll 1
+    for (int i = 0; i * kSumLanes < octets; ++i) {
       const bool present = octet_of(i) < octets;
       float values[8] = {};
-      if (present) normalize(sum[i], weight[i], factor, values);
+      if (present) {
+        static_assert(kHeldOctets == 2, "held octets are told apart here, by selection");
+        Octet<T> own = i == 0 ? sum[0] : sum[1];
+        Octet<T> factors = i == 0 ? weight[0] : weight[1];
+        if (i >= kHeldOctets) {
+          own = source.reload_sum(row, octet_of(i));
+          factors = source.weight.load(0, octet_of(i));
+        }
+        normalize(own, factors, factor, values);
+      }
       quantize_octet(values, row, octet_of(i), present, global, target);
-    }
-    for (std::int64_t first = kHeldOctets * kSumLanes; first < octets; first += kSumLanes) {
-      const std::int64_t octet = first + threadIdx.x;
-      const bool present = octet < octets;
-      float values[8] = {};
-      if (present) normalize(source.reload_sum(row, octet), source.weight.load(0, octet), factor, values);
-      quantize_octet(values, row, octet, present, global, target);
     }
   }
 };
