@@ -79,8 +79,11 @@ static TensorKernel tensor_kernel(int tokens, bool whole) noexcept {
 }
 
 template <class = void>
-static TensorRingKernel tensor_ring_kernel(int tokens) noexcept {
-  return tokens == 8 ? gemv_tensor_ring<1> : gemv_tensor_ring<2>;
+static TensorRingKernel tensor_ring_kernel(int tokens, bool nvfp4) noexcept {
+  if (nvfp4) {
+    return tokens == 8 ? gemv_tensor_ring<1, TokenKind::kNvfp4> : gemv_tensor_ring<2, TokenKind::kNvfp4>;
+  }
+  return tokens == 8 ? gemv_tensor_ring<1, TokenKind::kDense> : gemv_tensor_ring<2, TokenKind::kDense>;
 }
 
 template <class = void>
@@ -118,8 +121,8 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
     WeightMaps maps{};
     const Status status = encode_weights(device, problem.weights, policy.k_warps, maps);
     if (!status.ok()) return status;
-    return launch(tensor_ring_kernel(policy.tokens), shape, stream, problem,
-                  tensor_ring_shape(problem, policy, clusters), maps, options.prefetch);
+    return launch(tensor_ring_kernel(policy.tokens, problem.activations.type == ActivationType::kNvfp4), shape, stream,
+                  problem, tensor_ring_shape(problem, policy, clusters), maps, options.prefetch);
   }
   const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
   const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);
@@ -176,8 +179,10 @@ static Status allow_shared_memory(const DeviceInfo& info) noexcept {
   }
   if (info.arch < 90) return Status();
   for (const int tokens : {8, 16}) {
-    const Status status = allow_shared_memory(tensor_ring_kernel(tokens), info.shared_bytes);
-    if (!status.ok()) return status;
+    for (const bool nvfp4 : {false, true}) {
+      const Status status = allow_shared_memory(tensor_ring_kernel(tokens, nvfp4), info.shared_bytes);
+      if (!status.ok()) return status;
+    }
   }
   for (const int chunks : {1, 2, 3, 5}) {
     const Status status = allow_shared_memory(ring_kernel(chunks), info.shared_bytes);

@@ -91,13 +91,14 @@ struct WarpTokens {
   float2 factors[kTokenTiles];  // of the sums of tokens l % 4 * 2 and the next of each tile
 
   /// Tokens beyond the last are the last again: their sums are not stored.
+  template <TokenKind kKind>
   __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, float4* scratch) {
 #pragma unroll
     for (int n = 0; n < kTokenTiles; ++n) {
-      tile[n].load(problem, alignment, min(n * 8, static_cast<int>(problem.tokens) - 1), unit, lane,
-                   reinterpret_cast<uint4*>(scratch));
+      tile[n].template load<kKind>(problem, alignment, min(n * 8, static_cast<int>(problem.tokens) - 1), unit, lane,
+                                   reinterpret_cast<uint4*>(scratch));
       factors[n] = {1.0f, 1.0f};
-      if (problem.activations.type == ActivationType::kBf16) {
+      if (kKind != TokenKind::kNvfp4 && problem.activations.type == ActivationType::kBf16) {
         const float factor = tile[n].shift();
         factors[n] = {__shfl_sync(0xffffffffu, factor, lane % 4 * 8),
                       __shfl_sync(0xffffffffu, factor, lane % 4 * 8 + 4)};
@@ -248,7 +249,8 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     if (slice == 0) wait_for_dependencies();  // the weights are on their way by now
     if (active) {
       WarpTokens<kTokenTiles> x;
-      x.load(problem, shape.activation_alignment, unit, lane, memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
+      x.template load<TokenKind::kAny>(problem, shape.activation_alignment, unit, lane,
+                                       memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
       const RowGroup<kTokenTiles, Totals> sums(memory, Totals{memory.totals, slice > 0, lane}, group, groups, k_warp,
                                                units.count, shape.k_warps, lane);
       run_tiles(sums, x, stream, ring, (tiles - group + groups - 1) / groups, lane);

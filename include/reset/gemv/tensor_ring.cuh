@@ -213,7 +213,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// As gemv_tensor, but a cluster owns a run of outputs and each of its CTAs a slice of K; one warp requests whole tiles
 /// through tensor maps, and the warps that compute find them in a ring that they share. The totals of slices are added
 /// in the order of CTAs: the same bits every time.
-template <int kTokenTiles>
+template <int kTokenTiles, TokenKind kKind>
 static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles) + 1), 1)
     gemv_tensor_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorRingShape shape,
                      const __grid_constant__ WeightMaps maps, const __grid_constant__ Prefetch prefetch) {
@@ -272,8 +272,8 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
     if (cluster > 1) cluster_wait();  // nothing is sent to a CTA that has not started
     if (k_warp < units.count) {
       WarpTokens<kTokenTiles> x;
-      x.load(problem, shape.activation_alignment, units.first + k_warp, lane,
-             memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
+      x.template load<kKind>(problem, shape.activation_alignment, units.first + k_warp, lane,
+                             memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
       const ClusterTotals<kTokenTiles> totals{shared_address(memory.totals), arrived, shape.log_cluster, part_tiles,
                                               lane};
       const RowGroup<kTokenTiles, ClusterTotals<kTokenTiles>> sums(memory, totals, group, shape.groups, k_warp,

@@ -39,6 +39,14 @@ __device__ __forceinline__ void to_halves(HalfPairs& values, float factor) {
   }
 }
 
+/// Which activations a kernel is compiled for.
+enum class TokenKind : std::uint8_t { kAny, kNvfp4, kDense };
+
+template <TokenKind kKind>
+__device__ __forceinline__ bool tokens_are_nvfp4(ActivationType type) {
+  return kKind == TokenKind::kNvfp4 || (kKind == TokenKind::kAny && type == ActivationType::kNvfp4);
+}
+
 /// 256 of K of one token a lane: token l / 4, of each half of these the 32 neighbours that the lane owns of each row of
 /// weights. Word w, 8 of them, goes with word w of the weights. Zeros beyond K.
 struct TokenFragment {
@@ -46,13 +54,14 @@ struct TokenFragment {
 
   /// Tokens first_token .. first_token + 7, those beyond the last being the last again. `scratch`: 2 KB of shared
   /// memory that only this warp uses.
+  template <TokenKind kKind>
   __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int first_token, int unit, int lane,
                                        uint4* scratch) {
     const int last = static_cast<int>(problem.tokens) - 1;
     const int token = min(first_token + lane / 4, last);
     const int chunk = unit * (kUnitK / 32) + lane % 4;
     const bool inside = unit < problem.weights.cols / kUnitK;
-    if (problem.activations.type == ActivationType::kNvfp4) {
+    if (tokens_are_nvfp4<kKind>(problem.activations.type)) {
       load_nvfp4(problem.activations.nvfp4, alignment, token, chunk, scratch + lane * 4);
     } else if (inside && alignment == 16) {
       load_whole(problem.activations, first_token, last, unit, lane, scratch);
