@@ -90,18 +90,19 @@ struct WarpTokens {
   TokenFragment tile[kTokenTiles];
   float2 factors[kTokenTiles];  // of the sums of tokens l % 4 * 2 and the next of each tile
 
-  /// Tokens beyond the last are the last again: their sums are not stored.
+  /// Tokens beyond the last are the last again: their sums are not stored. `scratch`: the warp's batches.
   template <TokenKind kKind>
   __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, float4* scratch) {
+    constexpr int kStaged = 128;  // of the scratch, in float4
+    static_assert(kStaged + 2 * kTokenTiles <= TensorMemory<kTokenTiles>::kWarp, "the units find room behind it");
+    auto* units = reinterpret_cast<float*>(scratch + kStaged);
 #pragma unroll
     for (int n = 0; n < kTokenTiles; ++n) {
       tile[n].template load<kKind>(problem, alignment, min(n * 8, static_cast<int>(problem.tokens) - 1), unit, lane,
-                                   reinterpret_cast<uint4*>(scratch));
+                                   reinterpret_cast<uint4*>(scratch), units + n * 8);
       factors[n] = {1.0f, 1.0f};
       if (kKind != TokenKind::kNvfp4 && problem.activations.type == ActivationType::kBf16) {
-        const float factor = tile[n].shift();
-        factors[n] = {__shfl_sync(0xffffffffu, factor, lane % 4 * 8),
-                      __shfl_sync(0xffffffffu, factor, lane % 4 * 8 + 4)};
+        factors[n] = reinterpret_cast<const float2*>(units + n * 8)[lane % 4];
       }
     }
   }

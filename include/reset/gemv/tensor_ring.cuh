@@ -135,6 +135,27 @@ struct Producer {
   }
 };
 
+/// By a warp, of one token or two: reads what is added to the CTA's results, `count` of its tiles, so that those who
+/// store them find it in the first-level cache. More would keep the warp from what it has to request.
+__device__ __forceinline__ void touch_residual(const GemvProblem& problem, const TileRows<kMmaRows>& rows, int first,
+                                               int step, int count, int lane) {
+  if (problem.residual == nullptr || problem.tokens > 2) return;
+  const std::int64_t bytes = element_bytes(problem.output.type);
+  const int log_outputs = rows.gated ? 3 : 4;  // of a tile
+  const int columns = count << log_outputs;
+#pragma unroll 1
+  for (int i = lane; i < columns * static_cast<int>(problem.tokens); i += 32) {
+    const int token = i < columns ? 0 : 1;
+    const int column = i - token * columns;
+    const int tile = first + (column >> log_outputs) * step;
+    const int slot = column & ((1 << log_outputs) - 1);
+    if (!rows.holds(tile, slot)) continue;
+    const auto* place = static_cast<const std::uint8_t*>(problem.residual) +
+                        (token * problem.output.row_stride + rows.row(tile, slot)) * bytes;
+    asm volatile("prefetch.global.L1 [%0];" ::"l"(place));
+  }
+}
+
 /// Keeps the stages requested, the first ones before the wait of a dependent launch: no kernel writes weights.
 __device__ __forceinline__ void produce_tiles(const Producer& producer, int stages, int tiles) {
   const TensorRing& ring = producer.ring;
@@ -262,7 +283,10 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
     produce_tiles({problem, maps, ring, rows(), units, shape.words, warp - computing, producers, lane}, shape.stages,
                   tiles);
     wait_for_dependencies();
-    if (warp == computing) prefetch_share(prefetch, lane);
+    if (warp == computing) {
+      touch_residual(problem, rows(), cluster_rank(), cluster, own_tiles(), lane);
+      prefetch_share(prefetch, lane);
+    }
     if (cluster > 1) cluster_wait();
   } else {
     if (k_warp == 0 && lane == 0) init_group_barriers(memory.barriers, group, units.count);

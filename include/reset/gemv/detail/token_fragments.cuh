@@ -29,17 +29,39 @@ __device__ __forceinline__ std::uint32_t larger_magnitudes(std::uint32_t most, c
   return most;
 }
 
-/// Bfloat16 to halves, times a power of two.
-__device__ __forceinline__ void to_halves(HalfPairs& values, float factor) {
-#pragma unroll
-  for (std::uint32_t& pair : values.pair) {
-    const float low = __uint_as_float(pair << 16) * factor;
-    const float high = __uint_as_float(pair & 0xffff0000u) * factor;
-    pair = bits_of_half2(__floats2half2_rn(low, high));
-  }
+/// Two bfloat16 to halves, times a power of two.
+__device__ __forceinline__ std::uint32_t to_halves(std::uint32_t pair, float factor) {
+  const float low = __uint_as_float(pair << 16) * factor;
+  const float high = __uint_as_float(pair & 0xffff0000u) * factor;
+  return bits_of_half2(__floats2half2_rn(low, high));
 }
 
-/// Which activations a kernel is compiled for.
+/// Bfloat16 to halves: a token's that kLanes neighbouring lanes share. It fits halves once a power of two has moved the
+/// largest magnitude of the warp's part of the token below 2^16; what is 2^-40 of that and less is lost. Returns what
+/// the token's sums are to be multiplied with, kScaledUnit included: one factor, for two could underflow in between.
+template <int kLanes, int kWords>
+__device__ __forceinline__ float narrow(HalfPairs (&values)[kWords]) {
+  std::uint32_t most = 0;
+#pragma unroll
+  for (const HalfPairs& word : values) most = larger_magnitudes(most, word);
+  most = max(most & 0xffffu, most >> 16);
+#pragma unroll
+  for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+    most = max(most, __shfl_xor_sync(0xffffffffu, most, distance));
+  }
+  const int exponent = static_cast<int>(most >> 7) - 127;
+  const int shift = min(15 - exponent, 126);
+#pragma unroll
+  for (HalfPairs& word : values) {
+#pragma unroll
+    for (std::uint32_t& pair : word.pair) pair = to_halves(pair, float_power_of_two(shift));
+  }
+  constexpr int kUnitExponent = kScaledUnit == 1.0f ? 0 : 14;
+  return float_power_of_two(kUnitExponent - shift);
+}
+
+/// Which activations a kernel is compiled for: the code for others would stand between what is run, and fetching
+/// instructions is what a launch begins with.
 enum class TokenKind : std::uint8_t { kAny, kNvfp4, kDense };
 
 template <TokenKind kKind>
@@ -52,43 +74,68 @@ __device__ __forceinline__ bool tokens_are_nvfp4(ActivationType type) {
 struct TokenFragment {
   HalfPairs words[8];
 
-  /// Tokens first_token .. first_token + 7, those beyond the last being the last again. `scratch`: 2 KB of shared
-  /// memory that only this warp uses.
+  /// Tokens first_token .. first_token + 7, those beyond the last being the last again. Of bfloat16 it leaves in
+  /// `units` what the sums of each are to be multiplied with. `scratch`: 2 KB of shared memory, for this warp alone
+  /// like the units.
   template <TokenKind kKind>
   __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int first_token, int unit, int lane,
-                                       uint4* scratch) {
+                                       uint4* scratch, float* units) {
     const int last = static_cast<int>(problem.tokens) - 1;
     const int token = min(first_token + lane / 4, last);
     const int chunk = unit * (kUnitK / 32) + lane % 4;
     const bool inside = unit < problem.weights.cols / kUnitK;
     if (tokens_are_nvfp4<kKind>(problem.activations.type)) {
       load_nvfp4(problem.activations.nvfp4, alignment, token, chunk, scratch + lane * 4);
-    } else if (inside && alignment == 16) {
+      return;
+    }
+    if (inside && alignment == 16) {
+      if (last - first_token < 2) {
+        load_few(problem.activations, first_token, last, unit, lane, scratch, units);
+        return;
+      }
       load_whole(problem.activations, first_token, last, unit, lane, scratch);
     } else {
       load_pieces(problem, alignment, token, chunk, scratch + lane * 4);
     }
-  }
-
-  /// Bfloat16 fits halves once a power of two has moved the largest magnitude of the warp's part of the token below
-  /// 2^16; what is 2^-40 of that and less is lost. Returns what sums are to be multiplied with, kScaledUnit included:
-  /// one factor, for two could underflow in between.
-  __device__ __forceinline__ float shift() {
-    std::uint32_t most = 0;
-#pragma unroll
-    for (const HalfPairs& word : words) most = larger_magnitudes(most, word);
-    most = max(most & 0xffffu, most >> 16);
-    most = max(most, __shfl_xor_sync(0xffffffffu, most, 1));
-    most = max(most, __shfl_xor_sync(0xffffffffu, most, 2));
-    const int exponent = static_cast<int>(most >> 7) - 127;
-    const int shift = min(15 - exponent, 126);
-#pragma unroll
-    for (HalfPairs& word : words) to_halves(word, float_power_of_two(shift));
-    constexpr int kUnitExponent = kScaledUnit == 1.0f ? 0 : 14;
-    return float_power_of_two(kUnitExponent - shift);
+    if (problem.activations.type != ActivationType::kBf16) return;
+    const float own = narrow<4>(words);
+    if (lane % 4 == 0) units[lane / 4] = own;
+    __syncwarp();
   }
 
  private:
+  /// One token or two, each read by half a warp, which makes halves of it before shared memory hands them out:
+  /// otherwise the lanes that share a token's values would all do the same work.
+  __device__ __forceinline__ void load_few(const ActivationView& x, int first_token, int last, int unit, int lane,
+                                           uint4* scratch, float* units) {
+    const int read = first_token + lane / 16;
+    HalfPairs raw[2] = {};
+    if (read <= last) {
+      const auto* begin = static_cast<const std::uint8_t*>(x.dense) + read * x.row_stride * 2;
+      const auto* row = reinterpret_cast<const uint4*>(begin + (unit * std::int64_t{2 * kUnitK} + lane % 16 * 16));
+      raw[0] = pairs_of(row[0]);
+      raw[1] = pairs_of(row[16]);
+    }
+    if (x.type == ActivationType::kBf16) {
+      const float own = narrow<16>(raw);
+      if (lane % 16 == 0) units[lane / 16] = own;
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const HalfPairs pairs = pair_up(raw[half].pair);
+      scratch[half * 32 + lane] = make_uint4(pairs.pair[0], pairs.pair[1], pairs.pair[2], pairs.pair[3]);
+    }
+    __syncwarp();
+    const int token = min(first_token + lane / 4, last) - first_token;
+#pragma unroll
+    for (int w = 0; w < 8; ++w) {
+      words[w] = pairs_of(scratch[w / 4 * 32 + token * 16 + lane % 4 * 4 + w % 4]);
+    }
+    __syncwarp();
+  }
+
+  __device__ __forceinline__ static HalfPairs pairs_of(const uint4& x) { return {{x.x, x.y, x.z, x.w}}; }
+
   /// Half a warp reads 256 neighbouring bytes of a token, and shared memory hands each lane its own: lane by lane the
   /// loads would touch each sector four times.
   __device__ __forceinline__ void load_whole(const ActivationView& x, int first_token, int last, int unit, int lane,
