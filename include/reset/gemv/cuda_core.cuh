@@ -25,6 +25,7 @@ struct RingShape {
   int warps_per_group;  ///< Warps that share a stage, each with its own part of K.
   int groups;           ///< Groups take turns at the stages.
   int stages;           ///< A multiple of `groups`.
+  int in_flight;        ///< Of them, at once.
   bool contiguous;      ///< Whether the rows of a tile and their scales follow each other without gaps.
 };
 
@@ -110,19 +111,21 @@ struct RingSource {
 /// Requests the CTA's tiles where rows follow each other without gaps: two copies each, by one thread. It has a
 /// scheduler's share among warps that compute, so the loop is short.
 template <int kRows>
-__device__ __forceinline__ void produce_whole(const RingSource& source, int stages, const RingWork<kRows>& work,
-                                              const RingMemory& memory) {
+__device__ __forceinline__ void produce_whole(const RingSource& source, const RingShape& shape,
+                                              const RingWork<kRows>& work, const RingMemory& memory) {
   const std::int64_t first_row = static_cast<std::int64_t>(work.first) * kRows;
   const std::uint8_t* weights = source.weights + first_row * work.weight_bytes;
   const std::uint8_t* scales = source.scales + first_row * work.scale_bytes;
   auto rows_left = static_cast<int>(work.rows.rows - first_row);
   RingCursor cursor{0, 1};
+  StagesInFlight flight{shape.in_flight};
   for (int i = 0; i < work.count; ++i) {
     // What the last tile lacks stays as it is in the stage: its sums are not stored.
     const int rows = rows_left < kRows ? rows_left : kRows;
     const std::uint32_t full = memory.full + cursor.barrier();
     std::uint8_t* stage = memory.stages + cursor.stage * work.stage_bytes();
-    if (i >= stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
+    if (i >= shape.stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
+    flight.wait_for_room(memory.full, shape.stages);
     barrier_arrive_expecting(full, static_cast<std::uint32_t>(rows * (work.weight_bytes + work.scale_bytes)));
     bulk_copy(shared_address(stage), weights, static_cast<std::uint32_t>(rows * work.weight_bytes), full);
     bulk_copy(shared_address(stage + kRows * work.weight_bytes), scales,
@@ -130,21 +133,23 @@ __device__ __forceinline__ void produce_whole(const RingSource& source, int stag
     weights += kRows * work.weight_bytes;
     scales += kRows * work.scale_bytes;
     rows_left -= kRows;
-    cursor.advance(1, stages);
+    cursor.advance(1, shape.stages);
   }
 }
 
 /// Requests the CTA's tiles row by row, a lane each. Slots beyond the last row repeat it.
 template <int kRows>
-__device__ __forceinline__ void produce_rows(const RingSource& source, int stages, const RingWork<kRows>& work,
-                                             const RingMemory& memory, int lane) {
+__device__ __forceinline__ void produce_rows(const RingSource& source, const RingShape& shape,
+                                             const RingWork<kRows>& work, const RingMemory& memory, int lane) {
   RingCursor cursor{0, 1};
+  StagesInFlight flight{shape.in_flight};
   for (int i = 0; i < work.count; ++i) {
     if (lane < kRows) {
       const std::int64_t row = work.rows.readable_row(work.first + i, lane);
       const std::uint32_t full = memory.full + cursor.barrier();
       std::uint8_t* stage = memory.stages + cursor.stage * work.stage_bytes();
-      if (i >= stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
+      if (i >= shape.stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
+      flight.wait_for_room(memory.full, shape.stages);
       // Bytes may land before they are expected: this phase cannot end without the one arrival.
       if (lane == 0) barrier_arrive_expecting(full, static_cast<std::uint32_t>(work.stage_bytes()));
       bulk_copy(shared_address(stage + lane * work.weight_bytes), source.weights + row * source.weight_stride,
@@ -153,7 +158,7 @@ __device__ __forceinline__ void produce_rows(const RingSource& source, int stage
                 source.scales + row * source.scale_stride, static_cast<std::uint32_t>(work.scale_bytes), full);
     }
     __syncwarp();
-    cursor.advance(1, stages);
+    cursor.advance(1, shape.stages);
   }
 }
 
@@ -164,9 +169,9 @@ __device__ __forceinline__ void produce(const GemvProblem& problem, const RingSh
                                         const RingMemory& memory, int lane) {
   const RingSource source(problem.weights);
   if (!shape.contiguous || work.rows.gated) {
-    produce_rows(source, shape.stages, work, memory, lane);
+    produce_rows(source, shape, work, memory, lane);
   } else if (lane == 0) {
-    produce_whole(source, shape.stages, work, memory);
+    produce_whole(source, shape, work, memory);
   }
   __syncwarp();
   wait_for_dependencies();

@@ -51,17 +51,23 @@ inline TensorShape tensor_shape(const GemvProblem& problem, const GemvPolicy& po
 inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy, Cut tiles) noexcept {
   const Nvfp4MatrixView& w = problem.weights;
   const bool contiguous = w.row_stride == w.cols / 2 && w.block_scale.stride == w.blocks();
-  return {tiles, policy.warps_per_group, policy.groups, policy.stages, contiguous};
+  const int in_flight = stages_in_flight(policy.stages, ring_stage_bytes(policy.chunks, w.cols), policy.ctas_per_sm);
+  return {tiles, policy.warps_per_group, policy.groups, policy.stages, in_flight, contiguous};
 }
 
 inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy,
                                          std::int64_t clusters) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
   const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;  // of 1, 2, 4 or 8
-  return {shape.runs,     shape.units,
-          policy.k_warps, policy.row_groups,
-          policy.stages,  !scale_rows_are_whole(problem.weights),
-          log_cluster,    shape.activation_alignment};
+  return {shape.runs,
+          shape.units,
+          policy.k_warps,
+          policy.row_groups,
+          policy.stages,
+          stages_in_flight(policy.stages, tensor_stage_bytes(policy.k_warps), policy.ctas_per_sm),
+          !scale_rows_are_whole(problem.weights),
+          log_cluster,
+          shape.activation_alignment};
 }
 
 using TensorRingKernel = void (*)(GemvProblem, TensorRingShape, WeightMaps, Prefetch);

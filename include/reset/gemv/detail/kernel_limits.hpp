@@ -83,6 +83,9 @@ inline bool copies_are_whole(const Nvfp4MatrixView& w) noexcept {
 /// in different banks: the pitch is an odd multiple of 16.
 RESET_HOST_DEVICE constexpr int tensor_code_pitch(int units) noexcept { return units * (kUnitK / 2); }
 RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept { return (units | 1) * kUnitBlocks; }
+constexpr std::int64_t tensor_stage_bytes(int units) noexcept {
+  return std::int64_t{kMmaRows} * (tensor_code_pitch(units) + tensor_scale_pitch(units));
+}
 /// The most units of K of a CTA of kTensorRing: a box has at most 256 columns, of 8 bytes.
 inline constexpr int kTensorRingMaxUnits = 16;
 
@@ -99,6 +102,17 @@ RESET_HOST_DEVICE constexpr int tensor_ring_producers(int token_tiles, int warps
 inline constexpr int kMultiprocessorRegisters = 65536;
 /// Registers that a thread of kTensorRing is compiled to, or more: tests/gemv/entry/check_resources.py looks.
 RESET_HOST_DEVICE constexpr int tensor_ring_registers(int token_tiles) noexcept { return token_tiles == 1 ? 80 : 120; }
+
+/// Bytes of weights that a ring of a multiprocessor has on their way at once, or a little more: enough to keep memory
+/// busy. Requests beyond that only queue up in front of it, and with them whatever is asked for next: the activations,
+/// what is added to the results, what the kernels around need, even where the cache holds it.
+inline constexpr int kBytesInFlight = 48 << 10;
+
+/// Of the `stages` of a CTA's ring, `ctas` of which share a multiprocessor, those that are on their way at once.
+constexpr int stages_in_flight(int stages, std::int64_t stage_bytes, int ctas) noexcept {
+  const std::int64_t enough = ceil_div(kBytesInFlight, stage_bytes * ctas);
+  return enough < stages ? static_cast<int>(enough) : stages;
+}
 
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;

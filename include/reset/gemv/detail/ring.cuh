@@ -62,5 +62,23 @@ struct RingCursor {
   }
 };
 
+#if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
+
+/// Holds a producer back while `most` of its stages, no more than there are, are on their way: see kBytesInFlight.
+struct StagesInFlight {
+  int most;
+  int asked = 0;
+  RingCursor oldest{0, 0};
+
+  /// Before the next stage is asked for; `full`: where the ring's barriers begin.
+  __device__ __forceinline__ void wait_for_room(std::uint32_t full, int stages) {
+    if (asked++ < most) return;
+    barrier_wait(full + oldest.barrier(), oldest.parity);
+    oldest.advance(1, stages);
+  }
+};
+
+#endif
+
 }  // namespace detail
 RESET_NAMESPACE_END
