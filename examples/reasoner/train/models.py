@@ -2,7 +2,7 @@
 
     python3 examples/reasoner/train/models.py --out DIR
 
-Writes DIR/NAME.tar.gz (a checkpoint, replaced every minute while training goes on) and DIR/NAME.log of each; about nine minutes.
+Writes DIR/NAME.tar.gz (a checkpoint, replaced every minute while training goes on) and DIR/NAME.log of each; five and a half minutes.
 """
 import argparse
 import os
@@ -58,8 +58,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--imitate", type=float, default=210)
-    parser.add_argument("--until", type=float, default=522)
-    parser.add_argument("--deadline", type=float, default=560)
+    parser.add_argument("--until", type=float, default=310)
+    parser.add_argument("--deadline", type=float, default=420)
     args = parser.parse_args()
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
