@@ -23,17 +23,16 @@ RESAMPLES = 10000
 
 
 def labels(choice):
-    """What each policy of the study is called."""
+    """The policy of each name; validation may choose one that has another name, too."""
     p = policies_of(choice)
-    names = {spec: "T = " + spec.split("=")[1] for spec in p["plain"]}
-    names["greedy"] = "greedy"
     adaptive = ("fixed threshold, tau_0 = 0.5", "ReSET, tau_0 as published", "ReSET, tau_0 chosen", "ReSET, tau_0 = 0.5")
-    names |= dict(reversed(list(zip(p["adaptive"], adaptive))))
-    names |= dict(zip(p["whole"], (f"{name}, no top-p" for name in (BASELINE, adaptive[1], adaptive[3]))))
+    specs = {"T = " + spec.split("=")[1]: spec for spec in p["plain"]}
+    specs |= {"greedy": "greedy", **dict(zip(adaptive, p["adaptive"]))}
+    specs |= dict(zip((f"{name}, no top-p" for name in (BASELINE, adaptive[1], adaptive[3])), p["whole"]))
     for spec in p["ablation"]:
         changed = spec.split(",")[-1].replace("=", " = ").replace("boundary =  no", "a step is a try")
-        names[spec] = f"ReSET, tau_0 chosen, {changed}"
-    return names
+        specs[f"ReSET, tau_0 chosen, {changed}"] = spec
+    return specs
 
 
 def outcomes(job):
@@ -50,7 +49,7 @@ def load(work):
     choice = json.loads((work / "choice.json").read_text())
     found, limits = {}, {}
     for model in [*choice, "large-1"]:
-        names = labels(choice.get(model, NO_CHOICE))
+        specs = labels(choice.get(model, NO_CHOICE))
         for form in FORMS:
             for suffix in SUFFIXES:
                 path = work / f"{model}-{form}{suffix}.json"
@@ -58,8 +57,10 @@ def load(work):
                     continue
                 job = json.loads(path.read_text())
                 limits[model] = job["limit"]
-                for spec, (bits, record) in outcomes(job).items():
-                    found[model, form, names[spec]] = 100.0 * bits.mean(1), {**record, "samples": job["samples"]}
+                solved = outcomes(job)
+                for name in (name for name, spec in specs.items() if spec in solved):
+                    bits, record = solved[specs[name]]
+                    found[model, form, name] = 100.0 * bits.mean(1), {**record, "samples": job["samples"]}
     return choice, found, limits
 
 

@@ -18,7 +18,7 @@ FORMS = tuple((f"{name}-{rule}", rule, activations) for name, activations in (("
 SEEDS = ("small-1", "small-2", "small-3")
 PROBLEMS = Path(__file__).resolve().parent.parent / "examples/reasoner/data"
 T_LOW = (0.1, 0.4)  # that validation chooses from, with tau_0 as published
-OWN = ((0.1, 0.1), (0.3, 0.1), (0.5, 0.1), (0.7, 0.1), (0.5, 0.4), (0.7, 0.4))  # and pairs (tau_0, T_low) to choose from
+OWN = tuple((tau0, t_low) for tau0 in (0.1, 0.3, 0.5, 0.7) for t_low in T_LOW)  # and pairs (tau_0, T_low) to choose from
 TEMPERATURES = tuple(f"temperature={t}" for t in (0.2, 0.4, 0.6, 0.8, 1.0))
 
 
@@ -105,17 +105,27 @@ PAIR = (("bf16", None, "full"), ("w4a4-rtn", RULES[0], "nvfp4"))
 
 def jobs(choice):
     """(name, model, rule, activations, policies, samples), the most important first."""
-    for part in ("", "-warm", "-greedy"):
-        for m in SEEDS:
+    def pair(part, seeds):
+        for m in seeds:
             for form, rule, activations in PAIR:
                 yield f"{m}-{form}{part}", m, rule, activations, parts(choice[m])[part], 1 if part == "-greedy" else 4
+
+    def forms(m):
+        half = policies_of(choice[m])["adaptive"][3]
+        for form, rule, activations in FORMS:
+            yield f"{m}-{form}", m, rule, activations, list(dict.fromkeys([*parts(choice[m])[""], half])), 4
+
+    for part in ("", "-warm", "-greedy", "-adaptive"):
+        yield from pair(part, SEEDS)
     first = SEEDS[0]
-    for form, rule, activations in PAIR:
-        for part in ("-whole", "-rest", "-adaptive"):
-            yield f"{first}-{form}{part}", first, rule, activations, parts(choice[first])[part], 4
-    for form, rule, activations in FORMS:
-        yield f"{first}-{form}", first, rule, activations, [parts(choice[first])[""][0], policies_of(choice[first])["adaptive"][3]], 4
+    yield from pair("-rest", [first])
+    yield from forms(first)
     yield f"{first}-w4a4-rtn-ablation", first, RULES[0], "nvfp4", policies_of(choice[first])["ablation"], 4
+    yield from large_jobs()
+    yield from pair("-whole", [first])
+    yield from pair("-rest", SEEDS[1:])
+    for m in SEEDS[1:]:
+        yield from forms(m)
 
 
 def large_jobs():
@@ -132,7 +142,7 @@ def main():
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--problems", type=int, default=2048)
-    parser.add_argument("--validation", type=int, default=384)
+    parser.add_argument("--validation", type=int, default=1024)
     parser.add_argument("--seconds", type=float, default=1e9, help="no job begins after that")
     parser.add_argument("--large", type=int, default=512, help="problems of the larger model")
     parser.add_argument("--only", default="", help="only jobs whose name begins so")
@@ -143,8 +153,8 @@ def main():
     if choice is None:
         return
     (args.work / "choice.json").write_text(json.dumps(choice, indent=1) + "\n")
-    plan = [(job, args.problems) for job in jobs(choice)] + [(job, args.large) for job in large_jobs()]
-    for (name, model, rule, activations, policies, samples), count in plan:
+    for name, model, rule, activations, policies, samples in jobs(choice):
+        count = args.large if model == "large-1" else args.problems
         if name.startswith(args.only):
             run(args, name, model, rule, activations, policies, "study_evaluation", count, samples)
 

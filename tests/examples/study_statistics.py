@@ -44,9 +44,21 @@ def test_policies():
     specs = study.policies_of(CHOICE)
     assert specs["adaptive"][0] == "threshold,tau0=0.5000,t_low=0.1"
     assert specs["adaptive"][1] == "reset,tau0=0.0500,t_low=0.1"
-    names = report.labels(CHOICE)
-    assert len(set(names.values())) == len(names)
-    assert names["temperature=1.0"] == report.BASELINE
+    named = report.labels(CHOICE)
+    assert len(set(named.values())) == len(named)
+    assert named[report.BASELINE] == "temperature=1.0"
+    named = report.labels({**CHOICE, "own_tau0": 0.5})
+    assert named["ReSET, tau_0 chosen"] == named["ReSET, tau_0 = 0.5"]
+
+
+def test_jobs():
+    plan = list(study.jobs({m: CHOICE for m in study.SEEDS}))
+    names = [job[0] for job in plan]
+    assert len(set(names)) == len(names)
+    for m in study.SEEDS:
+        policies = {p for job in plan if job[1] == m and job[0].startswith(f"{m}-w4a4-rtn") for p in job[4]}
+        specs = study.policies_of(CHOICE)
+        assert {*specs["plain"], *specs["adaptive"], "greedy"} <= policies
 
 
 def test_rows():
@@ -70,5 +82,5 @@ def test_rows():
     assert row["traces"] == 2 * PROBLEMS * SAMPLES
 
 
-for test in (test_bootstrap, test_policies, test_rows):
+for test in (test_bootstrap, test_policies, test_jobs, test_rows):
     test()
