@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from plot_style import BF16, NVFP4, draw, legend_below, plt
-from table_reasoner import POLICIES
+from table_reasoner import POLICIES, SMALL
 
 STYLES = {"BF16": BF16, "W4A4": NVFP4}
 
@@ -20,19 +20,23 @@ def load(folder):
 
 
 def accuracy(report, _):
-    shown = list(dict.fromkeys(r["models"] for r in report["rows"]))[:2]  # all small ones, then the one that ran everything
-    figure, axes = plt.subplots(1, len(shown), figsize=(10, 5), sharey=True, layout="constrained")
-    for axis, models in zip(axes, shown):
+    """Solved under every policy, and what each gains over T = 1: of the small models, all seeds."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 5), sharey=True, layout="constrained")
+    for axis, field in zip(axes, ("solved", "gain_over_t1")):
         for shift, (form, style) in zip((-0.15, 0.15), STYLES.items()):
-            rows = {r["policy"]: r["solved"] for r in report["rows"] if r["models"] == models and r["form"] == form}
+            rows = {r["policy"]: r[field] for r in report["rows"] if (r["models"], r["form"]) == (SMALL, form) and field in r}
             at = [i for i, policy in enumerate(POLICIES) if policy in rows]
             mean, low, high = (np.array([rows[POLICIES[i]][k] for i in at]) for k in ("mean", "low", "high"))
             axis.errorbar(mean, np.array(at) + shift, xerr=[mean - low, high - mean], capsize=3,
                           label=form if axis is axes[0] else None, **{**style, "linestyle": "none"})
-        axis.set_title(models, fontsize=11)
-        axis.set_xlabel("problems solved, %, and 95 % intervals")
+    axes[0].set_xlabel("problems solved, %, and 95 % intervals")
+    axes[1].set_xlabel("gain over T = 1.0, points (missing: less than -5)")
+    axes[1].set_xlim(-5, 1.2)
+    axes[1].set_xticks(range(-4, 2))
+    axes[1].axvline(0, color="#222222", linewidth=0.8)
     axes[0].set_yticks(range(len(POLICIES)), POLICIES, fontsize=9)
     axes[0].invert_yaxis()
+    figure.suptitle(SMALL, fontsize=11)
     legend_below(figure)
     return figure
 

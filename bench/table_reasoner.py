@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""The accuracy study as Markdown: table_reasoner.py [reasoner.json]"""
+"""The README's section on the accuracy study, but for its first lines: table_reasoner.py [reasoner.json]"""
 
 import json
+import re
 import sys
+import textwrap
 
-from reasoner_report import FORMS, OUTPUT
+from reasoner_report import BASELINE, FORMS, OUTPUT
 
-POLICIES = ["greedy", *(f"T = {t}" for t in (0.2, 0.4, 0.6, 0.8, 1.0)), "fixed threshold, tau_0 = 0.5",
-            "ReSET, tau_0 as published", "ReSET, tau_0 chosen", "ReSET, tau_0 = 0.5", "T = 1.0, no top-p",
-            "ReSET, tau_0 as published, no top-p", "ReSET, tau_0 = 0.5, no top-p"]
+PUBLISHED, CHOSEN, HALF = (f"ReSET, tau_0 {which}" for which in ("as published", "chosen", "= 0.5"))
+THRESHOLD = "fixed threshold, tau_0 = 0.5"
+WHOLE = [f"{policy}, no top-p" for policy in (BASELINE, PUBLISHED, HALF)]
+POLICIES = ["greedy", *(f"T = {t}" for t in (0.2, 0.4, 0.6, 0.8, 1.0)), THRESHOLD, PUBLISHED, CHOSEN, HALF]
+SMALL, FIRST, LARGE = "small, all seeds", "small-1", "large-1"
 
 
 def plain(value):
@@ -19,12 +23,19 @@ def signed(value):
     return "" if value is None else f"{value['mean']:+.1f} [{value['low']:+.1f}, {value['high']:+.1f}]"
 
 
-def main_table(rows, models):
+def header(*columns):
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
+
+
+def pick(rows, models, form, policy):
+    return next((r for r in rows if (r["models"], r["form"], r["policy"]) == (models, form, policy)), None)
+
+
+def main_table(rows, models, policies):
     """BF16 and W4A4 side by side."""
-    found = {(r["form"], r["policy"]): r for r in rows if r["models"] == models}
-    print("| policy | BF16 | W4A4 | W4A4 - BF16 | W4A4's gain over T = 1 | BF16's | difference |\n" + "|---" * 7 + "|")
-    for policy in POLICIES:
-        bf16, w4a4 = found.get(("BF16", policy)), found.get(("W4A4", policy))
+    header("policy", "BF16", "W4A4", "W4A4 - BF16", "W4A4's gain over T = 1", "BF16's", "difference")
+    for policy in policies:
+        bf16, w4a4 = pick(rows, models, "BF16", policy), pick(rows, models, "W4A4", policy)
         if not bf16 or not w4a4:
             continue
         print(f"| {policy} | {plain(bf16['solved'])} | {plain(w4a4['solved'])} | {signed(w4a4.get('minus_bf16'))} | "
@@ -32,45 +43,33 @@ def main_table(rows, models):
               f"{signed(w4a4.get('difference_of_differences'))} |")
 
 
+def seed_table(rows):
+    """What differs between the training seeds."""
+    header("model", "choices at T = 1, %", "BF16 at T = 1", "over T = 0.6", "W4A4 - BF16", "W4A4's gain from ReSET, tau_0 as published",
+           "difference")
+    for models in sorted({r["models"] for r in rows if r["models"].startswith("small-")}):
+        bf16, w4a4 = pick(rows, models, "BF16", BASELINE), pick(rows, models, "W4A4", BASELINE)
+        published = pick(rows, models, "W4A4", PUBLISHED)
+        print(f"| {models} | {100 * bf16['share_above_tenth_nat']:.1f} | {plain(bf16['solved'])} | {signed(bf16['gain_over_t06'])} | "
+              f"{signed(w4a4['minus_bf16'])} | {signed(published['gain_over_t1'])} | "
+              f"{signed(published['difference_of_differences'])} |")
+
+
 def form_table(rows, models):
-    """Each form at T = 1, and the changes to ReSET that were tried on W4A4."""
-    print("| form | solved at T = 1 | minus BF16 | ReSET, tau_0 chosen, over T = 1 |\n" + "|---" * 4 + "|")
+    """Each form at T = 1, and what two policies gain."""
+    header("form", "solved at T = 1", "minus BF16", f"{CHOSEN}: gain", "less BF16's", f"{HALF}: gain", "less BF16's")
     for form in FORMS.values():
-        found = {r["policy"]: r for r in rows if r["models"] == models and r["form"] == form}
-        if "T = 1.0" in found:
-            print(f"| {form} | {plain(found['T = 1.0']['solved'])} | {signed(found['T = 1.0'].get('minus_bf16'))} | "
-                  f"{signed(found['ReSET, tau_0 chosen']['gain_over_t1'])} |")
-    changes = [r for r in rows if r["models"] == models and r["policy"].startswith("ReSET, tau_0 chosen, ")]
-    print("\nW4A4, over T = 1, with changes to ReSET: " + "; ".join(
-        f"{r['policy'].removeprefix('ReSET, tau_0 chosen, ')} {signed(r['gain_over_t1'])}" for r in changes) + ".")
+        plain_row = pick(rows, models, form, BASELINE)
+        cells = [(r.get("gain_over_t1"), r.get("difference_of_differences")) for r in (pick(rows, models, form, p) for p in (CHOSEN, HALF))]
+        print(f"| {form} | {plain(plain_row['solved'])} | {signed(plain_row.get('minus_bf16'))} | "
+              + " | ".join(signed(value) for pair in cells for value in pair) + " |")
 
 
-def pick(rows, models, form, policy):
-    return next(r for r in rows if (r["models"], r["form"], r["policy"]) == (models, form, policy))
-
-
-def paragraph(report):
-    """What was and was not reproduced, with the numbers of the report."""
-    rows, models = report["rows"], report["rows"][0]["models"]
-    row = lambda form, policy: pick(rows, models, form, policy)
-    plain, half = row("W4A4", "T = 1.0"), row("W4A4", "ReSET, tau_0 = 0.5")
-    chosen, cool = row("W4A4", "ReSET, tau_0 chosen"), row("BF16", "T = 0.6")
-    tau0 = [c["published_tau0"] for c in report["choice"].values()]
-    p80 = lambda form: sum(row(form, "T = 1.0")["entropy_p80"]) / len(row(form, "T = 1.0")["entropy_p80"])
-    choices = 100 * row("BF16", "T = 1.0")["share_above_tenth_nat"]
-    print(f"""
-Not reproduced: a gain from ReSET. After reinforcement at T = 1 the BF16 models solve {plain_of(row("BF16", "T = 1.0"))} % at T = 1 and
-T = 0.6 changes that by {signed(cool["gain_over_t1"])}, so high temperatures cost nothing here; NVFP4 (W4A4, round-to-nearest) costs
-{signed(plain["minus_bf16"])} points at T = 1. Of that ReSET with tau_0 = 0.5 wins back {signed(half["gain_over_t1"])}, and
-{signed(half["difference_of_differences"])} more than BF16 gains from the same policy. The published rule gives tau_0 of
-{min(tau0):.3f}..{max(tau0):.3f} nats, because {choices:.0f} % of the tokens are choices (above 0.1 nats), less than the fifth that the
-80th percentile wants; the tau_0 that validation chose changed {signed(chosen["gain_over_t1"])}: at such entropies top-p 0.95 leaves one
-candidate at any temperature up to 1. Reproduced: NVFP4 raises low entropies (80th percentile from {p80("BF16"):.3f} to
-{p80("W4A4"):.3f} nats), and traces whose steps have a high entropy fail more often ({solved_by_step(report, 0, 1):.0f} % of the steps below
-0.05 nats belong to solved ones, {solved_by_step(report, 8, None):.0f} % of those above 0.4). Not reproduced: that high entropy marks wrong
-steps; of the equations in steps below 0.05 nats {wrong_by_step(report, "BF16", 0, 1):.1f} % are false (W4A4
-{wrong_by_step(report, "W4A4", 0, 1):.1f} %), of those at 0.25..0.4 nats {wrong_by_step(report, "BF16", 5, 8):.1f} % (W4A4 {wrong_by_step(report, "W4A4", 5, 8):.1f} %). These are small
-models of one kind of problem, whose traces are some 80 tokens long, not reasoning models of billions of parameters.""")
+def ablations(rows, models):
+    changes = [r for r in rows if r["models"] == models and r["policy"].startswith(f"{CHOSEN}, ")]
+    base = pick(rows, models, "W4A4", CHOSEN)["gain_over_t1"]
+    return (f"Changes to ReSET with the chosen tau_0 on the first seed, W4A4, over T = 1: none {signed(base)}; " + "; ".join(
+        f"{r['policy'].removeprefix(f'{CHOSEN}, ')} {signed(r['gain_over_t1'])}" for r in changes) + ".")
 
 
 def steps_of(report, form, begin, end):
@@ -84,23 +83,97 @@ def solved_by_step(report, begin, end):
     return 100 * solved / steps
 
 
-def wrong_by_step(report, form, begin, end):
+def wrong_by_step(report, form, begin=0, end=None):
     steps, wrong, _ = steps_of(report, form, begin, end)
     return 100 * wrong / steps
 
 
-def plain_of(row):
-    return plain(row["solved"])
+def span(values):
+    return f"{min(values):.3f}..{max(values):.3f}"
+
+
+def no_matter(candidates):
+    """The highest tau_0 up to which T_low made no difference on validation."""
+    scores = {}
+    for c in candidates:
+        scores.setdefault(c["tau0"], set()).add(c["solved"])
+    moved = [tau0 for tau0, solved in scores.items() if tau0 is not None and len(solved) > 1]
+    return max(tau0 for tau0, solved in scores.items() if tau0 is not None and tau0 < min(moved, default=float("inf")))
+
+
+def check_claims(row):
+    """The paragraph's words hold for these numbers."""
+    gain = lambda form, policy: row(form, policy)["gain_over_t1"]
+    difference = lambda policy: row("W4A4", policy)["difference_of_differences"]
+    assert gain("BF16", "T = 0.6")["high"] < 0 and row("W4A4", BASELINE)["minus_bf16"]["high"] < 0
+    assert row("BF16", BASELINE)["share_above_tenth_nat"] >= 0.2
+    assert all(gain("W4A4", f"T = {t}")["high"] < 0 for t in (0.2, 0.4, 0.6, 0.8))
+    assert all(row("W4A4", policy)["minus_bf16"]["low"] > 0 for policy in ("greedy", "T = 0.2"))
+    assert all(gain("W4A4", p)["low"] > 0 for p in (PUBLISHED, CHOSEN))
+    assert all(gain("W4A4", p)["low"] <= 0 <= gain("W4A4", p)["high"] for p in (HALF, THRESHOLD))
+    assert all(difference(p)["low"] <= 0 <= difference(p)["high"] for p in (PUBLISHED, CHOSEN, HALF, THRESHOLD))
+
+
+def paragraph(report):
+    """What was and was not reproduced, with the numbers of the report."""
+    rows = report["rows"]
+    row = lambda form, policy: pick(rows, SMALL, form, policy)
+    gain = lambda form, policy: signed(row(form, policy)["gain_over_t1"])
+    difference = lambda policy: signed(row("W4A4", policy)["difference_of_differences"])
+    check_claims(row)
+    choices = report["choice"].values()
+    small = [r for r in rows if r["models"] in report["choice"] and r["policy"] == BASELINE]
+    p80 = lambda form: span([r["entropy_p80"][0] for r in small if r["form"] == form])
+    share = lambda form: 100 * row(form, BASELINE)["share_above_tenth_nat"]
+    seeds = [pick(rows, m, "W4A4", PUBLISHED)["gain_over_t1"]["mean"] for m in report["choice"]]
+    wrong = lambda form: " / ".join(f"{wrong_by_step(report, form, *bins):.1f}" for bins in ((0, 1), (2, 3), (5, 8), (8, None)))
+    return f"""
+The models: BF16 solves {plain(row("BF16", BASELINE)["solved"])} % at T = 1 and T = 0.6 changes that by {gain("BF16", "T = 0.6")}, so
+no lower temperature is needed; {share("BF16"):.1f} % of the tokens are choices (above 0.1 nats), the 80th percentile of all tokens'
+entropies is {p80("BF16")} nats. NVFP4 (W4A4, round-to-nearest) costs {signed(row("W4A4", BASELINE)["minus_bf16"])} points at T = 1, and T = 1 is the best
+temperature of W4A4, too; greedy and at T = 0.2, where {row("BF16", "greedy")["finished"]:.0f} % and
+{row("BF16", "T = 0.2")["finished"]:.0f} % of BF16's traces end within the limit, W4A4 solves more than BF16. Reproduced, but small: ReSET
+gains on W4A4 over T = 1, with tau_0 as published ({span([c["published_tau0"] for c in choices])} nats) {gain("W4A4", PUBLISHED)} (by seed
+{", ".join(f"{v:+.1f}" for v in seeds)}), with the tau_0 that validation chose
+({next(iter(choices))["own_tau0"]}) {gain("W4A4", CHOSEN)}; with tau_0 = 0.5 it gains nothing that shows ({gain("W4A4", HALF)}), nor does
+a fixed threshold ({gain("W4A4", THRESHOLD)}). Not reproduced: that this makes up for quantisation. BF16 gains
+{gain("BF16", PUBLISHED)} from the same policy; the difference is {difference(PUBLISHED)} with tau_0 as published,
+{difference(CHOSEN)} with the chosen one, {difference(HALF)} with 0.5 and {difference(THRESHOLD)} for the threshold. T_low does not
+matter here: on validation 0.1 and 0.4 solve the same up to tau_0 = {no_matter(next(iter(choices))["candidates"])}, as top-p 0.95 then
+leaves one candidate at either. Reproduced: NVFP4's traces have higher entropies (80th percentile {p80("W4A4")} nats, choices {share("W4A4"):.1f} %) and
+more false equations ({wrong_by_step(report, "BF16"):.2f} % of the steps in BF16, {wrong_by_step(report, "W4A4"):.2f} % in W4A4), and traces
+whose steps have a high entropy fail more often ({solved_by_step(report, 0, 1):.0f} % of the steps below 0.05 nats belong to solved
+ones, {solved_by_step(report, 8, None):.0f} % of those above 0.4). Only in part: that high entropy marks wrong steps; of the equations in
+steps below 0.05 / at 0.1..0.15 / at 0.25..0.4 / above 0.4 nats {wrong("BF16")} % are false in BF16, {wrong("W4A4")} % in W4A4. These are
+small models of one kind of problem, whose traces are some {row("BF16", BASELINE)["mean_tokens"]:.0f} tokens long, not reasoning
+models of billions of parameters."""
+
+
+def fill(text):
+    """Prints a paragraph in lines of up to 140 characters; a number stays with its interval and with a % sign."""
+    text = re.sub(r" (?=\[|%)|(?<=,) (?=[^ ]+\])", "\0", " ".join(text.split()))
+    print("\n" + textwrap.fill(text, 140, break_on_hyphens=False, break_long_words=False).replace("\0", " "))
+
+
+def section(report):
+    """Prints the tables and the paragraph in the README's order."""
+    rows = report["rows"]
+    main_table(rows, SMALL, POLICIES)
+    print("\nThe training seeds:\n")
+    seed_table(rows)
+    print("\nEvery form, all seeds (round-to-nearest where no rule is named):\n")
+    form_table(rows, SMALL)
+    fill(ablations(rows, FIRST))
+    print("\nWithout top-p, the first seed; gains are over T = 1 with top-p 0.95:\n")
+    main_table(rows, FIRST, WHOLE)
+    print(f"\nThe larger model, 6.3 M parameters, on {report['problems'][LARGE]} of the problems:\n")
+    main_table(rows, LARGE, POLICIES)
+    print("\n![problems solved under every policy](bench/results/reasoner_accuracy.svg)")
+    fill(paragraph(report))
 
 
 def main():
-    report = json.loads(open(sys.argv[1] if len(sys.argv) > 1 else OUTPUT).read())
-    for models in dict.fromkeys(r["models"] for r in report["rows"]):
-        print(f"\n{models}\n")
-        main_table(report["rows"], models)
-    print("\nsmall-1, all forms\n")
-    form_table(report["rows"], "small-1")
-    paragraph(report)
+    section(json.loads(open(sys.argv[1] if len(sys.argv) > 1 else OUTPUT).read()))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The statistics of the accuracy study on made-up outcomes; skipped without numpy."""
 
+import contextlib
+import io
 import json
 import sys
 import tempfile
@@ -14,6 +16,7 @@ except ImportError:
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 import reasoner_report as report  # noqa: E402
 import reasoner_study as study  # noqa: E402
+import table_reasoner as table  # noqa: E402
 
 CHOICE = {"published_tau0": 0.05, "published_t_low": 0.1, "own_tau0": 0.3, "own_t_low": 0.1}
 PROBLEMS, SAMPLES = 400, 4
@@ -82,5 +85,13 @@ def test_rows():
     assert row["traces"] == 2 * PROBLEMS * SAMPLES
 
 
-for test in (test_bootstrap, test_policies, test_jobs, test_rows):
+def test_readme():
+    """The README has what the report says."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        table.section(json.loads(report.OUTPUT.read_text()))
+    assert printed.getvalue() in (report.OUTPUT.parents[2] / "README.md").read_text()
+
+
+for test in (test_bootstrap, test_policies, test_jobs, test_rows, test_readme):
     test()
