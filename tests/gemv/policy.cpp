@@ -242,6 +242,31 @@ TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
   }
 }
 
+TEST_CASE("of a ring's stages as many are on their way as memory brings in two microseconds, or all") {
+  DeviceInfo device = device_of(90);
+  GemvPolicy policy;
+  policy.stages = 8;
+  CHECK(reset::stages_in_flight(policy, device, 18432) == 8);  // nobody knows the memory
+  device.memory_bandwidth = 3352;                              // an H100's
+  CHECK(reset::stages_in_flight(policy, device, 18432) == 3);
+  CHECK(reset::stages_in_flight(policy, device, 60000) == 1);
+  CHECK(reset::stages_in_flight(policy, device, 1000) == 8);
+  policy.ctas_per_sm = 2;
+  CHECK(reset::stages_in_flight(policy, device, 18432) == 2);
+  for (const int bandwidth : {300, 2039, 4915, 8000}) {
+    device.memory_bandwidth = bandwidth;
+    for (std::int64_t bytes = 1024; bytes <= 80 * 1024; bytes += 1024) {
+      for (policy.stages = 1; policy.stages <= 16; ++policy.stages) {
+        const int stages = reset::stages_in_flight(policy, device, bytes);
+        INFO(bandwidth << " GB/s, " << policy.stages << " stages of " << bytes);
+        REQUIRE((stages >= 1 && stages <= policy.stages));
+        REQUIRE((stages == policy.stages || 2 * 132 * bytes * stages >= std::int64_t{2000} * bandwidth));
+        REQUIRE(2 * 132 * bytes * (stages - 1) < std::int64_t{2000} * bandwidth);
+      }
+    }
+  }
+}
+
 TEST_CASE("a prefetch takes whole matrices and parts of them, and says what it cannot take") {
   const GemvProblem problem = well_formed(ActivationType::kBf16, 1, 1000, 4096);
   reset::Prefetch prefetch;

@@ -48,14 +48,15 @@ inline TensorShape tensor_shape(const GemvProblem& problem, const GemvPolicy& po
           row_alignment(begin, problem.tokens > 1 ? stride : 0)};
 }
 
-inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy, Cut tiles) noexcept {
+inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
+                            Cut tiles) noexcept {
   const Nvfp4MatrixView& w = problem.weights;
   const bool contiguous = w.row_stride == w.cols / 2 && w.block_scale.stride == w.blocks();
-  const int in_flight = stages_in_flight(policy.stages, ring_stage_bytes(policy.chunks, w.cols), policy.ctas_per_sm);
+  const int in_flight = stages_in_flight(policy, device, ring_stage_bytes(policy.chunks, w.cols));
   return {tiles, policy.warps_per_group, policy.groups, policy.stages, in_flight, contiguous};
 }
 
-inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy,
+inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                                          std::int64_t clusters) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
   const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;  // of 1, 2, 4 or 8
@@ -64,7 +65,7 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
           policy.k_warps,
           policy.row_groups,
           policy.stages,
-          stages_in_flight(policy.stages, tensor_stage_bytes(policy.k_warps), policy.ctas_per_sm),
+          stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps)),
           !scale_rows_are_whole(problem.weights),
           log_cluster,
           shape.activation_alignment};
@@ -128,7 +129,7 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
     const Status status = encode_weights(device, problem.weights, policy.k_warps, maps);
     if (!status.ok()) return status;
     return launch(tensor_ring_kernel(policy.tokens, problem.activations.type == ActivationType::kNvfp4), shape, stream,
-                  problem, tensor_ring_shape(problem, policy, clusters), maps, options.prefetch);
+                  problem, tensor_ring_shape(problem, policy, device, clusters), maps, options.prefetch);
   }
   const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
   const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);
@@ -147,7 +148,8 @@ static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, 
       launch_shape(ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
                    exclusive_shared_bytes(policy, device, ring_shared_bytes(policy, problem.weights.cols)), options, 1);
   return launch(kernel, shape, stream, problem,
-                ring_shape(problem, policy, cut(static_cast<int>(tiles), static_cast<int>(ctas))), options.prefetch);
+                ring_shape(problem, policy, device, cut(static_cast<int>(tiles), static_cast<int>(ctas))),
+                options.prefetch);
 }
 
 /// Launches a well-formed call if the policy can serve it.
@@ -217,6 +219,21 @@ static Status count_clusters(DeviceInfo& info) noexcept {
   return Status();
 }
 
+/// Its memory's bandwidth in GB/s: two transfers a clock. Left at 0 where the driver does not say.
+template <class = void>
+static Status find_memory_bandwidth(int device, int& bandwidth) noexcept {
+  int kilohertz = 0;
+  int bits = 0;
+  Status status =
+      cuda_status("cudaDeviceGetAttribute", cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, device));
+  if (status.ok()) {
+    status =
+        cuda_status("cudaDeviceGetAttribute", cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, device));
+  }
+  if (status.ok()) bandwidth = static_cast<int>(std::int64_t{2} * kilohertz * (bits / 8) / 1000000);
+  return status;
+}
+
 template <class = void>
 static Status prepare_current(int device, DeviceInfo& info) noexcept {
   DeviceInfo found;
@@ -235,6 +252,7 @@ static Status prepare_current(int device, DeviceInfo& info) noexcept {
     status = cuda_status("cudaDeviceGetAttribute",
                          cudaDeviceGetAttribute(&found.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
   }
+  if (status.ok()) status = find_memory_bandwidth(device, found.memory_bandwidth);
   if (status.ok()) status = allow_shared_memory(found);
   if (status.ok() && found.arch >= 90) status = count_clusters(found);
   if (status.ok() && found.arch >= 90) status = find_encode_tensor_map(found.encode_tensor_map);

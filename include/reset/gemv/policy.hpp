@@ -32,6 +32,7 @@ struct DeviceInfo {
   /// Clusters of 2, 4 and 8 CTAs that run at once, one CTA a multiprocessor; 0 below sm_90.
   int clusters[3] = {0, 0, 0};
   void* encode_tensor_map = nullptr;  ///< The driver's cuTensorMapEncodeTiled; kTensorRing needs it.
+  int memory_bandwidth = 0;           ///< Of its memory, in GB/s, by clock and width of the bus; 0: unknown.
 };
 
 /// Clusters of 1, 2, 4 or 8 CTAs, one a multiprocessor, that a device runs at once; 0 for other sizes.
@@ -103,6 +104,18 @@ constexpr int cta_threads(const GemvPolicy& policy, bool words = false) noexcept
   const int warps = policy.k_warps * policy.row_groups;
   if (policy.kernel == GemvKernel::kTensor) return 32 * warps;
   return 32 * (warps + detail::tensor_ring_producers(policy.tokens / 8, warps, words));
+}
+
+/// Of the stages of a ring's CTA, each of `stage_bytes`, those that are on their way at once: what memory brings in 2
+/// us, or a little more, which keeps it busy. Requests beyond that only queue up in front of it, and with them whatever
+/// is asked for next: the activations, what is added to the results, what the kernels around need, even where the cache
+/// holds it.
+constexpr int stages_in_flight(const GemvPolicy& policy, const DeviceInfo& device, std::int64_t stage_bytes) noexcept {
+  constexpr std::int64_t kMicroseconds = 2;
+  if (device.memory_bandwidth < 1) return policy.stages;
+  const std::int64_t bytes = kMicroseconds * 1000 * device.memory_bandwidth;
+  const std::int64_t enough = detail::ceil_div(bytes, stage_bytes * device.sm_count * policy.ctas_per_sm);
+  return enough < policy.stages ? static_cast<int>(enough) : policy.stages;
 }
 
 /// Shared memory, in bytes, that a ring's CTA takes if its stages take `needed`: so much that no more than

@@ -103,17 +103,6 @@ inline constexpr int kMultiprocessorRegisters = 65536;
 /// Registers that a thread of kTensorRing is compiled to, or more: tests/gemv/entry/check_resources.py looks.
 RESET_HOST_DEVICE constexpr int tensor_ring_registers(int token_tiles) noexcept { return token_tiles == 1 ? 80 : 120; }
 
-/// Bytes of weights that a ring of a multiprocessor has on their way at once, or a little more: enough to keep memory
-/// busy. Requests beyond that only queue up in front of it, and with them whatever is asked for next: the activations,
-/// what is added to the results, what the kernels around need, even where the cache holds it.
-inline constexpr int kBytesInFlight = 48 << 10;
-
-/// Of the `stages` of a CTA's ring, `ctas` of which share a multiprocessor, those that are on their way at once.
-constexpr int stages_in_flight(int stages, std::int64_t stage_bytes, int ctas) noexcept {
-  const std::int64_t enough = ceil_div(kBytesInFlight, stage_bytes * ctas);
-  return enough < stages ? static_cast<int>(enough) : stages;
-}
-
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;
 inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);

@@ -64,7 +64,8 @@ struct RingCursor {
 
 #if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
 
-/// Holds a producer back while `most` of its stages, no more than there are, are on their way: see kBytesInFlight.
+/// Holds a producer back while `most` of its stages, no more than there are, are on their way: see
+/// stages_in_flight.
 struct StagesInFlight {
   int most;
   int asked = 0;
