@@ -171,7 +171,7 @@ constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t
   if (units > 80) return {8, 1, 8};
   if (units > 32) return {8, units <= 64 ? 2 : 1, 5};
   if (units > 20) return {4, 1, 5};
-  if (tiles_of_two >= 22) return {units > 16 ? 4 : 2, 2, 8};
+  if (tiles_of_two >= 22) return {2, 2, 8};
   return many_rows ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
 
