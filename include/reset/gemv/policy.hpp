@@ -192,8 +192,8 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 }  // namespace detail
 
 /// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules come from sweeps of
-/// bench_tune_engine on an H100, which times whole decode steps; bench/results/h100/tune_engine.json is the first of
-/// them, before CTAs of a launch were kept apart.
+/// bench_tune_engine on an H100, which times whole decode steps; bench/results/h100/tune_engine.json holds some of
+/// them.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n,
                                         std::int64_t k) noexcept {
   GemvPolicy policy{};
