@@ -183,16 +183,22 @@ static Tokens long_prompt(std::int32_t first) {
   return prompt;
 }
 
-// The shapes of the large models, on their way through everything that short texts do not reach: eight query heads of
-// 128 to a key-value head, a prompt in two pieces, several tiles and several parts of attention, a quantised head.
-TEST_CASE("a long text through large heads gives the CPU's logits", "[gpu]") {
-  need_gpu();
-  const testing::Scratch folder;
+// Eight query heads of 128 to a key-value head, and room for a long text.
+static SmallDecoder large_heads() {
   SmallDecoder decoder;
   decoder.stored = Stored::kModelOpt;
   decoder.heads = 16;
   decoder.qwen3_head_dim = 128;
   decoder.positions = 1500;
+  return decoder;
+}
+
+// The shapes of the large models, on their way through everything that short texts do not reach: eight query heads of
+// 128 to a key-value head, a prompt in two pieces, several tiles and several parts of attention, a quantised head.
+TEST_CASE("a long text through large heads gives the CPU's logits", "[gpu]") {
+  need_gpu();
+  const testing::Scratch folder;
+  SmallDecoder decoder = large_heads();
   decoder.nvfp4_head = true;
   decoder.write(folder / "model");
   const engine::Weights weights(folder / "model");
@@ -241,11 +247,7 @@ TEST_CASE("NVFP4 activations give the CPU's logits within the noise of rounding 
 TEST_CASE("NVFP4 activations of a long text give the CPU's logits within that noise, too", "[gpu]") {
   need_gpu();
   const testing::Scratch folder;
-  SmallDecoder decoder;
-  decoder.stored = Stored::kModelOpt;
-  decoder.heads = 16;
-  decoder.qwen3_head_dim = 128;
-  decoder.positions = 1500;
+  SmallDecoder decoder = large_heads();
   decoder.input_scale = 0.003F;
   decoder.write(folder / "model");
   const engine::Weights weights(folder / "model");
