@@ -139,8 +139,7 @@ gains on W4A4 over T = 1, with tau_0 as published ({span([c["published_tau0"] fo
 a fixed threshold ({gain("W4A4", THRESHOLD)}). Not reproduced: that this makes up for quantisation. BF16 gains
 {gain("BF16", PUBLISHED)} from the same policy; the difference is {difference(PUBLISHED)} with tau_0 as published,
 {difference(CHOSEN)} with the chosen one, {difference(HALF)} with 0.5 and {difference(THRESHOLD)} for the threshold. T_low does not
-matter here: on validation 0.1 and 0.4 solve the same up to tau_0 = {no_matter(next(iter(choices))["candidates"])}, as top-p 0.95 then
-leaves one candidate at either. Reproduced: NVFP4's traces have higher entropies (80th percentile {p80("W4A4")} nats, choices {share("W4A4"):.1f} %) and
+matter here: on validation 0.1 and 0.4 solve as many up to tau_0 = {no_matter(next(iter(choices))["candidates"])}. Reproduced: NVFP4's traces have higher entropies (80th percentile {p80("W4A4")} nats, choices {share("W4A4"):.1f} %) and
 more false equations ({wrong_by_step(report, "BF16"):.2f} % of the steps in BF16, {wrong_by_step(report, "W4A4"):.2f} % in W4A4), and traces
 whose steps have a high entropy fail more often ({solved_by_step(report, 0, 1):.0f} % of the steps below 0.05 nats belong to solved
 ones, {solved_by_step(report, 8, None):.0f} % of those above 0.4). Only in part: that high entropy marks wrong steps; of the equations in

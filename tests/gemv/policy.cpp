@@ -192,7 +192,8 @@ TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made fo
                         {8, 4096, 12288, 8, 6, 2, 6},   {1, 5120, 8192, 4, 8, 1, 6},    {4, 5120, 5120, 4, 5, 2, 8},
                         {16, 5120, 5120, 2, 10, 1, 3},  {4, 17408, 5120, 4, 5, 3, 12},  {4, 34816, 5120, 2, 10, 2, 6},
                         {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 1, 5},   {8, 18944, 3584, 4, 4, 2, 10},
-                        {4, 3584, 18944, 8, 10, 1, 4},  {16, 4096, 12288, 4, 12, 1, 2}, {8, 5120, 25600, 8, 13, 1, 6}};
+                        {4, 3584, 18944, 8, 10, 1, 4},  {16, 4096, 12288, 4, 12, 1, 2}, {8, 5120, 25600, 8, 13, 1, 6},
+                        {1, 51200, 5120, 4, 5, 2, 12},  {8, 151936, 5120, 2, 10, 2, 4}};
   for (const Call& call : calls) {
     const GemvProblem problem = well_formed(ActivationType::kBf16, call.m, call.n, call.k);
     const GemvPolicy policy = reset::select_gemv_policy(device_of(90), problem);

@@ -162,8 +162,8 @@ __device__ __forceinline__ void produce_rows(const RingSource& source, const Rin
   }
 }
 
-/// The producing warp: keeps every stage of the ring requested. It asks for the first stages before the wait of a
-/// dependent launch: no kernel writes weights.
+/// The producing warp: keeps stages of the ring on their way, and the others filled. It asks for the first stages
+/// before the wait of a dependent launch: no kernel writes weights.
 template <int kRows>
 __device__ __forceinline__ void produce(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
                                         const RingMemory& memory, int lane) {

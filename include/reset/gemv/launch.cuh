@@ -219,19 +219,17 @@ static Status count_clusters(DeviceInfo& info) noexcept {
   return Status();
 }
 
-/// Its memory's bandwidth in GB/s: two transfers a clock. Left at 0 where the driver does not say.
+/// The bandwidth of a device's memory in GB/s: two transfers a clock. 0 where the driver does not say.
 template <class = void>
-static Status find_memory_bandwidth(int device, int& bandwidth) noexcept {
+static int find_memory_bandwidth(int device) noexcept {
   int kilohertz = 0;
   int bits = 0;
-  Status status =
-      cuda_status("cudaDeviceGetAttribute", cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, device));
-  if (status.ok()) {
-    status =
-        cuda_status("cudaDeviceGetAttribute", cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, device));
+  if (cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, device) != cudaSuccess) {
+    cudaGetLastError();  // nobody's business: the figure is a hint
+    return 0;
   }
-  if (status.ok()) bandwidth = static_cast<int>(std::int64_t{2} * kilohertz * (bits / 8) / 1000000);
-  return status;
+  return static_cast<int>(std::int64_t{2} * kilohertz * (bits / 8) / 1000000);
 }
 
 template <class = void>
@@ -252,8 +250,8 @@ static Status prepare_current(int device, DeviceInfo& info) noexcept {
     status = cuda_status("cudaDeviceGetAttribute",
                          cudaDeviceGetAttribute(&found.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
   }
-  if (status.ok()) status = find_memory_bandwidth(device, found.memory_bandwidth);
   if (status.ok()) status = allow_shared_memory(found);
+  if (status.ok() && found.arch >= 90) found.memory_bandwidth = find_memory_bandwidth(device);
   if (status.ok() && found.arch >= 90) status = count_clusters(found);
   if (status.ok() && found.arch >= 90) status = find_encode_tensor_map(found.encode_tensor_map);
   if (status.ok()) info = found;

@@ -32,7 +32,8 @@ struct DeviceInfo {
   /// Clusters of 2, 4 and 8 CTAs that run at once, one CTA a multiprocessor; 0 below sm_90.
   int clusters[3] = {0, 0, 0};
   void* encode_tensor_map = nullptr;  ///< The driver's cuTensorMapEncodeTiled; kTensorRing needs it.
-  int memory_bandwidth = 0;           ///< Of its memory, in GB/s, by clock and width of the bus; 0: unknown.
+  int memory_bandwidth = 0;           ///< Of its memory, in GB/s, by clock and width of the bus; 0: unknown, or
+                                      ///< below sm_90.
 };
 
 /// Clusters of 1, 2, 4 or 8 CTAs, one a multiprocessor, that a device runs at once; 0 for other sizes.
@@ -171,6 +172,8 @@ constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t
   if (units > 80) return {8, 1, 8};
   if (units > 32) return {8, units <= 64 ? 2 : 1, 5};
   if (units > 20) return {4, 1, 5};
+  // The widest layers; still more rows, a head's, would leave no room for stages beside their sums.
+  if (units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
   if (tiles_of_two >= 22) return {2, 2, 8};
   return many_rows ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }

@@ -136,8 +136,8 @@ struct Producer {
   }
 };
 
-/// By a warp, of one token or two: reads what is added to the CTA's results, `count` of its tiles, so that those who
-/// store them find it in the first-level cache. More would keep the warp from what it has to request.
+/// By a warp, of one token or two: asks for what is added to the CTA's results, `count` of its tiles, so that those
+/// who store them find it in the first-level cache. More would keep the warp from what it has to request.
 __device__ __forceinline__ void touch_residual(const GemvProblem& problem, const TileRows<kMmaRows>& rows, int first,
                                                int step, int count, int lane) {
   if (problem.residual == nullptr || problem.tokens > 2) return;
@@ -157,7 +157,8 @@ __device__ __forceinline__ void touch_residual(const GemvProblem& problem, const
   }
 }
 
-/// Keeps the stages requested, the first ones before the wait of a dependent launch: no kernel writes weights.
+/// Keeps up to `in_flight` of the stages on their way, the first ones before the wait of a dependent launch: no kernel
+/// writes weights.
 __device__ __forceinline__ void produce_tiles(const Producer& producer, int stages, int in_flight, int tiles) {
   const TensorRing& ring = producer.ring;
   RingCursor cursor{0, 1};
@@ -167,6 +168,7 @@ __device__ __forceinline__ void produce_tiles(const Producer& producer, int stag
     if (tile >= stages) barrier_wait(ring.empty() + cursor.barrier(), cursor.parity);
     flight.wait_for_room(ring.full, stages);
     producer.request(tile, stage, ring.full + cursor.barrier());
+    __syncwarp();  // a lane that fell a lap behind would wait for a phase that has passed
     cursor.advance(1, stages);
   }
 }

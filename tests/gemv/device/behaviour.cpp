@@ -35,7 +35,7 @@ int launched(const reset::Status& status) {
 std::vector<CaseOptions> samples() {
   std::vector<CaseOptions> list;
   for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
-    for (const std::int64_t m : {1, 5, 8, 9, 16}) {
+    for (const std::int64_t m : {1, 2, 5, 8, 9, 16}) {
       for (int placing = 0; placing < 3; ++placing) {
         CaseOptions options;
         options.activation = activation;
@@ -152,12 +152,13 @@ int test_determinism(const reset::DeviceInfo& device, bool reduced) {
 }
 
 // A chain of dependent launches: each call reads the result of the one before it, so a missing wait shows.
-static int test_chain(const reset::DeviceInfo& device) {
+static int test_chain(const reset::DeviceInfo& device, std::int64_t m, Residual residual) {
   CaseOptions options;
+  options.m = m;
   options.activation = ActivationType::kBf16;
   options.output = reset::OutputType::kBf16;
   options.n = options.k = 2048;
-  options.residual = Residual::kNone;
+  options.residual = residual;
   Case a(options, device);
   Case b(options, device);
   const Stream stream;
@@ -183,7 +184,8 @@ static int test_chain(const reset::DeviceInfo& device) {
 }
 
 int test_graph(const reset::DeviceInfo& device) {
-  int failures = test_chain(device);
+  int failures = test_chain(device, 1, Residual::kNone);
+  for (const std::int64_t m : {1, 2, 8}) failures += test_chain(device, m, Residual::kInPlace);
   const Stream stream;
   for (const CaseOptions& options : samples()) {
     Case call(options, device);

@@ -137,16 +137,23 @@ int test_stress(const reset::DeviceInfo& device) {
     std::printf("stress: no kernel with bulk copies on this target\n");
     return 0;
   }
+  // Of few multiprocessors and slow memory: many tiles a cluster, one stage on its way at a time.
+  reset::DeviceInfo slow = device;
+  slow.sm_count = 8;
+  slow.clusters[0] = 4, slow.clusters[1] = 2, slow.clusters[2] = 1;
+  slow.memory_bandwidth = 1;
   int failures = 0;
   for (const reset::ActivationType activation :
        {reset::ActivationType::kNvfp4, reset::ActivationType::kFp16, reset::ActivationType::kBf16}) {
-    for (const std::int64_t m : {1, 8, 16}) {
+    for (const std::int64_t m : {1, 2, 8, 16}) {
       CaseOptions options;
       options.n = 2048;
       options.k = 4096;
       options.m = m;
       options.activation = activation;
       failures += Stress(options, device).run_all();
+      if (m == 8) options.layout = reset::ScaleLayout::kSwizzled128x4;  // several warps request
+      failures += Stress(options, slow).run_all();
     }
   }
   return failures;

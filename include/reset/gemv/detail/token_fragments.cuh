@@ -118,7 +118,7 @@ struct TokenFragment {
     }
     if (x.type == ActivationType::kBf16) {
       const float own = narrow<16>(raw);
-      if (lane % 16 == 0) units[lane / 16] = own;
+      if (lane % 16 < 4) units[lane / 16 + lane % 16 * 2] = own;  // those beyond the last: of these two again
     }
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
