@@ -101,7 +101,7 @@ RESET_HOST_DEVICE constexpr int tensor_ring_producers(int token_tiles, int warps
 
 inline constexpr int kMultiprocessorRegisters = 65536;
 /// Registers that a thread of kTensorRing is compiled to, or more: tests/gemv/entry/check_resources.py looks.
-RESET_HOST_DEVICE constexpr int tensor_ring_registers(int token_tiles) noexcept { return token_tiles == 1 ? 80 : 120; }
+RESET_HOST_DEVICE constexpr int tensor_ring_registers(int token_tiles) noexcept { return token_tiles == 1 ? 72 : 120; }
 
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;
