@@ -144,7 +144,7 @@ def main():
     parser.add_argument("--problems", type=int, default=2048)
     parser.add_argument("--validation", type=int, default=1024)
     parser.add_argument("--seconds", type=float, default=1e9, help="no job begins after that")
-    parser.add_argument("--large", type=int, default=512, help="problems of the larger model")
+    parser.add_argument("--large", type=int, default=2048, help="problems of the larger model")
     parser.add_argument("--only", default="", help="only jobs whose name begins so")
     args = parser.parse_args()
     args.start = time.time()
