@@ -1,4 +1,6 @@
 // Everything included, one kernel of the mat-vec instantiated.
 #include <reset/reset.cuh>
 
-const void* one_kernel() { return reinterpret_cast<const void*>(&reset::detail::gemv_tensor_ring<1, reset::detail::TokenKind::kDense>); }
+const void* one_kernel() {
+  return reinterpret_cast<const void*>(&reset::detail::gemv_tensor_ring<1, reset::detail::TokenKind::kDense>);
+}

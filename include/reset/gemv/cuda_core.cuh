@@ -125,7 +125,7 @@ __device__ __forceinline__ void produce_whole(const RingSource& source, const Ri
     const std::uint32_t full = memory.full + cursor.barrier();
     std::uint8_t* stage = memory.stages + cursor.stage * work.stage_bytes();
     if (i >= shape.stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
-    flight.wait_for_room(memory.full, shape.stages);
+    flight.wait_for_room(i, memory.full, shape.stages);
     barrier_arrive_expecting(full, static_cast<std::uint32_t>(rows * (work.weight_bytes + work.scale_bytes)));
     bulk_copy(shared_address(stage), weights, static_cast<std::uint32_t>(rows * work.weight_bytes), full);
     bulk_copy(shared_address(stage + kRows * work.weight_bytes), scales,
@@ -149,7 +149,7 @@ __device__ __forceinline__ void produce_rows(const RingSource& source, const Rin
       const std::uint32_t full = memory.full + cursor.barrier();
       std::uint8_t* stage = memory.stages + cursor.stage * work.stage_bytes();
       if (i >= shape.stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
-      flight.wait_for_room(memory.full, shape.stages);
+      flight.wait_for_room(i, memory.full, shape.stages);
       // Bytes may land before they are expected: this phase cannot end without the one arrival.
       if (lane == 0) barrier_arrive_expecting(full, static_cast<std::uint32_t>(work.stage_bytes()));
       bulk_copy(shared_address(stage + lane * work.weight_bytes), source.weights + row * source.weight_stride,

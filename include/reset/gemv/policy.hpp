@@ -72,8 +72,8 @@ constexpr std::int64_t tensor_shared_bytes(const GemvPolicy& policy, std::int64_
   const std::int64_t fixed =
       policy.row_groups * detail::kTensorBarrierBytes + sums * detail::tensor_tile_bytes(token_tiles);
   if (policy.kernel == GemvKernel::kTensor) return fixed + warps * detail::kTensorStages * detail::kTensorStageBytes;
-  const int row = detail::tensor_code_pitch(policy.k_warps) + detail::tensor_scale_pitch(policy.k_warps);
-  return fixed + 2 * 8 * (detail::kMaxRingStages + 1) + std::int64_t{policy.stages} * detail::kMmaRows * row;
+  return fixed + 2 * 8 * (detail::kMaxRingStages + 1) +
+         std::int64_t{policy.stages} * detail::tensor_stage_bytes(policy.k_warps);
 }
 
 /// Clusters of the tensor-core kernel's grid: as many as are resident at once, or, where their sums do not fit, a

@@ -52,7 +52,7 @@ struct TensorRing {
         stages(memory),
         code_pitch(static_cast<std::uint32_t>(tensor_code_pitch(k_warps))),
         scale_pitch(static_cast<std::uint32_t>(tensor_scale_pitch(k_warps))),
-        stage_bytes(kMmaRows * (code_pitch + scale_pitch)) {}
+        stage_bytes(static_cast<std::uint32_t>(tensor_stage_bytes(k_warps))) {}
 
   /// Where in a stage its scales begin.
   __device__ __forceinline__ std::uint32_t scales() const { return kMmaRows * code_pitch; }
@@ -166,7 +166,7 @@ __device__ __forceinline__ void produce_tiles(const Producer& producer, int stag
   for (int tile = 0; tile < tiles; ++tile) {
     const std::uint32_t stage = ring.stages + static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes;
     if (tile >= stages) barrier_wait(ring.empty() + cursor.barrier(), cursor.parity);
-    flight.wait_for_room(ring.full, stages);
+    flight.wait_for_room(tile, ring.full, stages);
     producer.request(tile, stage, ring.full + cursor.barrier());
     __syncwarp();  // a lane that fell a lap behind would wait for a phase that has passed
     cursor.advance(1, stages);
@@ -258,8 +258,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
   const Share units = shape.units.share(cluster_rank());
   const int part_tiles = (tiles + cluster - 1) >> shape.log_cluster;
   const auto own_tiles = [&] { return (tiles - cluster_rank() + cluster - 1) >> shape.log_cluster; };
-  const int ring_bytes =
-      shape.stages * kMmaRows * (tensor_code_pitch(shape.k_warps) + tensor_scale_pitch(shape.k_warps));
+  const int ring_bytes = shape.stages * tensor_stage_bytes(shape.k_warps);
   const TensorMemory<kTokenTiles> memory(tensor_memory + ring_bytes, part_tiles << shape.log_cluster, shape.k_warps,
                                          shape.groups);
   const std::uint32_t arrived = memory.end;  // the totals of the CTA's own tiles

@@ -83,8 +83,9 @@ inline bool copies_are_whole(const Nvfp4MatrixView& w) noexcept {
 /// in different banks: the pitch is an odd multiple of 16.
 RESET_HOST_DEVICE constexpr int tensor_code_pitch(int units) noexcept { return units * (kUnitK / 2); }
 RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept { return (units | 1) * kUnitBlocks; }
-constexpr std::int64_t tensor_stage_bytes(int units) noexcept {
-  return std::int64_t{kMmaRows} * (tensor_code_pitch(units) + tensor_scale_pitch(units));
+/// Bytes of a stage: a tile.
+RESET_HOST_DEVICE constexpr int tensor_stage_bytes(int units) noexcept {
+  return kMmaRows * (tensor_code_pitch(units) + tensor_scale_pitch(units));
 }
 /// The most units of K of a CTA of kTensorRing: a box has at most 256 columns, of 8 bytes.
 inline constexpr int kTensorRingMaxUnits = 16;

@@ -68,12 +68,11 @@ struct RingCursor {
 /// stages_in_flight.
 struct StagesInFlight {
   int most;
-  int asked = 0;
   RingCursor oldest{0, 0};
 
-  /// Before the next stage is asked for; `full`: where the ring's barriers begin.
-  __device__ __forceinline__ void wait_for_room(std::uint32_t full, int stages) {
-    if (asked++ < most) return;
+  /// Before tile `tile` is asked for, one after the other; `full`: where the ring's barriers begin.
+  __device__ __forceinline__ void wait_for_room(int tile, std::uint32_t full, int stages) {
+    if (tile < most) return;
     barrier_wait(full + oldest.barrier(), oldest.parity);
     oldest.advance(1, stages);
   }
