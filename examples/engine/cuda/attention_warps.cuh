@@ -106,6 +106,7 @@ __device__ void write_part(Running<D>& running, const AttentionCall& call, int r
                            float (*scratch)[kGroup][D]) {
   __shared__ float largest[kWarps][kGroup];
   __shared__ float sum[kWarps][kGroup];
+  const int group = call.shape.heads / call.shape.kv_heads;
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
 #pragma unroll
@@ -113,6 +114,7 @@ __device__ void write_part(Running<D>& running, const AttentionCall& call, int r
     running.sum[half] += __shfl_xor_sync(0xffffffffu, running.sum[half], 1);
     running.sum[half] += __shfl_xor_sync(0xffffffffu, running.sum[half], 2);
     const int head = lane / 4 + 8 * half;
+    if (head >= group) continue;
     if (lane % 4 == 0) {
       largest[warp][head] = running.largest[half];
       sum[warp][head] = running.sum[half];
@@ -124,22 +126,26 @@ __device__ void write_part(Running<D>& running, const AttentionCall& call, int r
     }
   }
   __syncthreads();
-  const int group = call.shape.heads / call.shape.kv_heads;
-  for (int i = threadIdx.x; i < group * D; i += kThreads) {
-    const int head = i / D;
+  constexpr int kQuads = D / 4;  // of a head's sums
+  for (int i = threadIdx.x; i < group * kQuads; i += kThreads) {
+    const int head = i / kQuads;
+    const int column = i % kQuads * 4;
     float most = kEmpty;
+#pragma unroll
     for (int w = 0; w < kWarps; ++w) most = fmaxf(most, largest[w][head]);
     float total = 0.0f;
-    float value = 0.0f;
+    float4 value = {0.0f, 0.0f, 0.0f, 0.0f};
+#pragma unroll
     for (int w = 0; w < kWarps; ++w) {
       const float factor = largest[w][head] == kEmpty ? 0.0f : exp2f(largest[w][head] - most);
+      const float4 own = *reinterpret_cast<const float4*>(&scratch[w][head][column]);
       total += factor * sum[w][head];
-      value += factor * scratch[w][head][i % D];
+      value = {value.x + factor * own.x, value.y + factor * own.y, value.z + factor * own.z, value.w + factor * own.w};
     }
     const std::int64_t heads = static_cast<std::int64_t>(row) * call.shape.heads + kv_head * group + head;
     const std::int64_t part = heads * call.shape.splits + split;
-    call.parts[part * D + i % D] = value;
-    if (i % D == 0) call.part_sums[part] = make_float2(most, total);
+    *reinterpret_cast<float4*>(&call.parts[part * D + column]) = value;
+    if (column == 0) call.part_sums[part] = make_float2(most, total);
   }
 }
 

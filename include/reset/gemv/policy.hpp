@@ -107,14 +107,14 @@ constexpr int cta_threads(const GemvPolicy& policy, bool words = false) noexcept
   return 32 * (warps + detail::tensor_ring_producers(policy.tokens / 8, warps, words));
 }
 
-/// Of the stages of a ring's CTA, each of `stage_bytes`, those that are on their way at once: what memory brings in 2
+/// Of the stages of a ring's CTA, each of `stage_bytes`, those that are on their way at once: what memory brings in 1.4
 /// us, or a little more, which keeps it busy. Requests beyond that only queue up in front of it, and with them whatever
 /// is asked for next: the activations, what is added to the results, what the kernels around need, even where the cache
 /// holds it.
 constexpr int stages_in_flight(const GemvPolicy& policy, const DeviceInfo& device, std::int64_t stage_bytes) noexcept {
-  constexpr std::int64_t kMicroseconds = 2;
+  constexpr std::int64_t kNanoseconds = 1400;
   if (device.memory_bandwidth < 1) return policy.stages;
-  const std::int64_t bytes = kMicroseconds * 1000 * device.memory_bandwidth;
+  const std::int64_t bytes = kNanoseconds * device.memory_bandwidth;
   const std::int64_t enough = detail::ceil_div(bytes, stage_bytes * device.sm_count * policy.ctas_per_sm);
   return enough < policy.stages ? static_cast<int>(enough) : policy.stages;
 }
@@ -178,6 +178,27 @@ constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t
   return many_rows ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
 
+/// The same where memory brings more to a multiprocessor than ten warps decode: small clusters, which leave no
+/// multiprocessor out, and 14 warps or more wherever rows are many.
+constexpr TensorRingCut fast_memory_cut(int token_tiles, int units, std::int64_t tiles_of_two) noexcept {
+  const bool many_rows = tiles_of_two >= 22;
+  if (token_tiles == 2) {
+    if (units > 10 && units <= 14 && many_rows) return {2, 2, 8};
+    return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, units > 20 && units <= 60 ? 5 : 4};
+  }
+  if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
+  if (units > 80) return {8, 1, 8};
+  if (units > 48) return units > 64 && units <= 72 ? TensorRingCut{8, 2, 8} : TensorRingCut{8, units <= 64 ? 2 : 1, 5};
+  if (units > 20) return {4, 1, 5};
+  if (units > 16 && tiles_of_two >= 10) return {2, 2, 8};
+  return many_rows ? TensorRingCut{1, 1, 8} : TensorRingCut{2, 1, 4};
+}
+
+/// Whether memory brings so much: an H100's brings a multiprocessor 25 GB/s, an H200's 36.
+constexpr bool has_fast_memory(const DeviceInfo& device) noexcept {
+  return device.memory_bandwidth > 30 * device.sm_count;
+}
+
 /// Tiles of the largest share of N rows, with a gate or without.
 constexpr std::int64_t most_tiles(std::int64_t n, std::int64_t clusters) noexcept {
   const std::int64_t gated = share_tiles(output_runs(n, true), true, clusters);
@@ -195,8 +216,8 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 }  // namespace detail
 
 /// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules come from sweeps of
-/// bench_tune_engine on an H100, which times whole decode steps; bench/results/h100/tune_engine.json holds some of
-/// them.
+/// bench_tune_engine, which times whole decode steps, on an H100 and an H200: see tune_engine.json of either in
+/// bench/results.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n,
                                         std::int64_t k) noexcept {
   GemvPolicy policy{};
@@ -207,7 +228,10 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   const int token_tiles = policy.tokens / 8;
   const int pairs = resident_clusters(device, 2);
   if (units < 1 || units > 8 * detail::kTensorRingMaxUnits || pairs == 0) return policy;
-  const detail::TensorRingCut cut = detail::tensor_ring_cut(token_tiles, units, detail::most_tiles(n, pairs));
+  const std::int64_t tiles_of_two = detail::most_tiles(n, pairs);
+  const detail::TensorRingCut cut = detail::has_fast_memory(device)
+                                        ? detail::fast_memory_cut(token_tiles, units, tiles_of_two)
+                                        : detail::tensor_ring_cut(token_tiles, units, tiles_of_two);
   policy.cluster = policy.slices = cut.cluster;
   policy.k_warps = static_cast<int>(detail::ceil_div(units, cut.cluster));
   policy.row_groups = cut.row_groups;
