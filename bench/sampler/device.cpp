@@ -215,7 +215,7 @@ void sweep() {
     for (const Setting& setting : {kSettings[1], kSettings[2]}) {
       for (const int batch : kBatches) {
         std::printf("%s b%d %s:", type, batch, setting.name);
-        for (const int warps : {2, 4}) {
+        for (const int warps : {1, 4}) {
           std::printf("\n  %d warps:", warps);
           for (const int parts : {2, 3, 4, 6, 8, 12, 16, 25, 33, 38, 75}) {
             const reset::SamplerPolicy policy{parts, warps};

@@ -77,6 +77,56 @@ TEST_CASE("distribution: softmax at every temperature") {
   check_distribution(2.5f, 0, 1.0f, 0.0f, 3);
 }
 
+TEST_CASE("distribution: softmax over several chunks of a row, whatever their masses") {
+  // A chunk with two tokens that stand out, a flat one, one that is masked but for a token, and a last short one.
+  std::vector<float> row(3 * reset::kEntropyChunk + 70, 0.0f);
+  const auto chunk_of = [](std::size_t i) { return i / reset::kEntropyChunk; };
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    const float wave = 0.7f * static_cast<float>(i % 7);
+    row[i] = chunk_of(i) == 0   ? wave - 6.0f
+             : chunk_of(i) == 1 ? wave
+             : chunk_of(i) == 2 ? -sampler_test::kInfinity
+                                : 2.0f;
+  }
+  row[5] = 9.0f;
+  row[800] = 8.0f;
+  row[2 * reset::kEntropyChunk + 513] = 8.5f;
+  for (const float temperature : {0.6f, 1.0f, 1.7f}) {
+    CAPTURE(temperature);
+    const auto expected = sampler_test::truncate(row, static_cast<double>(temperature), 0, 1.0, 0.0);
+    // Cells: the three tokens, and of the others each chunk's by their place in the wave.
+    const auto cell = [&](std::size_t i) -> std::size_t {
+      if (row[i] >= 8.0f) return i == 5 ? 0 : i == 800 ? 1 : 2;
+      return 3 + chunk_of(i) * 7 + (chunk_of(i) == 3 ? 0 : i % 7);
+    };
+    std::vector<double> probability(3 + 4 * 7, 0.0), found(probability.size(), 0.0);
+    for (std::size_t k = 0; k < expected.ids.size(); ++k) {
+      probability[cell(static_cast<std::size_t>(expected.ids[k]))] += expected.probability[k];
+    }
+    reset::detail::HostRow host(row.size());
+    SampledToken token;
+    host.read(row.data(), token);
+    constexpr int kRowDraws = kDraws / 5;
+    for (std::int64_t i = 0; i < kRowDraws; ++i) {
+      found[cell(static_cast<std::size_t>(host.draw(row.data(), SamplingParams{}, temperature, {91, i})))] += 1.0;
+    }
+    double chi_square = 0.0, freedom = -1.0, rest = 0.0, rest_found = 0.0;
+    for (std::size_t c = 0; c < found.size(); ++c) {
+      const double mean = probability[c] * kRowDraws;
+      if (mean < 10.0) {
+        rest += mean;
+        rest_found += found[c];
+        continue;
+      }
+      chi_square += (found[c] - mean) * (found[c] - mean) / mean;
+      ++freedom;
+    }
+    CHECK(freedom > 8.0);
+    CHECK(std::abs(rest_found - rest) < 6.0 * std::sqrt(rest) + 3.0);
+    CHECK(chi_square < freedom + 5.0 * std::sqrt(2.0 * freedom) + 12.0);
+  }
+}
+
 TEST_CASE("distribution: top-k") { check_distribution(1.0f, 4, 1.0f, 0.0f, 4); }
 
 TEST_CASE("distribution: top-p") { check_distribution(0.8f, 0, 0.9f, 0.0f, 5); }

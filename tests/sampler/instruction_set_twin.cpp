@@ -16,7 +16,7 @@ Addresses addresses() {
   return {{address(&row_statistics<float>), address(&chunk_statistics<>), address(&merge_tree<>),
            address(&detail::chunk_range), address(&detail::chunk_sums<true>), address(&detail::row_weight<float>),
            address(&detail::gather<float>), address(&detail::truncate_row<float>), address(&detail::race_row<float>),
-           address(&detail::exact_log)}};
+           address(&detail::race_kept<float>), address(&detail::race_tokens<float>), address(&detail::exact_log)}};
 }
 
 }  // namespace RESET_TEST_TWIN

@@ -6,7 +6,7 @@
 
 #include <reset/sampler/entropy.hpp>
 
-constexpr int kTwinAddresses = 10;
+constexpr int kTwinAddresses = 12;
 
 struct Addresses {
   std::uintptr_t of[kTwinAddresses];

@@ -14,12 +14,12 @@ using reset::RandomPurpose;
 
 namespace {
 
-// The definition in words of its own: a Philox4x32 whose counter is (block, position low, position high, purpose), and
-// the Gumbel noise of the 1 or 2 words at the token's place.
-std::uint32_t reference_word(const RandomKey& key, std::int32_t id, std::uint32_t top_bit) {
+// A word of a Philox4x32 whose counter is (block, position low, position high, purpose), the definition in words of its
+// own.
+std::uint32_t reference_word(const RandomKey& key, std::int32_t block, std::int32_t word, std::uint64_t stream) {
   const std::uint64_t position = static_cast<std::uint64_t>(key.position);
-  std::vector<std::uint64_t> x = {static_cast<std::uint64_t>(id / 1024 * 256 + id % 256), position % 4294967296u,
-                                  position / 4294967296u, static_cast<std::uint64_t>(key.purpose) + top_bit};
+  std::vector<std::uint64_t> x = {static_cast<std::uint64_t>(block), position % 4294967296u, position / 4294967296u,
+                                  static_cast<std::uint64_t>(key.purpose) + stream};
   std::uint64_t k[2] = {key.seed % 4294967296u, key.seed / 4294967296u};
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = x[0] * 0xD2511F53u, b = x[2] * 0xCD9E8D57u;
@@ -27,20 +27,29 @@ std::uint32_t reference_word(const RandomKey& key, std::int32_t id, std::uint32_
     k[0] = (k[0] + 0x9E3779B9u) % 4294967296u;
     k[1] = (k[1] + 0xBB67AE85u) % 4294967296u;
   }
-  return static_cast<std::uint32_t>(x[static_cast<std::size_t>(id % 1024 / 256)]);
+  return static_cast<std::uint32_t>(x[static_cast<std::size_t>(word)]);
 }
 
-double reference_noise(const RandomKey& key, std::int32_t id, std::uint32_t word) {
+// The Gumbel noise of a word and, where it is of the tail, another one.
+double reference_gumbel(std::uint32_t word, std::uint32_t more) {
   double v = std::ldexp(static_cast<double>(word) + 0.5, -32);
-  if (word < 65536) {
-    const double low = static_cast<double>(reference_word(key, id, 0x80000000u));
-    v = std::ldexp(static_cast<double>(word) + std::ldexp(low + 0.5, -32), -32);
-  }
+  if (word < 65536) v = std::ldexp(static_cast<double>(word) + std::ldexp(static_cast<double>(more) + 0.5, -32), -32);
   return -std::log(-std::log1p(-v));
 }
 
+double reference_noise(const RandomKey& key, std::int32_t id, std::uint32_t word) {
+  const std::int32_t block = id / 1024 * 256 + id % 256;
+  return reference_gumbel(word, reference_word(key, block, id % 1024 / 256, 0x80000000u));
+}
+
 double reference_noise(const RandomKey& key, std::int32_t id) {
-  return reference_noise(key, id, reference_word(key, id, 0));
+  const std::int32_t block = id / 1024 * 256 + id % 256;
+  return reference_noise(key, id, reference_word(key, block, id % 1024 / 256, 0));
+}
+
+double reference_chunk_noise(const RandomKey& key, std::int32_t chunk) {
+  const auto word = [&](std::uint64_t stream) { return reference_word(key, chunk / 4, chunk % 4, stream); };
+  return reference_gumbel(word(0x40000000u), word(0xc0000000u));
 }
 
 bool same(const PhiloxBlock& a, const PhiloxBlock& b) { return std::equal(a.word, a.word + 4, b.word); }
@@ -89,17 +98,19 @@ TEST_CASE("random: seed, position, purpose and token all matter, and nothing els
 
 TEST_CASE("random: the noise is finite at both ends of its words and follows its definition") {
   const RandomKey key{1, 2, RandomPurpose::kSampling};
-  const double top = reset::detail::gumbel_from_word(key, 5, 0);
-  const double bottom = reset::detail::gumbel_from_word(key, 5, 0xffffffffu);
+  const double top = reset::detail::gumbel_from_word(key, reset::detail::token_place(5), 0);
+  const double bottom = reset::detail::gumbel_from_word(key, reset::detail::token_place(5), 0xffffffffu);
   CHECK(top > 22.0);
   CHECK(top < 45.1);
   CHECK(std::abs(bottom + std::log(33.0 * std::log(2.0))) < 1e-9);
   // Words whose noise 32 bits would resolve coarsely are extended: neighbours differ within one word.
-  CHECK(reset::detail::gumbel_from_word(key, 6, 0) != top);
-  CHECK(reset::detail::gumbel_from_word(key, 6, 0x10000u) == reset::detail::gumbel_from_word(key, 5, 0x10000u));
+  CHECK(reset::detail::gumbel_from_word(key, reset::detail::token_place(6), 0) != top);
+  CHECK(reset::detail::gumbel_from_word(key, reset::detail::token_place(6), 0x10000u) ==
+        reset::detail::gumbel_from_word(key, reset::detail::token_place(5), 0x10000u));
   for (const std::uint32_t word : {0x10000u, 0x12345678u, 0x80000000u, 0xdeadbeefu}) {
     const double v = (static_cast<double>(word) + 0.5) / 4294967296.0;
-    CHECK(std::abs(reset::detail::gumbel_from_word(key, 0, word) + std::log(-std::log1p(-v))) < 1e-13);
+    CHECK(std::abs(reset::detail::gumbel_from_word(key, reset::detail::token_place(0), word) +
+                   std::log(-std::log1p(-v))) < 1e-13);
   }
 }
 
@@ -115,7 +126,7 @@ TEST_CASE("random: the noise is that of its definition, at every place of a bloc
           worst = std::max(worst, std::abs(reset::gumbel_noise(key, id) - reference_noise(key, id)));
           // Few words are of the tail, so it is asked about directly.
           for (const std::uint32_t word : {0u, 1u, 77u, 0xffffu}) {
-            const double found = reset::detail::gumbel_from_word(key, id, word);
+            const double found = reset::detail::gumbel_from_word(key, reset::detail::token_place(id), word);
             worst_tail = std::max(worst_tail, std::abs(found - reference_noise(key, id, word)));
           }
         }
@@ -124,6 +135,33 @@ TEST_CASE("random: the noise is that of its definition, at every place of a bloc
   }
   CHECK(worst < 1e-13);
   CHECK(worst_tail < 1e-13);
+}
+
+TEST_CASE("random: the noise of a chunk is that of its definition, and none of its tokens'") {
+  double worst = 0.0;
+  int tails = 0;
+  for (std::int64_t position = 0; position < 60000; ++position) {
+    const RandomKey key{0x0123456789abcdefu, position, RandomPurpose::kSampling};
+    for (const std::uint32_t chunk : {0u, 1u, 2u, 3u, 4u, 148u, 255u, 0x1fffffu}) {
+      const auto place = reset::detail::chunk_place(chunk);
+      const std::uint32_t word = reset::detail::random_block(key, place.slot.block, place.stream).word[place.slot.word];
+      tails += word < 65536 ? 1 : 0;
+      if (word >= 65536 && position >= 500) continue;
+      const double noise = reset::chunk_noise(key, chunk);
+      worst = std::max(worst, std::abs(noise - reference_chunk_noise(key, static_cast<std::int32_t>(chunk))));
+      REQUIRE(noise != reset::gumbel_noise(key, static_cast<std::int32_t>(chunk)));
+    }
+  }
+  CHECK(worst < 1e-13);
+  CHECK(tails > 0);
+}
+
+TEST_CASE("random: the score of a chunk is that of its logits' sum") {
+  const double score = reset::chunk_score(3.0f, 0.5f, 4.0, 0.25);
+  CHECK(std::abs(score - (3.0 / 0.5 + std::log(4.0) + 0.25)) < 1e-14);
+  CHECK(reset::detail::mass_of_token(3.0f, 3.0f, 0.5f) == 1.0);
+  CHECK(std::abs(reset::detail::mass_of_token(2.0f, 3.0f, 0.5f) - std::exp(-2.0)) < 1e-16);
+  CHECK(reset::detail::mass_of_token(-sampler_test::kInfinity, 3.0f, 1e30f) == 0.0);
 }
 
 TEST_CASE("random: tokens whose word is of the tail take the next 32 bits from their own place") {
@@ -164,7 +202,8 @@ TEST_CASE("random: the integer bound never lies below the noise") {
   double widest = 0.0;
   for (std::uint32_t i = 0; i < 400000; ++i) {
     const std::uint32_t word = i < 4096 ? i : i < 8192 ? ~(i - 4096u) : (i * 2654435761u) >> (i % 31u);
-    const double noise = reset::detail::gumbel_from_word(key, static_cast<std::int32_t>(i % 1024u), word);
+    const double noise =
+        reset::detail::gumbel_from_word(key, reset::detail::token_place(static_cast<std::int32_t>(i % 1024u)), word);
     const double bound = static_cast<double>(reset::detail::gumbel_bound(word));
     violations += noise > bound + 1e-4 ? 1 : 0;
     if (word > 2 && word < 0x10000000u) widest = std::max(widest, bound - noise);

@@ -262,8 +262,14 @@ TEST_CASE("parameters: top_k 1 is argmax, 0 and the vocabulary or more keep all"
     request.sampling.top_k = k;
     CHECK(sample_many(row, request, 50) == all);
   }
-  request.sampling.top_k = 1999;
-  CHECK(sample_many(row, request, 50) == all);  // the one that is missing does not win here
+  // One that is missing is never drawn, and all others still are.
+  request = make_request(1e6f);
+  request.sampling.top_k = 19;
+  std::vector<float> few = make_row(20, 6, 0.1f, 0, 0.0f);
+  few[7] = -3.0f;
+  std::vector<int> drawn(20);
+  for (const std::int32_t token : sample_many(few, request, 1000)) ++drawn[static_cast<std::size_t>(token)];
+  for (std::size_t i = 0; i < drawn.size(); ++i) CHECK((drawn[i] > 0) == (i != 7));
 }
 
 TEST_CASE("parameters: min_p 1 keeps the ties of the maximum, 0 keeps all") {

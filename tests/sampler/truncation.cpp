@@ -1,5 +1,6 @@
-// The selection behind top-k, top-p and min-p against a full sort, and the bounded race against the whole of it.
+// The selection behind top-k, top-p and min-p against a full sort, and the bounded races against the whole of them.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include <reset/sampler/detail/host_row.hpp>
@@ -67,6 +68,36 @@ std::int32_t naive_winner(const std::vector<float>& row, const std::vector<std::
   }
   return winner;
 }
+
+// The same of a whole row: of the chunk that wins, which is weighed without the library's order of sums.
+std::int32_t naive_row_winner(const std::vector<float>& row, float temperature, const RandomKey& key) {
+  std::vector<std::int32_t> winners;
+  double best = 0.0;
+  for (std::size_t begin = 0; begin < row.size(); begin += reset::kEntropyChunk) {
+    std::vector<std::int32_t> ids;
+    for (std::size_t i = begin; i < std::min(begin + reset::kEntropyChunk, row.size()); ++i) {
+      if (std::isfinite(row[i])) ids.push_back(static_cast<std::int32_t>(i));
+    }
+    if (ids.empty()) continue;
+    const auto logit = [&](std::int32_t id) { return row[static_cast<std::size_t>(id)]; };
+    float max = logit(ids.front());
+    for (const std::int32_t id : ids) max = std::max(max, logit(id));
+    long double mass = 0;
+    for (const std::int32_t id : ids) {
+      mass += std::exp((static_cast<long double>(logit(id)) - static_cast<long double>(max)) /
+                       static_cast<long double>(temperature));
+    }
+    const auto chunk = static_cast<std::uint32_t>(begin / reset::kEntropyChunk);
+    const double score =
+        reset::chunk_score(max, temperature, static_cast<double>(mass), reset::chunk_noise(key, chunk));
+    if (!winners.empty() && !(score > best)) continue;
+    winners = ids;
+    best = score;
+  }
+  return naive_winner(row, winners, temperature, key);
+}
+
+bool is_off(const SamplingParams& rule) { return rule.top_k == 0 && rule.top_p == 1.0f && rule.min_p == 0.0f; }
 
 // A processor set to read subnormals as zero and to flush them, as engines set it, for as long as this lives.
 class FlushedSubnormals {
@@ -154,9 +185,11 @@ TEST_CASE("sampling: the token is the one of the exact race, whatever the path")
       for (const float temperature : {0.3f, 1.0f, 4.0f}) {
         const auto kept = sampler_test::truncate(*logits, static_cast<double>(temperature), rule.top_k,
                                                  static_cast<double>(rule.top_p), 0.0);
-        for (std::int64_t position = 0; position < 6; ++position) {
+        for (std::int64_t position = 0; position < 40; ++position) {
           const RandomKey key{2024, position, reset::RandomPurpose::kSampling};
-          CHECK(host.draw(logits->data(), rule, temperature, key) == naive_winner(*logits, kept.ids, temperature, key));
+          const std::int32_t winner = is_off(rule) ? naive_row_winner(*logits, temperature, key)
+                                                   : naive_winner(*logits, kept.ids, temperature, key);
+          CHECK(host.draw(logits->data(), rule, temperature, key) == winner);
         }
       }
     }
@@ -190,7 +223,9 @@ TEST_CASE("sampling: scores that tie by rounding alone go to the lowest id") {
       const auto kept = sampler_test::truncate(row, 1.0, rule.top_k, 1.0, 0.0);
       for (std::int64_t position = 0; position < 40; ++position) {
         const RandomKey key{5, position, reset::RandomPurpose::kSampling};
-        mismatches += host.draw(row.data(), rule, 1.0f, key) == naive_winner(row, kept.ids, 1.0f, key) ? 0 : 1;
+        const std::int32_t winner =
+            is_off(rule) ? naive_row_winner(row, 1.0f, key) : naive_winner(row, kept.ids, 1.0f, key);
+        mismatches += host.draw(row.data(), rule, 1.0f, key) == winner ? 0 : 1;
       }
     }
     CAPTURE(level);

@@ -91,8 +91,10 @@ RESET_HOST_DEVICE constexpr RandomSlot random_slot(std::int32_t id) noexcept {
 namespace detail {
 inline namespace RESET_INSTRUCTION_SET {
 
-// The top bit of the purpose word tells the extension of a tail from the first 32 bits.
+// The top bit of the purpose word tells the extension of a tail from the first 32 bits, the next one the noises of
+// chunks from those of tokens.
 inline constexpr std::uint32_t kTailStream = 0x80000000u;
+inline constexpr std::uint32_t kChunkStream = 0x40000000u;
 
 RESET_HOST_DEVICE constexpr PhiloxBlock random_block(const RandomKey& key, std::uint32_t block,
                                                      std::uint32_t stream = 0) noexcept {
@@ -105,16 +107,33 @@ RESET_HOST_DEVICE constexpr PhiloxBlock random_block(const RandomKey& key, std::
 // First words below this one are extended to 64 bits: one in 2^16, and all that 32 bits resolve coarsely.
 inline constexpr std::uint32_t kTailWord = 0x10000u;
 
-// v of `gumbel_noise` from the first word of token `id`; exact.
-RESET_HOST_DEVICE inline double tail_uniform(const RandomKey& key, std::int32_t id, std::uint32_t word) noexcept {
+// Where a noise's random word stands, and in which stream.
+struct NoisePlace {
+  RandomSlot slot;
+  std::uint32_t stream;
+};
+
+RESET_HOST_DEVICE constexpr NoisePlace token_place(std::int32_t id) noexcept { return {random_slot(id), 0}; }
+
+RESET_HOST_DEVICE constexpr NoisePlace chunk_place(std::uint32_t chunk) noexcept {
+  return {{chunk >> 2, chunk & 3u}, kChunkStream};
+}
+
+// v of `gumbel_noise` from the first word at a place; exact.
+RESET_HOST_DEVICE inline double tail_uniform(const RandomKey& key, const NoisePlace& place,
+                                             std::uint32_t word) noexcept {
   if (word >= kTailWord) return (static_cast<double>(word) + 0.5) * 0x1p-32;
-  const RandomSlot slot = random_slot(id);
-  const std::uint64_t low = random_block(key, slot.block, kTailStream).word[slot.word];
+  const std::uint64_t low = random_block(key, place.slot.block, place.stream | kTailStream).word[place.slot.word];
   return (static_cast<double>((static_cast<std::uint64_t>(word) << 32) | low) + 0.5) * 0x1p-64;
 }
 
-RESET_HOST_DEVICE inline double gumbel_from_word(const RandomKey& key, std::int32_t id, std::uint32_t word) noexcept {
-  return -exact_log(exact_minus_log1m(tail_uniform(key, id, word)));
+RESET_HOST_DEVICE inline double gumbel_from_word(const RandomKey& key, const NoisePlace& place,
+                                                 std::uint32_t word) noexcept {
+  return -exact_log(exact_minus_log1m(tail_uniform(key, place, word)));
+}
+
+RESET_HOST_DEVICE inline double gumbel_at(const RandomKey& key, const NoisePlace& place) noexcept {
+  return gumbel_from_word(key, place, random_block(key, place.slot.block, place.stream).word[place.slot.word]);
 }
 
 // The largest Gumbel noise that any word can give is 45.06.
@@ -148,14 +167,45 @@ RESET_HOST_DEVICE inline double random_uniform(const RandomKey& key, std::uint32
 /// bit of the purpose set, and v = (2^32 r + e + 1/2) 2^-64. Small v, which win, are resolved to 2^-65; v is never 0 or
 /// 1, and -3.2 < g < 45.1. Logarithms are `exact_log`, so g has the same bits everywhere.
 RESET_HOST_DEVICE inline double gumbel_noise(const RandomKey& key, std::int32_t id) noexcept {
-  const RandomSlot slot = random_slot(id);
-  return detail::gumbel_from_word(key, id, detail::random_block(key, slot.block).word[slot.word]);
+  return detail::gumbel_at(key, detail::token_place(id));
 }
 
-/// The score of token `id` with logit x at temperature T > 1e-6: x / T + g in double, each operation rounded once. The
-/// token of the highest score is a sample of softmax(x / T); of equal scores the lowest id wins.
+/// The standard Gumbel noise of chunk `chunk` of a row, the ids [1024 chunk, 1024 (chunk + 1)): as that of a token, but
+/// of word chunk % 4 of block chunk / 4 with the second highest bit of the purpose set.
+RESET_HOST_DEVICE inline double chunk_noise(const RandomKey& key, std::uint32_t chunk) noexcept {
+  return detail::gumbel_at(key, detail::chunk_place(chunk));
+}
+
+/// The score of token `id` with logit x at temperature T > 1e-6: x / T + g in double, each operation rounded once. Of
+/// some tokens the one with the highest score is a sample of softmax(x / T) over them; of equal scores the lowest id
+/// wins.
 RESET_HOST_DEVICE inline double gumbel_score(float x, float temperature, double noise) noexcept {
   return detail::add_rn(detail::div_rn(static_cast<double>(x), static_cast<double>(temperature)), noise);
 }
+
+/// The score of a chunk whose logits have the maximum m and the mass S = sum e^((x - m) / T): m / T + log S + g, each
+/// operation rounded once.
+///
+/// A whole row is sampled by two races: the chunk of the highest score is drawn with the probability of its tokens
+/// together, since the highest of Gumbel noises around x / T is one around log sum e^(x / T); in that chunk the token
+/// of the highest `gumbel_score`. So a row costs one noise a chunk and those of one chunk's tokens. What truncation
+/// leaves is few, and races token by token.
+RESET_HOST_DEVICE inline double chunk_score(float max, float temperature, double mass, double noise) noexcept {
+  const double scaled = detail::div_rn(static_cast<double>(max), static_cast<double>(temperature));
+  return detail::add_rn(detail::add_rn(scaled, detail::exact_log(mass)), noise);
+}
+
+namespace detail {
+inline namespace RESET_INSTRUCTION_SET {
+
+/// What a token adds to its chunk's mass in `chunk_score`. The mass is the sum over b = 0..255, in the tree that joins
+/// neighbours, of what ids b, b + 256, b + 512 and b + 768 of the chunk add: (first + second) + (third + fourth).
+RESET_HOST_DEVICE inline double mass_of_token(float x, float max, float temperature) noexcept {
+  const double distance = add_rn(static_cast<double>(x), -static_cast<double>(max));
+  return exact_exp(div_rn(distance, static_cast<double>(temperature)));
+}
+
+}  // namespace RESET_INSTRUCTION_SET
+}  // namespace detail
 
 RESET_NAMESPACE_END

@@ -51,16 +51,31 @@ static SamplerView<Detector> view_of(const ReSETSampler<Detector, DeviceBackend>
           config.rank};
 }
 
-/// One row is cut into as many CTAs as there are chunks for, four warps to a chunk, so that most of the device reads
-/// it; more rows give two warps a chunk, several one after the other, in as many CTAs as run at once.
+/// Chunks that each group of warps takes one after the other, if so many CTAs share a row.
+static constexpr int chunk_rounds(int chunks, int parts, int groups) noexcept {
+  return (chunks + parts * groups - 1) / (parts * groups);
+}
+
+/// The parts of a row if the device is filled with `per_sm` CTAs a multiprocessor, and no more than its chunks need.
+static constexpr int filling_parts(int chunks, int rows, int groups, int ctas) noexcept {
+  const int parts = ctas / rows < 1 ? 1 : ctas / rows;
+  const int rounds = chunk_rounds(chunks, parts, groups);
+  return (chunks + rounds * groups - 1) / (rounds * groups);
+}
+
+/// Few rows give four warps a chunk, so that most of the device reads them; many a warp. As many CTAs a row as run at
+/// once, or as one multiprocessor each takes where those have less to do than two that share one.
 static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunks, int rows, int sm_count) noexcept {
   SamplerPolicy policy = wanted;
-  if (policy.chunk_warps == 0) policy.chunk_warps = rows * chunks <= kResidentCtas * sm_count ? 4 : 2;
+  const int resident = kResidentCtas * sm_count;
+  if (policy.chunk_warps == 0) policy.chunk_warps = rows * chunks < resident * kSamplerWarps ? 4 : 1;
   const int groups = kSamplerWarps / policy.chunk_warps;
   const int most = (chunks + groups - 1) / groups;
   if (policy.parts == 0) {
-    const int fill = kResidentCtas * sm_count / rows;
-    policy.parts = fill < 1 ? 1 : fill;
+    policy.parts = filling_parts(chunks, rows, groups, resident);
+    const int alone = filling_parts(chunks, rows, groups, sm_count);
+    const bool less = chunk_rounds(chunks, alone, groups) < kResidentCtas * chunk_rounds(chunks, policy.parts, groups);
+    if (policy.chunk_warps == 1 && less) policy.parts = alone;
   }
   if (policy.parts > most) policy.parts = most;
   return policy;
@@ -90,8 +105,8 @@ static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, c
   if (!status.ok()) return status;
   const SamplerPolicy& policy = options.policy;
   if (policy.parts < 0 || policy.parts > 256) return {kInvalid, "policy.parts", policy.parts, "0..256"};
-  if (policy.chunk_warps != 0 && policy.chunk_warps != 2 && policy.chunk_warps != 4) {
-    return {kInvalid, "policy.chunk_warps", policy.chunk_warps, "0, 2 or 4"};
+  if (policy.chunk_warps != 0 && policy.chunk_warps != 1 && policy.chunk_warps != 4) {
+    return {kInvalid, "policy.chunk_warps", policy.chunk_warps, "0, 1 or 4"};
   }
   if (sampler.device().sm_count < 1) {
     return {kInvalid, "device.sm_count", sampler.device().sm_count, "what sampler_prepare has found"};
@@ -110,7 +125,7 @@ static Status launch_rows(const ReSETSampler<Detector, DeviceBackend>& sampler, 
   shape.grid = dim3(static_cast<unsigned>(policy.parts), static_cast<unsigned>(call.count));
   shape.block = dim3(kSamplerThreads);
   shape.dependent = options.dependent_launch;
-  const auto kernel = policy.chunk_warps == 4 ? sample_rows<Detector, T, 4> : sample_rows<Detector, T, 2>;
+  const auto kernel = policy.chunk_warps == 4 ? sample_rows<Detector, T, 4> : sample_rows<Detector, T, 1>;
   return launch(kernel, shape, stream, view_of(sampler), call, mode);
 }
 

@@ -146,6 +146,8 @@ int test_distribution(const reset::SamplerDevice& device, bool reduced) {
   test_setting(device, "T = 1", 1.0f, {1.0f, 0, 1.0f, 0.0f, 0}, 300, draws, verdict);
   test_setting(device, "T = 0.5", 0.5f, {1.0f, 0, 1.0f, 0.0f, 0}, 300, draws, verdict);
   test_setting(device, "T = 1, three chunks", 1.0f, {1.0f, 0, 1.0f, 0.0f, 0}, 3000, draws, verdict);
+  test_setting(device, "T = 0.5, three chunks", 0.5f, {1.0f, 0, 1.0f, 0.0f, 0}, 3000, draws, verdict);
+  test_setting(device, "T = 1.7, three chunks", 1.7f, {1.0f, 0, 1.0f, 0.0f, 0}, 3000, draws, verdict);
   test_setting(device, "top-k 20", 1.0f, {1.0f, 20, 1.0f, 0.0f, 0}, 300, draws, verdict);
   test_setting(device, "top-p .9", 1.0f, {1.0f, 0, 0.9f, 0.0f, 0}, 300, draws, verdict);
   test_setting(device, "min-p .1", 0.8f, {1.0f, 0, 1.0f, 0.1f, 0}, 300, draws, verdict);

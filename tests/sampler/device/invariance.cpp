@@ -46,7 +46,7 @@ int test_invariance(const reset::SamplerDevice& device, bool reduced) {
     }
   }
   std::mt19937 random(7);
-  const reset::SamplerPolicy policies[] = {{0, 0}, {1, 2}, {2, 2}, {3, 4}, {7, 2}, {19, 2}, {75, 4}, {256, 2}};
+  const reset::SamplerPolicy policies[] = {{0, 0}, {1, 1}, {2, 1}, {3, 4}, {7, 1}, {19, 1}, {75, 4}, {256, 1}};
   for (const reset::SamplerPolicy& policy : policies) {
     for (const int batch : {7, slots}) {
       Engine engine(device, config, 64);

@@ -23,7 +23,12 @@ constexpr Setting kSettings[] = {
     {"plain", 0.3f, 1.0f, 0, 1.0f, 0.0f},
     {"argmax", 0.0f, 0.0f, 0, 1.0f, 0.0f},
     {"half argmax", 0.0f, 1.0f, 0, 1.0f, 0.0f},
+    {"half argmax, cool", 0.0f, 0.7f, 0, 1.0f, 0.0f},
+    {"argmax where it is high", 0.7f, 0.0f, 0, 1.0f, 0.0f},
+    {"cool", 0.4f, 0.7f, 0, 1.0f, 0.0f},
+    {"T_low is 1", 1.0f, 0.5f, 0, 1.0f, 0.0f},
     {"hot", 2.0f, 50.0f, 0, 1.0f, 0.0f},
+    {"T_high is hot", 0.6f, 1.2f, 0, 1.0f, 0.0f},
     {"top-k 1", 0.3f, 1.0f, 1, 1.0f, 0.0f},
     {"top-k 20, top-p", 0.3f, 1.0f, 20, 0.95f, 0.0f},
     {"top-k 500", 0.6f, 1.2f, 500, 1.0f, 0.0f},
@@ -122,7 +127,7 @@ void test_width(const reset::SamplerDevice& device, const char* type, std::int32
       std::vector<T> memory(shift, convert<T>(kInfinity));
       memory.insert(memory.end(), row.begin(), row.end());
       const DeviceArray<T> logits(memory);
-      const reset::SamplerPolicy policy{count % 2 == 0 ? 0 : 1 + static_cast<int>(count % 40), count % 4 == 1 ? 4 : 0};
+      const reset::SamplerPolicy policy{count % 2 == 0 ? 0 : 1 + static_cast<int>(count % 40), count % 4 == 1 ? 1 : 0};
       const auto found = engine.step(logits.data() + shift, {{1, -1, reset::kNextPosition}}, {false, policy});
       reset::SampledToken expected;
       check(engine.host().sample(1, row.data(), expected), "sample");

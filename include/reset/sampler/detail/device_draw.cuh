@@ -21,12 +21,21 @@ static __device__ __forceinline__ bool truncates(const SamplingParams& sampling,
   return (sampling.top_k > 0 && sampling.top_k < columns) || sampling.top_p < 1.0f || sampling.min_p > 0.0f;
 }
 
+/// Whether a token is drawn from the whole row, at one of the temperatures at least.
+static __device__ __forceinline__ bool races_whole(const SamplingParams& sampling, const Temperatures& t, int columns) {
+  return !truncates(sampling, columns) && (t.value[0] > kArgmaxTemperature || t.value[1] > kArgmaxTemperature);
+}
+
 static __device__ __forceinline__ PassKind pass_kind(const SamplingParams& sampling, const Temperatures& t,
                                                      int columns) {
-  if (!(t.value[0] > kArgmaxTemperature) && !(t.value[1] > kArgmaxTemperature)) return PassKind::kEntropy;
-  if (!truncates(sampling, columns)) return PassKind::kRace;
   const bool by_count = sampling.top_k > 0 && sampling.top_k < columns;
-  return !by_count && sampling.top_p < 1.0f ? PassKind::kMass : PassKind::kEntropy;
+  const bool by_mass = !by_count && sampling.top_p < 1.0f;
+  if (!by_mass && !races_whole(sampling, t, columns)) return PassKind::kEntropy;
+  const bool high = t.value[0] > kArgmaxTemperature && t.value[0] != 1.0f;
+  const bool low = t.value[1] > kArgmaxTemperature && t.value[1] != 1.0f;
+  if (!high && !low) return PassKind::kEntropy;
+  const bool two = high && low && t.value[0] != t.value[1];
+  return two || (high && t.value[0] > 1.0f) || (low && t.value[1] > 1.0f) ? PassKind::kMasses : PassKind::kMass;
 }
 
 /// A token and its logit; the logit is not finite where the row has none that is.
@@ -85,14 +94,22 @@ static __device__ __noinline__ std::int32_t rank_of(const DeviceRow<T> row, cons
       count, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
 }
 
-/// Fills `bounds`: what the tokens of each chunk can reach in a race, from the pass where it knew the temperature.
-static __device__ __forceinline__ void set_bounds(ChunkRoom& chunks, const RaceRule& rule, const float* noise) {
+/// Fills `bounds` for `race_kept`: what the tokens of each chunk can reach.
+static __device__ __forceinline__ void bound_tokens(ChunkRoom& chunks, const RaceRule& rule) {
   constexpr float kMostNoise = 45.1f * kLog2E;
+  const float max = chunks.max[threadIdx.x];
+  const bool competes = is_finite(max) && order_of(max) >= rule.cut >> 32;
+  chunks.bounds[threadIdx.x] = competes ? (max - rule.max) * rule.scale + kMostNoise : kNoScore;
+}
+
+/// Fills `bounds` for `race_row`: the scores of chunks, as if each of their tokens were the best where `masses` is
+/// null.
+static __device__ __noinline__ void bound_chunks(ChunkRoom& chunks, const RaceRule rule, const float* masses) {
   const int self = static_cast<int>(threadIdx.x);
-  const float distance = chunks.max[self] - rule.max;
-  const bool competes = is_finite(chunks.max[self]) && order_of(chunks.max[self]) >= rule.cut >> 32;
-  const float reach = distance * rule.scale + (noise == nullptr ? kMostNoise : noise[self]);
-  chunks.bounds[self] = competes ? reach : float_from_bits(0xff800000u);
+  const float max = chunks.max[self];
+  const float mass = masses == nullptr ? static_cast<float>(kChunk) : masses[self];
+  const float score = (max - rule.max) * rule.scale + fast_log2(mass) + chunk_noise_bits(rule.key, self);
+  chunks.bounds[self] = is_finite(max) ? score : kNoScore;
 }
 
 /// The mass of a row from what the pass has summed at `expected`; negative where that is of no use.
@@ -101,7 +118,7 @@ static __device__ double pass_mass(const ChunkRoom& chunks, float max, float tem
   const int t = expected.index_of(temperature);
   if (t < 0) return -1.0;
   const int self = static_cast<int>(threadIdx.x);
-  const float sum = chunks.side[t][self];
+  const float sum = chunks.mass[t][self];
   const float factor = fast_exp2((chunks.max[self] - max) * (kLog2E / temperature));
   const double own = is_finite(chunks.max[self]) ? static_cast<double>(factor) * static_cast<double>(sum) : 0.0;
   return 0x1p40 * block_reduce(
@@ -117,22 +134,24 @@ static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, con
   if (facts.status != RowStatus::kOk) return draw_highest_finite(row, sampling.fallback_token, room);
   if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room);
   RaceRule rule{key, facts.max, temperature, kLog2E / temperature, 0};
-  const PassKind kind = pass_kind(sampling, expected, row.columns);
-  const float* noise = nullptr;
-  if (truncates(sampling, row.columns)) {
-    const double total = kind == PassKind::kMass ? pass_mass(chunks, facts.max, temperature, expected, room) : -1.0;
-    const KeptTokens kept = truncate_row(row, sampling, facts.max, temperature, total, chunks, list, room);
-    if (kept.count > 0) {
-      const Contender best = race_list(rule, kept.count, list, room);
-      return {best.id, best.logit};
-    }
-    rule.cut = kept.cut;
-  } else if (kind == PassKind::kRace) {
+  Contender best{};
+  if (!truncates(sampling, row.columns)) {
     const int t = expected.index_of(temperature);
-    noise = t < 0 ? nullptr : chunks.side[t];
+    bound_chunks(chunks, rule, t < 0 ? nullptr : chunks.mass[t]);
+    best = race_row(rule, row, chunks.max, chunks.bounds, room);
+    return {best.id, best.logit};
   }
-  set_bounds(chunks, rule, noise);
-  const Contender best = race_row(rule, row, chunks.bounds, room);
+  const bool by_count = sampling.top_k > 0 && sampling.top_k < row.columns;
+  const bool weighed = !by_count && sampling.top_p < 1.0f;
+  const double total = weighed ? pass_mass(chunks, facts.max, temperature, expected, room) : -1.0;
+  const KeptTokens kept = truncate_row(row, sampling, facts.max, temperature, total, chunks, list, room);
+  if (kept.count > 0) {
+    best = race_list(rule, kept.count, list, room);
+  } else {
+    rule.cut = kept.cut;
+    bound_tokens(chunks, rule);
+    best = race_kept(rule, row, chunks.bounds, room);
+  }
   return {best.id, best.logit};
 }
 

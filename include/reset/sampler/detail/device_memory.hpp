@@ -29,7 +29,7 @@ struct DevicePending {
   std::int32_t follower;  // the drafted token behind it, or the sampled one
 };
 
-/// What a chunk of a row adds to it. `high` and `low` are of the two temperatures: the race's bounds, or sums.
+/// What a chunk of a row adds to it; `high` and `low` are its masses at the two temperatures.
 struct alignas(16) ChunkFacts {
   float max;  // NaN or +inf where one is in the chunk
   float sum;

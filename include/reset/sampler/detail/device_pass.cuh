@@ -1,12 +1,11 @@
 /// @file
-/// The one read of a row: statistics of each chunk, and what its tokens can reach at two temperatures.
+/// The one read of a row: statistics of each chunk, and its mass at two temperatures.
 #pragma once
 
 #include <cstdint>
 
 #include <reset/sampler/detail/device_memory.hpp>
 #include <reset/sampler/detail/device_row.cuh>
-#include <reset/sampler/random.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
@@ -14,19 +13,19 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 /// What a pass finds out beside the entropy.
 enum class PassKind : std::uint8_t {
-  kEntropy,  ///< Nothing.
-  kRace,     ///< Bounds on the scores of the Gumbel race, in bits, relative to the chunk's maximum.
-  kMass,     ///< Sums of the weights, relative to the chunk's maximum.
+  kEntropy,  ///< Nothing: what temperature is expected, is 1 or needs no masses.
+  kMass,     ///< The masses at one more temperature, below 1.
+  kMasses,   ///< The masses at two more, or at one above 1.
 };
 
-/// What a pass needs to know of its row.
+/// What a pass needs to know of its row: log2(e) / T of the two temperatures.
 struct PassRule {
-  RandomKey key;
-  float scale_high;  // log2(e) / T of either temperature
+  float scale_high;
   float scale_low;
 };
 
-/// Logits this far below their chunk's maximum weigh nothing at T = 1, in nats; the limit keeps -inf out of products.
+/// Logits this far below their chunk's maximum weigh nothing at T = 1 or below, in nats; the limit keeps -inf out of
+/// products.
 inline constexpr float kDeepestLogit = -120.0f;
 
 /// The weight of a token `d` nats below its chunk's maximum at a temperature. -inf weighs nothing however high that is,
@@ -35,7 +34,7 @@ static __device__ __forceinline__ float weight_at(float d, float scale) {
   return fast_exp2(fmaxf(__fmul_rn(d, scale), -150.0f));
 }
 
-/// Sums of 8 tokens, two blocks of random numbers: the leaf of the one fixed tree over a chunk.
+/// Sums of 8 tokens: the leaf of the one fixed tree over a chunk. kMass has one mass, in `high`.
 struct LeafSums {
   float sum;
   float weighted_sum;
@@ -43,49 +42,38 @@ struct LeafSums {
   float low;
 };
 
-static __device__ __forceinline__ LeafSums join_sums(const LeafSums& a, const LeafSums& b, PassKind kind) {
-  const bool mass = kind == PassKind::kMass;
-  return {__fadd_rn(a.sum, b.sum), __fadd_rn(a.weighted_sum, b.weighted_sum),
-          mass ? __fadd_rn(a.high, b.high) : fmaxf(a.high, b.high),
-          mass ? __fadd_rn(a.low, b.low) : fmaxf(a.low, b.low)};
+static __device__ __forceinline__ LeafSums join_sums(const LeafSums& a, const LeafSums& b) {
+  return {__fadd_rn(a.sum, b.sum), __fadd_rn(a.weighted_sum, b.weighted_sum), __fadd_rn(a.high, b.high),
+          __fadd_rn(a.low, b.low)};
 }
 
 /// Joins `Count` neighbours in the tree over the chunk.
 template <int Count>
-static __device__ __forceinline__ LeafSums join_all(const LeafSums* sums, PassKind kind) {
+static __device__ __forceinline__ LeafSums join_all(const LeafSums* sums) {
   if constexpr (Count == 1) {
     return sums[0];
   } else {
-    return join_sums(join_all<Count / 2>(sums, kind), join_all<Count / 2>(sums + Count / 2, kind), kind);
+    return join_sums(join_all<Count / 2>(sums), join_all<Count / 2>(sums + Count / 2));
   }
-}
-
-/// One less than what the noise of a word in bits is not above: -log(1 - v) >= v + v^2 / 2 = ((1 + v)^2 - 1) / 2, and
-/// 1 + v, rounded down, is a float by its bits.
-static __device__ __forceinline__ float noise_bound_less_one(std::uint32_t word) {
-  const float above = float_from_bits(0x3f800000u + (word >> 9));
-  return -fast_log2(__fmaf_rn(above, above, -1.0f));
 }
 
 /// Adds a token at distance d <= 0 from the chunk's maximum.
 template <PassKind kKind>
-static __device__ __forceinline__ void add_token(LeafSums& sums, float d, std::uint32_t word, const PassRule& rule) {
+static __device__ __forceinline__ void add_token(LeafSums& sums, float d, const PassRule& rule) {
   const float z = fmaxf(d, kDeepestLogit);
   const float weight = fast_exp2(__fmul_rn(z, kLog2E));
   sums.sum = __fadd_rn(sums.sum, weight);
   sums.weighted_sum = __fmaf_rn(z, weight, sums.weighted_sum);
-  if constexpr (kKind == PassKind::kRace) {
-    const float noise = noise_bound_less_one(word);
-    sums.high = fmaxf(sums.high, __fmaf_rn(d, rule.scale_high, noise));
-    sums.low = fmaxf(sums.low, __fmaf_rn(d, rule.scale_low, noise));
-  } else if constexpr (kKind == PassKind::kMass) {
+  if constexpr (kKind == PassKind::kMass) {
+    sums.high = __fadd_rn(sums.high, fast_exp2(__fmul_rn(z, rule.scale_high)));
+  } else if constexpr (kKind == PassKind::kMasses) {
     sums.high = __fadd_rn(sums.high, weight_at(d, rule.scale_high));
     sums.low = __fadd_rn(sums.low, weight_at(d, rule.scale_low));
   }
 }
 
-/// One chunk as the `kWarps` warps that share it see it: a thread has kBlocks neighbouring blocks of random numbers,
-/// that is as many neighbouring tokens in each of the chunk's four quarters.
+/// One chunk as the `kWarps` warps that share it see it: a thread has kBlocks neighbouring tokens in each of the
+/// chunk's four quarters.
 template <class T, int kWarps>
 struct ChunkReader {
   static constexpr int kBlocks = kChunkBlocks / (32 * kWarps);
@@ -104,52 +92,41 @@ struct ChunkReader {
   }
 
   __device__ __forceinline__ float max() const {
-    float result = float_from_bits(0xff800000u);
+    if constexpr (sizeof(T) == 4) {
+      float result = quarter[0].at(0);
 #pragma unroll
-    for (int q = 0; q < 4; ++q) {
+      for (int q = 0; q < 4; ++q) {
 #pragma unroll
-      for (int i = 0; i < kBlocks; ++i) result = max_or_nan(result, quarter[q].at(i));
+        for (int i = 0; i < kBlocks; ++i) result = max_or_nan(result, quarter[q].at(i));
+      }
+      return result;
+    } else {
+      // Two at a time, before they are taken apart.
+      std::uint32_t result = quarter[0].word[0];
+#pragma unroll
+      for (int q = 0; q < 4; ++q) {
+#pragma unroll
+        for (int i = 0; i < kBlocks / 2; ++i) result = max_of_halves(result, quarter[q].word[i], T());
+      }
+      return max_or_nan(logit_of_half(result, false, T()), logit_of_half(result, true, T()));
     }
-    return result;
   }
 
-  /// Sums over the leaves from `leaf` on that share a batch of random numbers.
   template <PassKind kKind>
-  __device__ __forceinline__ LeafSums sums(const PassRule& rule, float chunk_max, int chunk, int lane) const {
-    constexpr bool kRace = kKind == PassKind::kRace;
-    constexpr float kNothing = kRace ? -1.0f : 0.0f;  // bounds are one less until they are joined
-    constexpr int kBatch = kLeaves < 2 ? 1 : 2;       // leaves whose random numbers are drawn side by side
+  __device__ __forceinline__ LeafSums sums(const PassRule& rule, float chunk_max) const {
     LeafSums leaves[kLeaves];
 #pragma unroll
-    for (int first = 0; first < kLeaves; first += kBatch) {
-      PhiloxBlock words[2 * kBatch] = {};
-      if constexpr (kRace) {
+    for (int leaf = 0; leaf < kLeaves; ++leaf) {
+      leaves[leaf] = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
-        for (int i = 0; i < 2 * kBatch; ++i) {
-          const int block = chunk * kChunkBlocks + lane * kBlocks + 2 * first + i;
-          words[i] = random_block(rule.key, static_cast<std::uint32_t>(block));
-        }
-      }
+      for (int q = 0; q < 4; ++q) {
 #pragma unroll
-      for (int leaf = 0; leaf < kBatch; ++leaf) {
-        LeafSums& sums = leaves[first + leaf];
-        sums = {0.0f, 0.0f, kNothing, kNothing};
-#pragma unroll
-        for (int q = 0; q < 4; ++q) {
-#pragma unroll
-          for (int i = 0; i < 2; ++i) {
-            const float x = quarter[q].at(2 * (first + leaf) + i);
-            add_token<kKind>(sums, __fadd_rn(x, -chunk_max), words[2 * leaf + i].word[q], rule);
-          }
+        for (int i = 0; i < 2; ++i) {
+          add_token<kKind>(leaves[leaf], __fadd_rn(quarter[q].at(2 * leaf + i), -chunk_max), rule);
         }
       }
     }
-    LeafSums joined = join_all<kLeaves>(leaves, kKind);
-    if constexpr (kRace) {
-      joined.high += 1.0f;
-      joined.low += 1.0f;
-    }
-    return joined;
+    return join_all<kLeaves>(leaves);
   }
 };
 
@@ -189,20 +166,21 @@ static __device__ __forceinline__ LeafSums group_sums(LeafSums sums, GroupRoom& 
   for (int distance = 1; distance < 32; distance *= 2) {
     sums.sum = __fadd_rn(sums.sum, shuffle_xor(sums.sum, distance));
     sums.weighted_sum = __fadd_rn(sums.weighted_sum, shuffle_xor(sums.weighted_sum, distance));
-    if constexpr (kKind == PassKind::kMass) {
-      sums.high = __fadd_rn(sums.high, shuffle_xor(sums.high, distance));
-      sums.low = __fadd_rn(sums.low, shuffle_xor(sums.low, distance));
-    }
-  }
-  if constexpr (kKind == PassKind::kRace) {
-    // Bounds are not negative by their first value: their order is that of their bits.
-    sums.high = float_from_bits(__reduce_max_sync(kFullWarp, bits_of(sums.high)));
-    sums.low = float_from_bits(__reduce_max_sync(kFullWarp, bits_of(sums.low)));
+    if constexpr (kKind != PassKind::kEntropy) sums.high = __fadd_rn(sums.high, shuffle_xor(sums.high, distance));
+    if constexpr (kKind == PassKind::kMasses) sums.low = __fadd_rn(sums.low, shuffle_xor(sums.low, distance));
   }
   if constexpr (kWarps == 1) return sums;
   if (threadIdx.x % 32 == 0) room.sums[threadIdx.x / 32 % kWarps] = sums;
   group_sync<kWarps>();
-  return join_all<kWarps>(room.sums, kKind);
+  return join_all<kWarps>(room.sums);
+}
+
+/// The masses at the two temperatures from what a pass has summed.
+template <PassKind kKind>
+static __device__ __forceinline__ float2 masses_of(const LeafSums& sums, const PassRule& rule) {
+  if constexpr (kKind == PassKind::kMasses) return {sums.high, sums.low};
+  const float other = kKind == PassKind::kMass ? sums.high : sums.sum;
+  return {rule.scale_high == kLog2E ? sums.sum : other, rule.scale_low == kLog2E ? sums.sum : other};
 }
 
 /// One chunk that is already in registers.
@@ -210,10 +188,15 @@ template <class T, int kWarps, PassKind kKind>
 static __device__ __forceinline__ void pass_chunk(const ChunkReader<T, kWarps>& reader, const PassRule& rule, int chunk,
                                                   int lane, ChunkFacts* facts, GroupRoom& room) {
   const float max = group_max<kWarps>(reader.max(), room);
-  const LeafSums sums = group_sums<kWarps, kKind>(reader.template sums<kKind>(rule, max, chunk, lane), room);
+  PassRule other = rule;
+  // The one temperature that is neither 1 nor 0.
+  const bool is_low = rule.scale_high == kLog2E || rule.scale_high == 0.0f;
+  if (kKind == PassKind::kMass && is_low) other.scale_high = rule.scale_low;
+  const LeafSums sums = group_sums<kWarps, kKind>(reader.template sums<kKind>(other, max), room);
   if (lane == 0) {
-    *reinterpret_cast<float4*>(&facts[chunk]) = make_float4(max, sums.sum, sums.weighted_sum, sums.high);
-    facts[chunk].low = sums.low;
+    const float2 masses = masses_of<kKind>(sums, rule);
+    *reinterpret_cast<float4*>(&facts[chunk]) = make_float4(max, sums.sum, sums.weighted_sum, masses.x);
+    facts[chunk].low = masses.y;
   }
 }
 

@@ -1,6 +1,6 @@
 /// @file
-/// The winner of a row's Gumbel race, exactly: chunks in the order of what they can reach, floats to rule tokens out,
-/// the defined score for those that floats cannot tell apart.
+/// The winners of Gumbel races, exactly: chunks in the order of what they can reach, floats to rule tokens out, the
+/// defined score for those that floats cannot tell apart.
 #pragma once
 
 #include <cstdint>
@@ -36,13 +36,14 @@ static __device__ __forceinline__ float score_slack(const RaceRule& rule) {
 }
 
 // Out of line, as all that is seldom needed here: the kernel's end has to come from the instruction cache.
-static __device__ __noinline__ float log2_tail(const RandomKey key, std::int32_t id, std::uint32_t word) {
-  return fast_log2(static_cast<float>(tail_uniform(key, id, word)));
+static __device__ __noinline__ float log2_tail(const RandomKey key, const NoisePlace place, std::uint32_t word) {
+  return fast_log2(static_cast<float>(tail_uniform(key, place, word)));
 }
 
-/// log2 E of the exponential variate E = -log(1 - v) that `gumbel_noise` is -log of; within 3e-5.
-static __device__ __forceinline__ float log2_exponential(const RandomKey& key, std::int32_t id, std::uint32_t word) {
-  if (word < kTailWord) return log2_tail(key, id, word);
+/// log2 E of the exponential variate E = -log(1 - v) that a Gumbel noise is -log of; within 3e-5.
+static __device__ __forceinline__ float log2_exponential(const RandomKey& key, const NoisePlace& place,
+                                                         std::uint32_t word) {
+  if (word < kTailWord) return log2_tail(key, place, word);
   const float v = (static_cast<float>(word) + 0.5f) * 0x1p-32f;
   const float series = v * (1.0f + v * (0.5f + v * 0.333333f));
   // 1 - v by the complement of the word, which does not cancel.
@@ -52,7 +53,21 @@ static __device__ __forceinline__ float log2_exponential(const RandomKey& key, s
 
 static __device__ __forceinline__ float float_score(const RaceRule& rule, float x, std::int32_t id,
                                                     std::uint32_t word) {
-  return (x - rule.max) * rule.scale - log2_exponential(rule.key, id, word);
+  return (x - rule.max) * rule.scale - log2_exponential(rule.key, token_place(id), word);
+}
+
+/// A word of a block, by selection: an index would send the words through memory.
+static __device__ __forceinline__ std::uint32_t word_of(const PhiloxBlock& block, std::uint32_t word) {
+  const std::uint32_t low = word == 0 ? block.word[0] : block.word[1];
+  const std::uint32_t high = word == 2 ? block.word[2] : block.word[3];
+  return word < 2 ? low : high;
+}
+
+/// What a chunk's noise adds to its score, in bits.
+static __device__ __forceinline__ float chunk_noise_bits(const RandomKey& key, int chunk) {
+  const NoisePlace place = chunk_place(static_cast<std::uint32_t>(chunk));
+  const PhiloxBlock block = random_block(key, place.slot.block, place.stream);
+  return -log2_exponential(key, place, word_of(block, place.slot.word));
 }
 
 static __device__ __noinline__ double defined_score(const RandomKey key, float temperature, float x, std::int32_t id) {
@@ -127,7 +142,8 @@ static __device__ __forceinline__ Contender best_of(const RaceRule& rule, Each e
 
 /// The best token of a chunk: a thread takes the four ids of one block of random numbers.
 template <class T>
-static __device__ Contender race_chunk(const RaceRule& rule, const DeviceRow<T>& row, int chunk, ReductionRoom& room) {
+static __device__ __noinline__ Contender race_chunk(const RaceRule rule, const DeviceRow<T> row, int chunk,
+                                                    ReductionRoom& room) {
   const int first = chunk * kChunk + static_cast<int>(threadIdx.x);
   float x[4];
   float score[4];
@@ -147,21 +163,62 @@ static __device__ Contender race_chunk(const RaceRule& rule, const DeviceRow<T>&
       [&](std::int32_t id) { return load_logit(row, id); }, room);
 }
 
-/// The sample of a row: `bounds[c]` is not below any score of chunk c, in bits relative to the row's maximum, and -inf
-/// where no token of it competes.
+inline constexpr float kNoScore = float_from_bits(0xff800000u);
+
+/// The sample of the tokens that pass the cut, token by token: `bounds[c]` is not below any score of chunk c, in bits
+/// relative to the row's maximum, and kNoScore where no token of it competes.
 template <class T>
-static __device__ __noinline__ Contender race_row(const RaceRule rule, const DeviceRow<T> row, const float* bounds,
-                                                  ReductionRoom& room) {
+static __device__ __noinline__ Contender race_kept(const RaceRule rule, const DeviceRow<T> row, const float* bounds,
+                                                   ReductionRoom& room) {
   const int self = static_cast<int>(threadIdx.x);
-  constexpr float kOut = float_from_bits(0xff800000u);
-  float bound = self < row.chunks() ? bounds[self] : kOut;
+  float bound = self < row.chunks() ? bounds[self] : kNoScore;
   Contender best{0.0f, 0.0f, -1};
   for (;;) {
     const int chunk = candidate_id(block_best(candidate_key(bound, self), room));
     best = better(rule, best, race_chunk(rule, row, chunk, room));
-    if (self == chunk) bound = kOut;
-    const bool hopeful = bits_of(bound) != bits_of(kOut) && !(best.id >= 0 && bound < best.score - score_slack(rule));
+    if (self == chunk) bound = kNoScore;
+    const bool hopeful =
+        bits_of(bound) != bits_of(kNoScore) && !(best.id >= 0 && bound < best.score - score_slack(rule));
     if (__syncthreads_or(hopeful ? 1 : 0) == 0) return best;
+  }
+}
+
+/// The defined score of a chunk whose maximum is `max`, by the whole CTA.
+template <class T>
+static __device__ __noinline__ double defined_chunk_score(const RaceRule rule, const DeviceRow<T> row, int chunk,
+                                                          float max, ReductionRoom& room) {
+  double first = 0.0;
+  double second = 0.0;
+#pragma unroll 1
+  for (int q = 0; q < 4; ++q) {
+    const float x = load_logit(row, chunk * kChunk + q * kChunkBlocks + static_cast<int>(threadIdx.x));
+    const double weight = mass_of_token(x, max, rule.temperature);
+    first = q < 2 ? add_rn(first, weight) : first;
+    second = q < 2 ? second : add_rn(second, weight);
+  }
+  const double own = add_rn(first, second);
+  const double mass = block_reduce(
+      own, [](double a, double b) { return add_rn(a, b); }, room);
+  return chunk_score(max, rule.temperature, mass, chunk_noise(rule.key, static_cast<std::uint32_t>(chunk)));
+}
+
+/// The sample of a whole good row: `bounds[c]` is not below the score of chunk c, in bits relative to the row's
+/// maximum, and kNoScore where it has none; `maxima` are those of the chunks. Chunks are judged in the order of what
+/// they can reach, as long as one may still win.
+template <class T>
+static __device__ __noinline__ Contender race_row(const RaceRule rule, const DeviceRow<T> row, const float* maxima,
+                                                  const float* bounds, ReductionRoom& room) {
+  const int self = static_cast<int>(threadIdx.x);
+  const double offset = div_rn(static_cast<double>(rule.max), static_cast<double>(rule.temperature));
+  float bound = self < row.chunks() ? bounds[self] : kNoScore;
+  Finalist best{0.0, -1};
+  for (;;) {
+    const int chunk = candidate_id(block_best(candidate_key(bound, self), room));
+    best = better(best, {defined_chunk_score(rule, row, chunk, maxima[chunk], room), chunk});
+    if (self == chunk) bound = kNoScore;
+    const float lead = static_cast<float>(add_rn(best.score, -offset)) * kLog2E - score_slack(rule);
+    const bool hopeful = bits_of(bound) != bits_of(kNoScore) && !(bound < lead);
+    if (__syncthreads_or(hopeful ? 1 : 0) == 0) return race_chunk(rule, row, best.id, room);
   }
 }
 

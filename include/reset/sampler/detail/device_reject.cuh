@@ -53,7 +53,8 @@ static __device__ std::int32_t draw_residual(const DeviceRow<T>& row, const Targ
       if (id >= row.columns) break;
       const float left = rule.probability(load_logit(row, id), id) - draft[id];
       if (!(left > 0.0f)) continue;
-      const std::uint64_t own = candidate_key(fast_log2(left) - log2_exponential(key, id, words.word[q]), id);
+      const std::uint64_t own =
+          candidate_key(fast_log2(left) - log2_exponential(key, token_place(id), words.word[q]), id);
       best = own > best ? own : best;
     }
   }

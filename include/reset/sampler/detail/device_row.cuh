@@ -77,6 +77,18 @@ struct LogitRun {
   }
 };
 
+/// The larger one of each half of two words, NaN if either is.
+static __device__ __forceinline__ std::uint32_t max_of_halves(std::uint32_t a, std::uint32_t b, BFloat16) {
+  std::uint32_t result;
+  asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+static __device__ __forceinline__ std::uint32_t max_of_halves(std::uint32_t a, std::uint32_t b, Half) {
+  std::uint32_t result;
+  asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
 template <int Bytes>
 struct VectorOf;
 template <>

@@ -166,6 +166,18 @@ static __device__ __noinline__ void finish_out_of_line(const RequestParams& requ
   finish_row(request, policy, mark, means, row);
 }
 
+/// By one thread: the temperature of the row whose facts and prepared policy are in the room.
+template <class Room>
+static __device__ __forceinline__ void decide(Room& room) {
+  auto& slot = room.slot();
+  SampledToken& result = room.result();
+  result = SampledToken();
+  result.status = room.tail.facts.status;
+  result.entropy = room.tail.facts.entropy;
+  result.stop = slot.state.early_stop.stop;
+  finish_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means(), result);
+}
+
 /// The rows of a slot one after the other: temperature, token, and the history that the next one sees.
 template <class Detector, class T>
 class SlotSequence {
@@ -175,15 +187,20 @@ class SlotSequence {
   __device__ SlotSequence(const SamplerView<Detector>& view, const SamplerCall<T>& call, std::int32_t slot, Room& room)
       : view_(view), call_(call), slot_(slot), room_(room) {}
 
-  /// The only row's facts, early races and prepared policy are in the room; several rows' facts are in memory.
-  __device__ void run(const SlotRows& rows, const Temperatures& expected, SampleMode mode) {
+  /// The only row's facts, early races and policy are in the room, `decided` or prepared; several rows' facts are in
+  /// memory.
+  __device__ void run(const SlotRows& rows, bool decided, SampleMode mode) {
     std::int32_t done = 0;
     while (done < rows.count) {
       const std::int32_t index = room_.order[done];
-      const RowFacts facts = rows.count == 1 ? room_.tail.facts : reload(index, done > 0);
+      if (rows.count > 1) reload(index, done > 0);
+      if (!decided) {
+        if (threadIdx.x == 0) decide(room_);
+        __syncthreads();
+      }
       const RandomKey key{room_.slot().request.seed, rows.first + done, RandomPurpose::kSampling};
       const std::int32_t drafted = done + 1 < rows.count ? call_.rows[room_.order[done + 1]].token : kPlaceholderToken;
-      const std::int32_t token = sample(index, facts, expected, key, drafted, mode);
+      const std::int32_t token = sample(index, key, drafted, mode);
       const std::int32_t follower = drafted == kPlaceholderToken ? token : drafted;
       const bool holds = mode == SampleMode::kApply || follower == token;
       if (threadIdx.x == 0) advance(done, key.position, holds ? follower : token, token, mode);
@@ -199,58 +216,45 @@ class SlotSequence {
 
  private:
   // The chunks of a row that another CTA has merged.
-  __device__ RowFacts reload(std::int32_t index, bool unprepared) {
+  __device__ void reload(std::int32_t index, bool unprepared) {
     const int chunks = DeviceRow<T>(nullptr, view_.vocabulary).chunks();
     __syncthreads();
     take_chunk(view_.memory.chunks + static_cast<std::size_t>(index) * chunks, static_cast<int>(threadIdx.x), chunks,
                room_.chunks);
     if (threadIdx.x < 2) room_.tail.unsure[threadIdx.x] = 1;
     auto& slot = room_.slot();
-    if (threadIdx.x == 0 && unprepared) {
-      prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room_.means());
+    if (threadIdx.x == 0) {
+      room_.tail.facts = view_.memory.facts[index];
+      if (unprepared) prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room_.means());
     }
     __syncthreads();
-    return view_.memory.facts[index];
   }
 
-  __device__ DrawnToken draw(const DeviceRow<T>& row, const RowFacts& facts, const Temperatures& expected,
-                             const RandomKey& key, const float* draft, std::int32_t drafted) {
+  __device__ DrawnToken draw(const DeviceRow<T>& row, const RandomKey& key, const float* draft, std::int32_t drafted) {
+    const RowFacts& facts = room_.tail.facts;
     const float temperature = room_.result().policy.temperature;
     if (draft != nullptr && facts.status == RowStatus::kOk && temperature > kArgmaxTemperature) {
       const std::int32_t id = draw_or_accept(row, facts, room_.slot().request.sampling, temperature, key, drafted,
                                              draft, room_.chunks, room_.list, room_.reduction);
       return {id, load_logit(row, id)};
     }
-    const int t = expected.index_of(temperature);
+    const int t = room_.tail.expected.index_of(temperature);
     if (t >= 0 && room_.tail.unsure[t] == 0) {
       const std::int32_t id = room_.tail.early[t];
-#if __CUDA_ARCH__ >= 1200
-      return {id, load_logit(row, id)};  // what the tail has left would be one register too many there
-#else
       return {id, room_.tail.logit[t]};
-#endif
     }
-    return draw_token(row, facts, room_.slot().request.sampling, expected, temperature, key, room_.chunks, room_.list,
-                      room_.reduction);
+    return draw_token(row, facts, room_.slot().request.sampling, room_.tail.expected, temperature, key, room_.chunks,
+                      room_.list, room_.reduction);
   }
 
-  __device__ std::int32_t sample(std::int32_t index, const RowFacts& facts, const Temperatures& expected,
-                                 const RandomKey& key, std::int32_t drafted, SampleMode mode) {
-    const auto& request = room_.slot().request;
+  __device__ std::int32_t sample(std::int32_t index, const RandomKey& key, std::int32_t drafted, SampleMode mode) {
+    const RowFacts& facts = room_.tail.facts;
     SampledToken& result = room_.result();
-    if (threadIdx.x == 0) {
-      result = SampledToken();
-      result.status = facts.status;
-      result.entropy = facts.entropy;
-      result.stop = room_.slot().state.early_stop.stop;
-      finish_out_of_line(request, room_.slot().state.policy, room_.slot().state.mark, room_.means(), result);
-    }
-    __syncthreads();
     const DeviceRow<T> row(call_.logits + index * view_.row_stride, view_.vocabulary);
     const bool rejects = mode == SampleMode::kStep && call_.draft_probabilities != nullptr && drafted >= 0;
     const float* draft =
         rejects ? call_.draft_probabilities + static_cast<std::size_t>(index) * view_.vocabulary : nullptr;
-    const DrawnToken token = draw(row, facts, expected, key, draft, drafted);
+    const DrawnToken token = draw(row, key, draft, drafted);
     const bool good = facts.status == RowStatus::kOk;
     const std::int32_t rank = good && view_.rank ? rank_of(row, room_.chunks, token, room_.reduction) : -1;
     if (threadIdx.x == 0) {
@@ -293,6 +297,19 @@ class SlotSequence {
   std::int32_t slot_;
   Room& room_;
 };
+
+/// The part of the eighth warp in the end of a row. Of rows that are not the `only` one of their slot, others decide.
+template <class Room>
+static __device__ __forceinline__ void prepare_and_decide(const Temperatures& expected, bool only, Room& room) {
+  const bool first = threadIdx.x == kTailThreads;
+  auto& slot = room.slot();
+  if (first) prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
+  sums_ready_sync();
+  if (!first) return;
+  room.tail.expected = expected;
+  room.tail.facts = merged_facts(room.tail);
+  if (only) decide(room);
+}
 
 /// The chunks of this CTA: group by group of warps, every gridDim.x-th run of them.
 template <class T, int kWarps, PassKind kKind>
@@ -342,30 +359,29 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   }
   const RequestParams& request = room.slot().request;
   const Temperatures expected = expected_temperatures(request, room.slot().state.mark.active);
-  const PassRule rule{
-      {request.seed, resolve_position(input.position, room.slot().state.next_position), RandomPurpose::kSampling},
-      exponent_scale(expected.value[0]),
-      exponent_scale(expected.value[1])};
+  const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position),
+                      RandomPurpose::kSampling};
+  const PassRule rule{exponent_scale(expected.value[0]), exponent_scale(expected.value[1])};
   ChunkFacts* facts = view.memory.chunks + static_cast<std::size_t>(index) * row.chunks();
   const int step = static_cast<int>(gridDim.x) * kGroups;
   GroupRoom& group_room = room.groups[group];
   const PassKind kind = pass_kind(request.sampling, expected, row.columns);
-  if (kind == PassKind::kRace) {
-    pass_rest<T, kWarps, PassKind::kRace>(reader, row, rule, first, step, facts, group_room);
-  } else if (kind == PassKind::kMass) {
+  if (kind == PassKind::kMass) {
     pass_rest<T, kWarps, PassKind::kMass>(reader, row, rule, first, step, facts, group_room);
+  } else if (kind == PassKind::kMasses) {
+    pass_rest<T, kWarps, PassKind::kMasses>(reader, row, rule, first, step, facts, group_room);
   } else {
     pass_rest<T, kWarps, PassKind::kEntropy>(reader, row, rule, first, step, facts, group_room);
   }
   if (!is_last(&view.memory.row_tickets[index], gridDim.x, room.flag)) return;
-  if (threadIdx.x < kTailThreads) {
-    Tail<T>(row, rule, expected, room.chunks, room.tail).run(facts, kind == PassKind::kRace);
-  } else if (threadIdx.x == kTailThreads) {
-    auto& slot = room.slot();
-    prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
-  }
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
-  const SlotRows rows = only ? only_row(index, rule.key.position, room)
+  if (threadIdx.x < kTailThreads) {
+    const bool race = races_whole(request.sampling, expected, row.columns);
+    Tail<T>(row, key, rule, expected, room.chunks, room.tail).run(facts, race);
+  } else {
+    prepare_and_decide(expected, only, room);
+  }
+  const SlotRows rows = only ? only_row(index, key.position, room)
                              : find_rows(view, call, input.slot, room.slot().state.next_position, room);
   if (rows.count == 0) {
     if (threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);
@@ -375,7 +391,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     if (threadIdx.x == 0) view.memory.facts[index] = room.tail.facts;
     if (!is_last(&view.memory.slot_tickets[input.slot], static_cast<std::uint32_t>(rows.count), room.flag)) return;
   }
-  SlotSequence<Detector, T>(view, call, input.slot, room).run(rows, expected, mode);
+  SlotSequence<Detector, T>(view, call, input.slot, room).run(rows, only, mode);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -14,7 +14,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// A row's chunks in shared memory, for the choice of the token.
 struct ChunkRoom {
   alignas(16) float max[kSamplerThreads];
-  float side[2][kSamplerThreads];  // of the two temperatures: bounds or sums
+  float mass[2][kSamplerThreads];  // at the two temperatures
   float bounds[kSamplerThreads];
 };
 
@@ -33,8 +33,8 @@ static __device__ __forceinline__ ChunkFacts take_chunk(const ChunkFacts* facts,
     own.low = __ldcg(&facts[chunk].low);
   }
   room.max[chunk] = own.max;
-  room.side[0][chunk] = own.high;
-  room.side[1][chunk] = own.low;
+  room.mass[0][chunk] = own.high;
+  room.mass[1][chunk] = own.low;
   return own;
 }
 

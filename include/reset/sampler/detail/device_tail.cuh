@@ -1,6 +1,6 @@
 /// @file
-/// The end of a row, all latency: while seven warps of its last CTA merge the statistics and already run the race for
-/// both temperatures, the eighth prepares the policy.
+/// The end of a row, all latency: seven warps of its last CTA merge the statistics and already run the races for both
+/// temperatures, while the eighth prepares the policy and, from the merged statistics, lets it decide.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct Temperatures {
   }
 };
 
-/// The best token of some, and the score of the one behind it.
+/// The best of some tokens or chunks, and the score of the one behind it.
 struct RaceLead {
   std::uint64_t best;    // a key of score and id
   std::uint32_t second;  // the order of a score
@@ -39,16 +39,25 @@ struct RaceLead {
 /// What the seven warps tell each other.
 struct TailRoom {
   std::uint32_t max[kTailWarps];
-  std::uint64_t chunk[2][kTailWarps];
   SumPair sums[kTailWarps];
-  RaceLead lead[2][kTailWarps];  // of what each warp has raced so far
-  std::int32_t early[2];         // the winner at either temperature
-  float logit[2];                // and its logit,
-  std::int32_t unsure[2];        // unless floats cannot tell
+  RaceLead chunk[2][kTailWarps];  // of each warp's chunks
+  RaceLead token[2][kTailWarps];  // of its tokens of the chunk that leads
+  std::int32_t early[2];          // the winner at either temperature
+  float logit[2];                 // and its logit,
+  std::int32_t unsure[2];         // unless floats cannot tell
+  Temperatures expected;          // what the pass was for
   RowFacts facts;
 };
 
 static __device__ __forceinline__ void tail_sync() { asm volatile("bar.sync 8, %0;" ::"n"(kTailThreads) : "memory"); }
+
+/// The seven warps have left their sums and maxima, and go on; the eighth waits for that.
+static __device__ __forceinline__ void sums_ready_arrive() {
+  asm volatile("bar.arrive 9, %0;" ::"n"(kSamplerThreads) : "memory");
+}
+static __device__ __forceinline__ void sums_ready_sync() {
+  asm volatile("bar.sync 9, %0;" ::"n"(kSamplerThreads) : "memory");
+}
 
 /// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row.
 static __device__ __forceinline__ SumPair rebase(const ChunkFacts& chunk, float max) {
@@ -73,6 +82,20 @@ static __device__ __forceinline__ RowFacts row_facts(const SumPair& sums, float 
   facts.log_sum = exact_log(sums.sum);
   facts.entropy = static_cast<float>(add_rn(facts.log_sum, -div_rn(sums.weighted_sum, sums.sum)));
   return facts;
+}
+
+/// The maximum of the row.
+static __device__ __forceinline__ float row_max(const TailRoom& room) {
+  std::uint32_t order = room.max[0];
+  for (int w = 1; w < kTailWarps; ++w) order = room.max[w] > order ? room.max[w] : order;
+  return number_of(order);
+}
+
+/// By one thread behind sums_ready_sync.
+static __device__ __forceinline__ RowFacts merged_facts(const TailRoom& room) {
+  SumPair sums = room.sums[0];
+  for (int w = 1; w < kTailWarps; ++w) sums = add_pairs(sums, room.sums[w]);
+  return row_facts(sums, row_max(room));
 }
 
 /// By values: references to choose between would send both through memory.
@@ -130,120 +153,100 @@ static __device__ __forceinline__ RaceLead race_block(const RaceRule& rule, cons
 template <class T>
 class Tail {
  public:
-  __device__ __forceinline__ Tail(const DeviceRow<T>& row, const PassRule& rule, const Temperatures& temperatures,
-                                  ChunkRoom& chunks, TailRoom& room)
-      : row_(row), rule_(rule), temperatures_(temperatures), chunks_(chunks), room_(room) {}
+  __device__ __forceinline__ Tail(const DeviceRow<T>& row, const RandomKey& key, const PassRule& scales,
+                                  const Temperatures& temperatures, ChunkRoom& chunks, TailRoom& room)
+      : row_(row), key_(key), scales_(scales), temperatures_(temperatures), chunks_(chunks), room_(room) {}
 
-  /// Merges the statistics of the chunks. Where `race` says so it runs the race at both temperatures as well: in the
-  /// chunk that can reach most, then in those that may still hold a better token, one a turn.
+  /// Merges the statistics of the chunks. Where `race` says so it runs the races at both temperatures as well: of the
+  /// chunks, and of the tokens in the one that wins.
   __device__ __forceinline__ void run(const ChunkFacts* facts, bool race) {
-    take(facts);
-#pragma unroll 1
-    for (bool first = true;; first = false) {
-      if (race) point_out_chunks(first);
-      tail_sync();
-      if (first) max_ = row_max();
-      race = race && is_finite(max_);
-      const int high = race ? chosen_chunk(0) : -1;
-      const int low = race ? chosen_chunk(1) : -1;
-      if (!first && high < 0 && low < 0) break;
-      race_chunks(high, low, first);
-      tail_sync();
-      if (!race) break;
-    }
-    if (leads_ && (warp_ == 1 || warp_ == 2)) settle(warp_ - 1, race);
-    if (self_ == 0) {
-      SumPair sums = room_.sums[0];
-      for (int w = 1; w < kTailWarps; ++w) sums = add_pairs(sums, room_.sums[w]);
-      room_.facts = row_facts(sums, max_);
-    }
+    take(facts, race);
+    tail_sync();
+    max_ = row_max(room_);
+    race = race && is_finite(max_);
+    const RaceLead high = race && takes_part(0) ? lead_of(room_.chunk[0]) : RaceLead{0, 0};
+    const RaceLead low = race && takes_part(1) ? lead_of(room_.chunk[1]) : RaceLead{0, 0};
+    race_chunks(chunk_of(high), chunk_of(low));
+    tail_sync();
+    if (leads_ && warp_ == 1) settle(0, high);
+    if (leads_ && warp_ == 2) settle(1, low);
   }
 
  private:
-  __device__ __forceinline__ float scale(int t) const { return t == 0 ? rule_.scale_high : rule_.scale_low; }
+  __device__ __forceinline__ float scale(int t) const { return t == 0 ? scales_.scale_high : scales_.scale_low; }
 
-  __device__ __forceinline__ RaceRule rule(int t) const { return {rule_.key, max_, temperatures_.at(t), scale(t), 0}; }
+  __device__ __forceinline__ RaceRule rule(int t) const { return {key_, max_, temperatures_.at(t), scale(t), 0}; }
 
   // Whether there is a race at a temperature of its own.
   __device__ __forceinline__ bool takes_part(int t) const {
     return scale(t) > 0.0f && (t == 0 || temperatures_.value[0] != temperatures_.value[1]);
   }
 
-  __device__ __forceinline__ void take(const ChunkFacts* facts) {
+  __device__ __forceinline__ void take(const ChunkFacts* facts, bool race) {
     own_ = take_chunk(facts, self_, row_.chunks(), chunks_);
-    other_.max = float_from_bits(0xff800000u);
+    other_.max = kNoScore;
     if (self_ < kSamplerThreads - kTailThreads) {
       other_ = take_chunk(facts, self_ + kTailThreads, row_.chunks(), chunks_);
     }
+    if (race) lead_chunks();
     const std::uint32_t most = __reduce_max_sync(kFullWarp, order_of(max_or_nan(own_.max, other_.max)));
     if (!leads_) return;
     room_.max[warp_] = most;
-    room_.lead[0][warp_] = room_.lead[1][warp_] = {0, 0};
+    room_.token[0][warp_] = room_.token[1][warp_] = {0, 0};
   }
 
-  __device__ __forceinline__ float row_max() const {
-    std::uint32_t order = room_.max[0];
-    for (int w = 1; w < kTailWarps; ++w) order = room_.max[w] > order ? room_.max[w] : order;
-    return number_of(order);
-  }
-
-  __device__ __forceinline__ RaceLead lead_of(int t) const {
-    RaceLead lead = room_.lead[t][0];
-    for (int w = 1; w < kTailWarps; ++w) lead = join_leads(lead, room_.lead[t][w]);
-    return lead;
-  }
-
-  // What score a token needs to be of interest beside the lead, which it is not far enough behind to be ruled out.
-  __device__ __forceinline__ float near(int t, const RaceLead& lead) const {
-    return candidate_logit(lead.best) - score_slack(rule(t));
-  }
-
-  // The chunk, its number behind what it can reach, if this is `least`; 0 if not.
-  __device__ __forceinline__ std::uint64_t hope(const ChunkFacts& chunk, int number, int t, float least) const {
-    const float side = t == 0 ? chunk.high : chunk.low;
-    const float reach = (chunk.max - max_) * scale(t) + side;
-    return is_finite(chunk.max) && reach >= least ? candidate_key(reach, number) : 0;
-  }
-
-  // Of the chunks not yet raced that can reach enough, the one that can reach most. The first time, the row's maximum
-  // is not known yet: only their order matters then.
-  __device__ __forceinline__ void point_out_chunks(bool first) {
+  // The leads of the warp's chunks. Noises are drawn while the facts are on their way.
+  __device__ __forceinline__ void lead_chunks() {
+    const bool two = row_.chunks() > kTailThreads;  // of a thread
+    const float noise = chunk_noise_bits(key_, self_);
+    const float other_noise = two ? chunk_noise_bits(key_, self_ + kTailThreads) : 0.0f;
 #pragma unroll 1
     for (int t = 0; t < 2; ++t) {
-      const float least = first ? float_from_bits(0xff800000u) : near(t, lead_of(t));
-      std::uint64_t best = (raced_ >> 2 * t & 1) != 0 ? 0 : hope(own_, self_, t, least);
-      const std::uint64_t rival = (raced_ >> 2 * t & 2) != 0 ? 0 : hope(other_, self_ + kTailThreads, t, least);
-      best = warp_best(rival > best ? rival : best);
-      if (leads_) room_.chunk[t][warp_] = takes_part(t) ? best : 0;
+      RaceLead lead{entry(own_, self_, t, noise), 0};
+      if (two) lead = join_leads(lead, {entry(other_, self_ + kTailThreads, t, other_noise), 0});
+      lead = warp_lead(lead);
+      if (leads_) room_.chunk[t][warp_] = lead;
     }
   }
 
-  // The chunk that was pointed out, negative for none; whoever has it takes note.
-  __device__ __forceinline__ int chosen_chunk(int t) {
-    std::uint64_t best = room_.chunk[t][0];
-    for (int w = 1; w < kTailWarps; ++w) best = room_.chunk[t][w] > best ? room_.chunk[t][w] : best;
-    if (best == 0) return -1;
-    const int chunk = candidate_id(best);
-    if (chunk % kTailThreads == self_) raced_ |= (chunk < kTailThreads ? 1 : 2) << 2 * t;
-    return chunk;
+  // A chunk and its score, not relative to the row's maximum, which is not known yet.
+  __device__ __forceinline__ std::uint64_t entry(const ChunkFacts& chunk, int number, int t, float noise) const {
+    const float score = chunk.max * scale(t) + fast_log2(t == 0 ? chunk.high : chunk.low) + noise;
+    return is_finite(chunk.max) ? candidate_key(score, number) : 0;
+  }
+
+  static __device__ __forceinline__ int chunk_of(const RaceLead& lead) {
+    return lead.best == 0 ? -1 : candidate_id(lead.best);
+  }
+
+  static __device__ __forceinline__ RaceLead lead_of(const RaceLead* of_warps) {
+    RaceLead lead = of_warps[0];
+    for (int w = 1; w < kTailWarps; ++w) lead = join_leads(lead, of_warps[w]);
+    return lead;
+  }
+
+  // Whether floats tell the lead from the second.
+  static __device__ __forceinline__ bool is_sure(const RaceLead& lead, float slack) {
+    return lead.best != 0 && lead.second < order_of(candidate_logit(lead.best) - slack);
   }
 
   // All logits are asked for before any is waited for. The blocks beyond one a thread are the first warps', a
   // temperature each.
-  __device__ __forceinline__ void race_chunks(int high, int low, bool first) {
+  __device__ __forceinline__ void race_chunks(int high, int low) {
     static_assert(kChunkBlocks == kTailThreads + 32, "one warp takes what is left of a chunk");
     const int rest = kTailThreads + self_ % 32;
     BlockTokens<T> now = load_block(row_, high, self_);
     BlockTokens<T> next = load_block(row_, low, self_);
     const BlockTokens<T> last = load_block(row_, warp_ == 0 ? high : low, rest);
-    if (first) add_up();
+    add_up();
+    sums_ready_arrive();
 #pragma unroll 1
     for (int i = 0; i < (warp_ < 2 ? 3 : 2); ++i) {
       const int t = i < 2 ? i : warp_;
       const int chunk = t == 0 ? high : low;
       if (chunk >= 0) {
         const RaceLead lead = warp_lead(race_block(rule(t), now, row_.columns, chunk, i < 2 ? self_ : rest));
-        if (leads_) room_.lead[t][warp_] = join_leads(room_.lead[t][warp_], lead);
+        if (leads_) room_.token[t][warp_] = join_leads(room_.token[t][warp_], lead);
       }
       now = next;
       next = last;
@@ -258,11 +261,16 @@ class Tail {
     if (leads_) room_.sums[warp_] = sums;
   }
 
-  __device__ __forceinline__ void settle(int t, bool race) {
-    const RaceLead lead = lead_of(t);
-    room_.unsure[t] = !race || lead.best == 0 || lead.second >= order_of(near(t, lead)) ? 1 : 0;
-    if (!race || lead.best == 0) return;
-    room_.early[t] = candidate_id(lead.best);
+  __device__ __forceinline__ void settle(int t, const RaceLead& chunk) {
+    room_.unsure[t] = 1;
+    if (chunk.best == 0) return;
+    const RaceLead token = lead_of(room_.token[t]);
+    const float slack = score_slack(rule(t));
+    // Scores of chunks are rounded where they are, not relative to the row's maximum.
+    const float offset = float_from_bits(bits_of(max_) & kFloatMagnitude) * scale(t);
+    if (!is_sure(chunk, slack + offset * 0x1p-20f) || !is_sure(token, slack)) return;
+    room_.unsure[t] = 0;
+    room_.early[t] = candidate_id(token.best);
     room_.logit[t] = load_logit(row_, room_.early[t]);
   }
 
@@ -270,14 +278,14 @@ class Tail {
   const int warp_ = self_ / 32;
   const bool leads_ = self_ % 32 == 0;
   const DeviceRow<T>& row_;
-  const PassRule& rule_;
+  const RandomKey& key_;
+  const PassRule& scales_;
   const Temperatures& temperatures_;
   ChunkRoom& chunks_;
   TailRoom& room_;
   ChunkFacts own_{};
   ChunkFacts other_{};
   float max_ = 0.0f;
-  int raced_ = 0;  // of either temperature: own_ in bit 0, other_ in bit 1
 };
 
 }  // namespace RESET_ARCH_NAMESPACE

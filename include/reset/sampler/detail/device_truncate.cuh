@@ -227,10 +227,7 @@ static __device__ __noinline__ Contender race_list(const RaceRule rule, std::int
           const std::int32_t id = candidate_id(list.key[i]);
           const RandomSlot slot = random_slot(id);
           const PhiloxBlock words = random_block(rule.key, slot.block);
-          // By selection: an index would send the words through memory.
-          const std::uint32_t low = slot.word == 0 ? words.word[0] : words.word[1];
-          const std::uint32_t high = slot.word == 2 ? words.word[2] : words.word[3];
-          f(float_score(rule, x, id, slot.word < 2 ? low : high), x, id);
+          f(float_score(rule, x, id, word_of(words, slot.word)), x, id);
         }
       },
       [&](std::int32_t id) {

@@ -17,7 +17,11 @@ inline namespace RESET_INSTRUCTION_SET {
 class HostRow {
  public:
   explicit HostRow(std::size_t columns)
-      : columns_(columns), partials_(chunk_count(columns)), extents_(chunk_count(columns)), keys_(columns) {}
+      : columns_(columns),
+        partials_(chunk_count(columns)),
+        extents_(chunk_count(columns)),
+        bounds_(chunk_count(columns)),
+        keys_(columns) {}
 
   /// Statistics of a row, into `result`: its status and its entropy.
   template <class T>
@@ -35,11 +39,11 @@ class HostRow {
     if (temperature <= kArgmaxTemperature) return argmax(chunks);
     const RowSummary summary{extents_.data(), statistics_.partial.max, temperature};
     GumbelRace race(summary, key);
-    if (!truncates(sampling)) return race_row(race, chunks, summary, 0);
+    if (!truncates(sampling)) return race_row(race, chunks, summary, bounds_.data());
     const std::size_t count = truncate(chunks, summary, sampling);
     std::uint64_t* keys = keys_.data();
     if (count <= kFewCandidates) return race_candidates(race, keys, count);
-    return race_row(race, chunks, summary, *std::min_element(keys, keys + count));
+    return race_kept(race, chunks, summary, *std::min_element(keys, keys + count));
   }
 
   /// The same behind a drafted token that was drawn from the probabilities at `draft`: that token with probability
@@ -176,6 +180,7 @@ class HostRow {
   RowStatistics statistics_;
   std::vector<EntropyPartial> partials_;
   std::vector<ChunkExtent> extents_;
+  std::vector<float> bounds_;
   std::vector<std::uint64_t> keys_;
 };
 
