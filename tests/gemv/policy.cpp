@@ -275,26 +275,37 @@ TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
   }
 }
 
-TEST_CASE("of a ring's stages as many are on their way as memory brings in 1.4 us, or all") {
+TEST_CASE("of a ring's stages as many are on their way as memory brings in 1 us, then in 2 us, or all") {
   DeviceInfo device = device_of(90);
   GemvPolicy policy;
   policy.stages = 8;
-  CHECK(reset::stages_in_flight(policy, device, 18432) == 8);  // nobody knows the memory
-  device.memory_bandwidth = 3352;                              // an H100's
-  CHECK(reset::stages_in_flight(policy, device, 12288) == 3);
-  CHECK(reset::stages_in_flight(policy, device, 40000) == 1);
-  CHECK(reset::stages_in_flight(policy, device, 1000) == 8);
+  const auto check = [&](std::int64_t bytes, int first_lap, int later) {
+    const reset::detail::RingFlight flight = reset::stages_in_flight(policy, device, bytes);
+    INFO(device.memory_bandwidth << " GB/s, " << policy.stages << " stages of " << bytes);
+    CHECK(flight.first_lap == first_lap);
+    CHECK(flight.later == later);
+  };
+  check(18432, 8, 8);              // nobody knows the memory
+  device.memory_bandwidth = 3352;  // an H100's
+  check(18432, 2, 3);
+  check(60000, 1, 1);
+  check(1000, 8, 8);
   policy.ctas_per_sm = 2;
-  CHECK(reset::stages_in_flight(policy, device, 12288) == 2);
+  check(18432, 1, 2);
   for (const int bandwidth : {300, 2039, 4915, 8000}) {
     device.memory_bandwidth = bandwidth;
     for (std::int64_t bytes = 1024; bytes <= 80 * 1024; bytes += 1024) {
       for (policy.stages = 1; policy.stages <= 16; ++policy.stages) {
-        const int stages = reset::stages_in_flight(policy, device, bytes);
+        const reset::detail::RingFlight flight = reset::stages_in_flight(policy, device, bytes);
         INFO(bandwidth << " GB/s, " << policy.stages << " stages of " << bytes);
-        REQUIRE((stages >= 1 && stages <= policy.stages));
-        REQUIRE((stages == policy.stages || 2 * 132 * bytes * stages >= std::int64_t{1400} * bandwidth));
-        REQUIRE(2 * 132 * bytes * (stages - 1) < std::int64_t{1400} * bandwidth);
+        REQUIRE(flight.first_lap <= flight.later);
+        for (const bool first : {false, true}) {
+          const int stages = first ? flight.first_lap : flight.later;
+          const std::int64_t need = std::int64_t{first ? 1000 : 2000} * bandwidth;
+          REQUIRE((stages >= 1 && stages <= policy.stages));
+          REQUIRE((stages == policy.stages || 2 * 132 * bytes * stages >= need));
+          REQUIRE(2 * 132 * bytes * (stages - 1) < need);
+        }
       }
     }
   }

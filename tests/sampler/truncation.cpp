@@ -76,7 +76,7 @@ std::int32_t naive_row_winner(const std::vector<float>& row, float temperature, 
   for (std::size_t begin = 0; begin < row.size(); begin += reset::kEntropyChunk) {
     std::vector<std::int32_t> ids;
     for (std::size_t i = begin; i < std::min(begin + reset::kEntropyChunk, row.size()); ++i) {
-      if (std::isfinite(row[i])) ids.push_back(static_cast<std::int32_t>(i));
+      if (reset::detail::is_finite(row[i])) ids.push_back(static_cast<std::int32_t>(i));
     }
     if (ids.empty()) continue;
     const auto logit = [&](std::int32_t id) { return row[static_cast<std::size_t>(id)]; };

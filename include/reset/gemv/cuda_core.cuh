@@ -21,12 +21,12 @@ namespace detail {
 
 /// What the ring kernel is told besides the problem.
 struct RingShape {
-  Cut tiles;            ///< Over CTAs.
-  int warps_per_group;  ///< Warps that share a stage, each with its own part of K.
-  int groups;           ///< Groups take turns at the stages.
-  int stages;           ///< A multiple of `groups`.
-  int in_flight;        ///< Of them, at once.
-  bool contiguous;      ///< Whether the rows of a tile and their scales follow each other without gaps.
+  Cut tiles;             ///< Over CTAs.
+  int warps_per_group;   ///< Warps that share a stage, each with its own part of K.
+  int groups;            ///< Groups take turns at the stages.
+  int stages;            ///< A multiple of `groups`.
+  RingFlight in_flight;  ///< Of them, at once.
+  bool contiguous;       ///< Whether the rows of a tile and their scales follow each other without gaps.
 };
 
 #if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
@@ -118,7 +118,7 @@ __device__ __forceinline__ void produce_whole(const RingSource& source, const Ri
   const std::uint8_t* scales = source.scales + first_row * work.scale_bytes;
   auto rows_left = static_cast<int>(work.rows.rows - first_row);
   RingCursor cursor{0, 1};
-  StagesInFlight flight{shape.in_flight};
+  StagesInFlight flight(shape.in_flight);
   for (int i = 0; i < work.count; ++i) {
     // What the last tile lacks stays as it is in the stage: its sums are not stored.
     const int rows = rows_left < kRows ? rows_left : kRows;
@@ -142,7 +142,7 @@ template <int kRows>
 __device__ __forceinline__ void produce_rows(const RingSource& source, const RingShape& shape,
                                              const RingWork<kRows>& work, const RingMemory& memory, int lane) {
   RingCursor cursor{0, 1};
-  StagesInFlight flight{shape.in_flight};
+  StagesInFlight flight(shape.in_flight);
   for (int i = 0; i < work.count; ++i) {
     if (lane < kRows) {
       const std::int64_t row = work.rows.readable_row(work.first + i, lane);

@@ -52,7 +52,7 @@ inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy
                             Cut tiles) noexcept {
   const Nvfp4MatrixView& w = problem.weights;
   const bool contiguous = w.row_stride == w.cols / 2 && w.block_scale.stride == w.blocks();
-  const int in_flight = stages_in_flight(policy, device, ring_stage_bytes(policy.chunks, w.cols));
+  const RingFlight in_flight = stages_in_flight(policy, device, ring_stage_bytes(policy.chunks, w.cols));
   return {tiles, policy.warps_per_group, policy.groups, policy.stages, in_flight, contiguous};
 }
 

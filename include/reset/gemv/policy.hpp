@@ -107,16 +107,27 @@ constexpr int cta_threads(const GemvPolicy& policy, bool words = false) noexcept
   return 32 * (warps + detail::tensor_ring_producers(policy.tokens / 8, warps, words));
 }
 
-/// Of the stages of a ring's CTA, each of `stage_bytes`, those that are on their way at once: what memory brings in 1.4
-/// us, or a little more, which keeps it busy. Requests beyond that only queue up in front of it, and with them whatever
-/// is asked for next: the activations, what is added to the results, what the kernels around need, even where the cache
-/// holds it.
-constexpr int stages_in_flight(const GemvPolicy& policy, const DeviceInfo& device, std::int64_t stage_bytes) noexcept {
-  constexpr std::int64_t kNanoseconds = 1400;
-  if (device.memory_bandwidth < 1) return policy.stages;
-  const std::int64_t bytes = kNanoseconds * device.memory_bandwidth;
-  const std::int64_t enough = detail::ceil_div(bytes, stage_bytes * device.sm_count * policy.ctas_per_sm);
+namespace detail {
+
+/// Of the stages of a ring's CTA, each of `stage_bytes`, those that memory brings in so many nanoseconds, or one more.
+constexpr int stages_within(const GemvPolicy& policy, const DeviceInfo& device, std::int64_t stage_bytes,
+                            std::int64_t nanoseconds) noexcept {
+  const std::int64_t bytes = nanoseconds * device.memory_bandwidth;
+  const std::int64_t enough = ceil_div(bytes, stage_bytes * device.sm_count * policy.ctas_per_sm);
   return enough < policy.stages ? static_cast<int>(enough) : policy.stages;
+}
+
+}  // namespace detail
+
+/// Of the stages of a ring's CTA, each of `stage_bytes`, those that are on their way at once: what memory brings in 2
+/// us, or a little more, which keeps it busy; in 1 us while the ring is filled for the first time. Requests beyond that
+/// only queue up in front of memory, and with them whatever is asked for next: the activations, which come while the
+/// ring is filled, what is added to the results, what the kernels around need, even where the cache holds it.
+constexpr detail::RingFlight stages_in_flight(const GemvPolicy& policy, const DeviceInfo& device,
+                                              std::int64_t stage_bytes) noexcept {
+  if (device.memory_bandwidth < 1) return {policy.stages, policy.stages};
+  return {detail::stages_within(policy, device, stage_bytes, 1000),
+          detail::stages_within(policy, device, stage_bytes, 2000)};
 }
 
 /// Shared memory, in bytes, that a ring's CTA takes if its stages take `needed`: so much that no more than

@@ -29,7 +29,7 @@ struct TensorRingShape {
   int k_warps;  ///< Warps that share rows: the most units that a CTA has.
   int groups;   ///< Such sets of warps, which take turns at the stages.
   int stages;
-  int in_flight;             ///< Of them, at once.
+  RingFlight in_flight;      ///< Of them, at once.
   bool words;                ///< Whether scales come in runs of four: swizzled ones, and rows at odd multiples of 4.
   int log_cluster;           ///< Logarithm to base 2 of the CTAs of a cluster.
   int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of
@@ -159,10 +159,11 @@ __device__ __forceinline__ void touch_residual(const GemvProblem& problem, const
 
 /// Keeps up to `in_flight` of the stages on their way, the first ones before the wait of a dependent launch: no kernel
 /// writes weights.
-__device__ __forceinline__ void produce_tiles(const Producer& producer, int stages, int in_flight, int tiles) {
+__device__ __forceinline__ void produce_tiles(const Producer& producer, int stages, const RingFlight& in_flight,
+                                              int tiles) {
   const TensorRing& ring = producer.ring;
   RingCursor cursor{0, 1};
-  StagesInFlight flight{in_flight};
+  StagesInFlight flight(in_flight);
   for (int tile = 0; tile < tiles; ++tile) {
     const std::uint32_t stage = ring.stages + static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes;
     if (tile >= stages) barrier_wait(ring.empty() + cursor.barrier(), cursor.parity);

@@ -15,6 +15,12 @@ namespace detail {
 /// Stages that a ring can have.
 inline constexpr int kMaxRingStages = 16;
 
+/// Stages of a ring that may be on their way at once, while it is filled for the first time and from then on.
+struct RingFlight {
+  int first_lap;
+  int later;
+};
+
 /// Rows that one mma takes, and K that a step of a warp covers: four lanes share a row, each with twice 32 values.
 inline constexpr int kMmaRows = 16;
 inline constexpr int kUnitK = 256;

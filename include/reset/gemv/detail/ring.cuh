@@ -6,6 +6,7 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/detail/barrier.cuh>
+#include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/shared_memory.cuh>
 
 RESET_NAMESPACE_BEGIN
@@ -64,18 +65,23 @@ struct RingCursor {
 
 #if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
 
-/// Holds a producer back while `most` of its stages, no more than there are, are on their way: see
-/// stages_in_flight.
-struct StagesInFlight {
-  int most;
-  RingCursor oldest{0, 0};
+/// Holds a producer back while as many of its stages are on their way as may be, no more than there are.
+class StagesInFlight {
+ public:
+  __device__ __forceinline__ explicit StagesInFlight(const RingFlight& most) : most_(most) {}
 
   /// Before tile `tile` is asked for, one after the other; `full`: where the ring's barriers begin.
   __device__ __forceinline__ void wait_for_room(int tile, std::uint32_t full, int stages) {
-    if (tile < most) return;
-    barrier_wait(full + oldest.barrier(), oldest.parity);
-    oldest.advance(1, stages);
+    if (tile - landed_ < (tile < stages ? most_.first_lap : most_.later)) return;
+    barrier_wait(full + oldest_.barrier(), oldest_.parity);
+    oldest_.advance(1, stages);
+    ++landed_;
   }
+
+ private:
+  RingFlight most_;
+  RingCursor oldest_{0, 0};
+  int landed_ = 0;  // of the tiles asked for, as far as anyone has waited
 };
 
 #endif
