@@ -190,7 +190,7 @@ constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t
 }
 
 /// The same where memory brings more to a multiprocessor than ten warps decode: small clusters, which leave no
-/// multiprocessor out, and 14 warps or more wherever rows are many.
+/// multiprocessor out, and as many more warps as the K of a CTA allows where rows are many.
 constexpr TensorRingCut fast_memory_cut(int token_tiles, int units, std::int64_t tiles_of_two) noexcept {
   const bool many_rows = tiles_of_two >= 22;
   if (token_tiles == 2) {
@@ -256,7 +256,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   }
   for (; policy.row_groups > 0; --policy.row_groups) {
     policy.stages = detail::most_stages(policy, tiles, device.shared_bytes);
-    if (policy.stages >= 2 || policy.row_groups == 1) break;
+    if (policy.stages >= 2 * policy.row_groups || policy.row_groups == 1) break;
   }
   return policy;
 }

@@ -56,7 +56,7 @@ static constexpr int chunk_rounds(int chunks, int parts, int groups) noexcept {
   return (chunks + parts * groups - 1) / (parts * groups);
 }
 
-/// The parts of a row if the device is filled with `per_sm` CTAs a multiprocessor, and no more than its chunks need.
+/// The parts of a row if all rows have `ctas` CTAs, and no more than its chunks need.
 static constexpr int filling_parts(int chunks, int rows, int groups, int ctas) noexcept {
   const int parts = ctas / rows < 1 ? 1 : ctas / rows;
   const int rounds = chunk_rounds(chunks, parts, groups);

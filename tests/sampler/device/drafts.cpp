@@ -10,7 +10,7 @@
 namespace device_test {
 namespace {
 
-constexpr std::int32_t kVocabulary = 2000;
+constexpr std::int32_t kVocabulary = 6000;
 constexpr int kRows = 5;  // of a slot in one call
 
 reset::SamplerConfig make_config(int slots) {
@@ -38,6 +38,7 @@ std::vector<float> row_at(int slot, std::int64_t position) {
   std::mt19937 random(static_cast<unsigned>(slot * 9973 + position));
   std::vector<float> row = sampler_test::make_row(kVocabulary, static_cast<unsigned>(random()), 1.5f, 4, 6.0f);
   for (int i = 0; i < 3; ++i) row[random() % 9] += 7.0f;
+  std::fill(row.begin() + 2048, row.begin() + 3072, -sampler_test::kInfinity);  // a whole chunk
   return row;
 }
 

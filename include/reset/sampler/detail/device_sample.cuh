@@ -304,6 +304,7 @@ static __device__ __forceinline__ void prepare_and_decide(const Temperatures& ex
   const bool first = threadIdx.x == kTailThreads;
   auto& slot = room.slot();
   if (first) prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
+  __syncwarp();
   sums_ready_sync();
   if (!first) return;
   room.tail.expected = expected;

@@ -36,7 +36,7 @@ struct RaceLead {
   std::uint32_t second;  // the order of a score
 };
 
-/// What the seven warps tell each other.
+/// What the warps tell each other.
 struct TailRoom {
   std::uint32_t max[kTailWarps];
   SumPair sums[kTailWarps];
@@ -263,11 +263,11 @@ class Tail {
 
   __device__ __forceinline__ void settle(int t, const RaceLead& chunk) {
     room_.unsure[t] = 1;
-    if (chunk.best == 0) return;
+    // Scores of chunks are rounded where they are, not relative to the row's maximum, and overflow there.
+    const float offset = float_from_bits(bits_of(max_) & kFloatMagnitude) * scale(t);
+    if (chunk.best == 0 || !is_finite(offset)) return;
     const RaceLead token = lead_of(room_.token[t]);
     const float slack = score_slack(rule(t));
-    // Scores of chunks are rounded where they are, not relative to the row's maximum.
-    const float offset = float_from_bits(bits_of(max_) & kFloatMagnitude) * scale(t);
     if (!is_sure(chunk, slack + offset * 0x1p-20f) || !is_sure(token, slack)) return;
     room_.unsure[t] = 0;
     room_.early[t] = candidate_id(token.best);
