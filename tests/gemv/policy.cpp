@@ -191,50 +191,45 @@ TEST_CASE("which kernel serves which call") {
   CHECK(chosen(90, problem) == GemvKernel::kTensorRing);
 }
 
-TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made for") {
-  struct Call {
-    std::int64_t m, n, k;
-    int cluster, k_warps, row_groups, stages;
-  };
-  const Call calls[] = {{1, 6144, 4096, 4, 4, 2, 10},   {8, 4096, 4096, 4, 4, 2, 10},   {8, 24576, 4096, 2, 8, 2, 8},
-                        {8, 4096, 12288, 8, 6, 2, 6},   {1, 5120, 8192, 4, 8, 1, 6},    {4, 5120, 5120, 4, 5, 2, 8},
-                        {16, 5120, 5120, 2, 10, 1, 3},  {4, 17408, 5120, 4, 5, 3, 12},  {4, 34816, 5120, 2, 10, 2, 6},
-                        {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 1, 5},   {8, 18944, 3584, 4, 4, 2, 10},
-                        {4, 3584, 18944, 8, 10, 1, 4},  {16, 4096, 12288, 4, 12, 1, 2}, {8, 5120, 25600, 8, 13, 1, 6},
-                        {1, 51200, 5120, 4, 5, 2, 12},  {8, 151936, 5120, 2, 10, 2, 4}};
-  for (const Call& call : calls) {
-    const GemvProblem problem = well_formed(ActivationType::kBf16, call.m, call.n, call.k);
-    const GemvPolicy policy = reset::select_gemv_policy(device_of(90), problem);
-    INFO("m " << call.m << " n " << call.n << " k " << call.k);
-    CHECK(policy.kernel == GemvKernel::kTensorRing);
-    CHECK(policy.cluster == call.cluster);
-    CHECK(policy.k_warps == call.k_warps);
-    CHECK(policy.row_groups == call.row_groups);
-    CHECK(policy.stages == call.stages);
-  }
+// A call of 16-bit activations and the cut of kTensorRing that it gets.
+struct CutCall {
+  std::int64_t m, n, k;
+  int cluster, k_warps, row_groups, stages;
+};
+
+void check_cut(const DeviceInfo& device, const CutCall& call) {
+  const GemvProblem problem = well_formed(ActivationType::kBf16, call.m, call.n, call.k);
+  const GemvPolicy policy = reset::select_gemv_policy(device, problem);
+  INFO("m " << call.m << " n " << call.n << " k " << call.k);
+  CHECK(policy.kernel == GemvKernel::kTensorRing);
+  CHECK(policy.cluster == call.cluster);
+  CHECK(policy.k_warps == call.k_warps);
+  CHECK(policy.row_groups == call.row_groups);
+  CHECK(policy.stages == call.stages);
 }
 
-TEST_CASE("where memory is fast, the tensor ring takes all multiprocessors and many warps") {
-  struct Call {
-    std::int64_t m, n, k;
-    int cluster, k_warps, row_groups, stages;
-  };
-  // The gate and up, down, QKV and output projections of Qwen3-8B, 14B and 32B.
-  const Call calls[] = {{1, 24576, 4096, 1, 16, 1, 4},  {8, 4096, 12288, 4, 12, 1, 3},  {1, 4096, 4096, 2, 8, 1, 4},
-                        {8, 34816, 5120, 2, 10, 2, 6},  {1, 5120, 17408, 8, 9, 2, 6},   {1, 5120, 5120, 2, 10, 1, 3},
-                        {1, 51200, 5120, 2, 10, 2, 6},  {1, 10240, 5120, 2, 10, 2, 6},  {8, 5120, 25600, 8, 13, 1, 6},
-                        {16, 37888, 3584, 2, 7, 2, 8},  {16, 4096, 12288, 4, 12, 1, 3}, {16, 51200, 5120, 2, 10, 1, 6},
-                        {1, 151936, 4096, 1, 16, 1, 3}, {1, 512, 2560, 1, 10, 1, 3}};
+TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made for") {
+  const CutCall calls[] = {
+      {1, 6144, 4096, 4, 4, 2, 10},   {8, 4096, 4096, 4, 4, 2, 10},   {8, 24576, 4096, 2, 8, 2, 8},
+      {8, 4096, 12288, 8, 6, 2, 6},   {1, 5120, 8192, 4, 8, 1, 6},    {4, 5120, 5120, 4, 5, 2, 8},
+      {16, 5120, 5120, 2, 10, 1, 3},  {4, 17408, 5120, 4, 5, 3, 12},  {4, 34816, 5120, 2, 10, 2, 6},
+      {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 1, 5},   {8, 18944, 3584, 4, 4, 2, 10},
+      {4, 3584, 18944, 8, 10, 1, 4},  {16, 4096, 12288, 4, 12, 1, 2}, {8, 5120, 25600, 8, 13, 1, 6},
+      {1, 51200, 5120, 4, 5, 2, 12},  {8, 151936, 5120, 2, 10, 2, 4}};
+  for (const CutCall& call : calls) check_cut(device_of(90), call);
+}
+
+TEST_CASE("where memory is fast, the tensor ring takes small clusters and many warps") {
+  // The gate and up, down, QKV and output projections of Qwen3-8B, 14B and 32B, among others.
+  const CutCall calls[] = {
+      {1, 24576, 4096, 1, 16, 1, 4},  {8, 4096, 12288, 4, 12, 1, 3},  {1, 4096, 4096, 2, 8, 1, 4},
+      {8, 34816, 5120, 2, 10, 2, 6},  {1, 5120, 17408, 8, 9, 2, 6},   {1, 5120, 5120, 2, 10, 1, 3},
+      {1, 51200, 5120, 2, 10, 2, 6},  {1, 10240, 5120, 2, 10, 2, 6},  {8, 5120, 25600, 8, 13, 1, 6},
+      {16, 37888, 3584, 2, 7, 2, 8},  {16, 4096, 12288, 4, 12, 1, 3}, {16, 51200, 5120, 2, 10, 1, 6},
+      {1, 151936, 4096, 1, 16, 1, 3}, {1, 512, 2560, 1, 10, 1, 3}};
   DeviceInfo device = device_of(90);
   device.memory_bandwidth = 4814;
-  for (const Call& call : calls) {
-    const GemvPolicy policy = reset::tensor_ring_policy(device, call.m, call.n, call.k);
-    INFO("m " << call.m << " n " << call.n << " k " << call.k);
-    CHECK(policy.cluster == call.cluster);
-    CHECK(policy.k_warps == call.k_warps);
-    CHECK(policy.row_groups == call.row_groups);
-    CHECK(policy.stages == call.stages);
-  }
+  for (const CutCall& call : calls) check_cut(device, call);
 }
 
 TEST_CASE("a shape that no call may have gets a policy that is refused") {
