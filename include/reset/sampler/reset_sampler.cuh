@@ -74,8 +74,8 @@ static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunk
   if (policy.parts == 0) {
     policy.parts = filling_parts(chunks, rows, groups, resident);
     const int alone = filling_parts(chunks, rows, groups, sm_count);
-    const bool less = chunk_rounds(chunks, alone, groups) < kResidentCtas * chunk_rounds(chunks, policy.parts, groups);
-    if (policy.chunk_warps == 1 && less) policy.parts = alone;
+    const int rounds = kResidentCtas * chunk_rounds(chunks, policy.parts, groups);  // of a multiprocessor
+    if (policy.chunk_warps == 1 && chunk_rounds(chunks, alone, groups) < rounds) policy.parts = alone;
   }
   if (policy.parts > most) policy.parts = most;
   return policy;
