@@ -47,7 +47,7 @@ TEST_CASE("doubled int8 of every pattern of four codes") {
 }
 
 TEST_CASE("halves of every pattern of every byte") {
-  const int element[4][2] = {{0, 2}, {1, 3}, {4, 6}, {5, 7}};
+  const int element[4][2] = {{0, 4}, {2, 6}, {1, 5}, {3, 7}};
   int wrong = 0;
   for (std::uint32_t pattern = 0; pattern < 0x10000; ++pattern) {
     const std::uint32_t words[] = {pattern, pattern << 16, pattern << 8, pattern * 0x10001u, ~pattern};

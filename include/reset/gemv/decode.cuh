@@ -55,8 +55,15 @@ inline constexpr float kScaledUnit = 1.0f;
 inline constexpr float kScaledUnit = 0x1p14f;
 #endif
 
+/// Factors that the compiler cannot know, though every grid is one deep: it would make shifts of them, and those need
+/// the pipe that the masks keep busy, where multiply-adds have one to themselves.
+__device__ __forceinline__ ShiftFactors unknown_factors() {
+  const std::uint32_t one = gridDim.z;
+  return {one * 512, one * 2, one * 32};
+}
+
 /// Eight elements as pairs of halves divided by kScaledUnit, in the target's order: `pair_up` brings others into it.
-__device__ __forceinline__ HalfPairs decode_pairs(std::uint32_t codes) {
+__device__ __forceinline__ HalfPairs decode_pairs(std::uint32_t codes, const ShiftFactors& shift) {
 #if RESET_HAS_E2M1_CONVERSION
   HalfPairs halves;
   asm("{\n"
@@ -71,27 +78,27 @@ __device__ __forceinline__ HalfPairs decode_pairs(std::uint32_t codes) {
       : "r"(codes));
   return halves;
 #else
-  return half_pairs_by_bits(codes);
+  return half_pairs_by_bits(codes, shift);
 #endif
 }
 
 /// Eight elements times their block scale, twice in `scale`, divided by kScaledUnit: exact in half, for the smallest
 /// product is 2^-24.
-__device__ __forceinline__ HalfPairs scaled_pairs(std::uint32_t codes, __half2 scale) {
-  HalfPairs halves = decode_pairs(codes);
+__device__ __forceinline__ HalfPairs scaled_pairs(std::uint32_t codes, __half2 scale, const ShiftFactors& shift) {
+  HalfPairs halves = decode_pairs(codes, shift);
 #pragma unroll
   for (std::uint32_t& pair : halves.pair) pair = bits_of_half2(__hmul2(half2_from_bits(pair), scale));
   return halves;
 }
 
-/// Eight 16-bit values, in memory order two a word, in the order of `decode_pairs`: {0, 2}, {1, 3}, {4, 6}, {5, 7}
+/// Eight 16-bit values, in memory order two a word, in the order of `decode_pairs`: {0, 4}, {2, 6}, {1, 5}, {3, 7}
 /// where bit arithmetic decodes, as they are where the target's conversion does.
 __device__ __forceinline__ HalfPairs pair_up(const std::uint32_t (&words)[4]) {
 #if RESET_HAS_E2M1_CONVERSION
   return {{words[0], words[1], words[2], words[3]}};
 #else
-  return {{permute_bytes(words[0], words[1], 0x5410), permute_bytes(words[0], words[1], 0x7632),
-           permute_bytes(words[2], words[3], 0x5410), permute_bytes(words[2], words[3], 0x7632)}};
+  return {{permute_bytes(words[0], words[2], 0x5410), permute_bytes(words[1], words[3], 0x5410),
+           permute_bytes(words[0], words[2], 0x7632), permute_bytes(words[1], words[3], 0x7632)}};
 #endif
 }
 

@@ -81,16 +81,15 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 template <class = void>
 static TensorKernel tensor_kernel(int tokens, bool whole) noexcept {
-  if (tokens == 8) return whole ? gemv_tensor<1, true> : gemv_tensor<1, false>;
-  return whole ? gemv_tensor<2, true> : gemv_tensor<2, false>;
+  if (tokens == 8) return whole ? gemv_tensor<8, true> : gemv_tensor<8, false>;
+  return whole ? gemv_tensor<16, true> : gemv_tensor<16, false>;
 }
 
 template <class = void>
 static TensorRingKernel tensor_ring_kernel(int tokens, bool nvfp4) noexcept {
-  if (nvfp4) {
-    return tokens == 8 ? gemv_tensor_ring<1, TokenKind::kNvfp4> : gemv_tensor_ring<2, TokenKind::kNvfp4>;
-  }
-  return tokens == 8 ? gemv_tensor_ring<1, TokenKind::kDense> : gemv_tensor_ring<2, TokenKind::kDense>;
+  if (tokens == 1) return nvfp4 ? gemv_tensor_ring<1, TokenKind::kNvfp4> : gemv_tensor_ring<1, TokenKind::kDense>;
+  if (tokens == 8) return nvfp4 ? gemv_tensor_ring<8, TokenKind::kNvfp4> : gemv_tensor_ring<8, TokenKind::kDense>;
+  return nvfp4 ? gemv_tensor_ring<16, TokenKind::kNvfp4> : gemv_tensor_ring<16, TokenKind::kDense>;
 }
 
 template <class = void>
@@ -186,7 +185,7 @@ static Status allow_shared_memory(const DeviceInfo& info) noexcept {
     }
   }
   if (info.arch < 90) return Status();
-  for (const int tokens : {8, 16}) {
+  for (const int tokens : {1, 8, 16}) {
     for (const bool nvfp4 : {false, true}) {
       const Status status = allow_shared_memory(tensor_ring_kernel(tokens, nvfp4), info.shared_bytes);
       if (!status.ok()) return status;
@@ -293,6 +292,7 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 ///   the largest of the 256 of K that it is one of (bfloat16). Products of halves are exact; a warp adds 256 of them in
 ///   two chains of 8 mma, each of which aligns 17 terms to the largest, by exponents in which subnormal halves count
 ///   as normal, and may cut off 2 u of it from each and from the sum; then come its chains, warps and slices in float.
+///   One token alone in kTensorRing has a chain of 4 mma for each block of 16, and their sums are scaled in float.
 ///   Bfloat16 becomes half after a power of two has moved the largest of the 256 below 2^16: add 2^-40 of that largest
 ///   times the sum of the 256 |W_nk|. Bfloat16 below 2^-126 counts as 0 where the engine flushes subnormals.
 ///

@@ -51,11 +51,12 @@ constexpr int resident_clusters(const DeviceInfo& device, int size) noexcept {
 /// bits for a token from every call of the same weights, whatever the other tokens.
 struct GemvPolicy {
   GemvKernel kernel = GemvKernel::kTensor;  ///< Which kernel.
-  int tokens = 8;           ///< Tokens that the kernel is compiled for: kTensor... 8 or 16, at least M; kRing 1.
+  int tokens = 8;           ///< Tokens that the kernel is compiled for, at least M: kTensor 8 or 16, kTensorRing 1, 8
+                            ///< or 16, kRing 1.
   int ctas_per_sm = 1;      ///< CTAs for each multiprocessor, and the most of a launch that a ring lets on one.
   int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time; at most 16.
-  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 8 warps in kTensor, 23 in kTensorRing
-                            ///< or 15 for 16 tokens.
+  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 8 warps in kTensor; in kTensorRing 31
+                            ///< for one token, 23 for 8, 15 for 16.
   int cluster = 1;          ///< kTensorRing: CTAs that share rows, each with a slice of K: 1, 2, 4 or 8.
   int slices = 1;           ///< kTensor...: of K, of at most 256 * k_warps each; kTensorRing as many as `cluster`.
   int warps_per_group = 1;  ///< kRing: warps that share a stage; each thread has `chunks` times 32 of K.
@@ -66,12 +67,11 @@ struct GemvPolicy {
 
 /// Shared memory that a CTA of the tensor-core kernel takes, in bytes, if its cluster has `tiles` tiles.
 constexpr std::int64_t tensor_shared_bytes(const GemvPolicy& policy, std::int64_t tiles) noexcept {
-  const int token_tiles = policy.tokens / 8;
   const std::int64_t warps = std::int64_t{policy.k_warps} * policy.row_groups;
-  const std::int64_t sums = detail::ceil_div(tiles, policy.cluster) * policy.cluster +
-                            warps * detail::kTensorBatches * detail::tensor_batch(token_tiles);
-  const std::int64_t fixed =
-      policy.row_groups * detail::kTensorBarrierBytes + sums * detail::tensor_tile_bytes(token_tiles);
+  const std::int64_t totals =
+      detail::ceil_div(tiles, policy.cluster) * policy.cluster * detail::tensor_total_bytes(policy.tokens);
+  const std::int64_t sums = warps * detail::tensor_warp_bytes(policy.tokens);
+  const std::int64_t fixed = policy.row_groups * detail::kTensorBarrierBytes + totals + sums;
   if (policy.kernel == GemvKernel::kTensor) return fixed + warps * detail::kTensorStages * detail::kTensorStageBytes;
   return fixed + 2 * 8 * (detail::kMaxRingStages + 1) +
          std::int64_t{policy.stages} * detail::tensor_stage_bytes(policy.k_warps);
@@ -85,7 +85,7 @@ constexpr std::int64_t tensor_clusters(const GemvPolicy& policy, const GemvProbl
   const std::int64_t runs = detail::output_runs(problem.weights.rows, gated);
   const std::int64_t resident = std::int64_t{resident_clusters(device, policy.cluster)} * policy.ctas_per_sm;
   const std::int64_t fixed = tensor_shared_bytes(policy, 0);
-  std::int64_t most = (device.shared_bytes - fixed) / detail::tensor_tile_bytes(policy.tokens / 8);
+  std::int64_t most = (device.shared_bytes - fixed) / detail::tensor_total_bytes(policy.tokens);
   most -= most % policy.cluster;
   if (device.shared_bytes < fixed || most < 1 || resident < 1) return 0;
   const std::int64_t most_runs = most * detail::tile_outputs(gated) / detail::kOutputRun;
@@ -105,7 +105,7 @@ constexpr int cta_threads(const GemvPolicy& policy, bool words = false) noexcept
   if (policy.kernel == GemvKernel::kRing) return 32 * (policy.warps_per_group * policy.groups + 2);
   const int warps = policy.k_warps * policy.row_groups;
   if (policy.kernel == GemvKernel::kTensor) return 32 * warps;
-  return 32 * (warps + detail::tensor_ring_producers(policy.tokens / 8, warps, words));
+  return 32 * (warps + detail::tensor_ring_producers(policy.tokens, warps, words));
 }
 
 namespace detail {
@@ -138,7 +138,8 @@ constexpr std::int64_t exclusive_shared_bytes(const GemvPolicy& policy, const De
                                               std::int64_t needed) noexcept {
   const int ctas = policy.ctas_per_sm + 1;  // one too many
   // Registers may keep it off as well, and then leave shared memory to the next kernel's CTA.
-  const int registers = policy.kernel == GemvKernel::kTensorRing ? detail::tensor_ring_registers(policy.tokens / 8) : 0;
+  const int registers =
+      policy.kernel == GemvKernel::kTensorRing ? detail::tensor_ring_registers(device.arch, policy.tokens) : 0;
   if (ctas * cta_threads(policy) * registers > detail::kMultiprocessorRegisters) return needed;
   // A multiprocessor has as much more than a CTA can have as it sets aside for each.
   constexpr int kSetAside = 1024;
@@ -191,24 +192,23 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
                                         std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kTensorRing;
-  policy.tokens = tokens <= 8 ? 8 : 16;
+  policy.tokens = tokens == 1 ? 1 : tokens <= 8 ? 8 : 16;
   policy.stages = 0;
   const int units = detail::k_units(k);
-  const int token_tiles = policy.tokens / 8;
   const int pairs = resident_clusters(device, 2);
   if (units < 1 || units > 8 * detail::kTensorRingMaxUnits || pairs == 0) return policy;
   const std::int64_t tiles_of_two = detail::most_tiles(n, pairs);
   const detail::TensorRingCut cut = detail::has_fast_memory(device)
-                                        ? detail::fast_memory_cut(token_tiles, units, tiles_of_two)
-                                        : detail::tensor_ring_cut(token_tiles, units, tiles_of_two);
+                                        ? detail::fast_memory_cut(policy.tokens, units, tiles_of_two)
+                                        : detail::tensor_ring_cut(policy.tokens, units, tiles_of_two);
   policy.cluster = policy.slices = cut.cluster;
   policy.k_warps = static_cast<int>(detail::ceil_div(units, cut.cluster));
   policy.row_groups = cut.row_groups;
   const std::int64_t clusters = resident_clusters(device, cut.cluster);
-  if (policy.k_warps > detail::tensor_ring_max_warps(token_tiles) || clusters == 0) return policy;
+  if (policy.k_warps > detail::tensor_ring_max_warps(policy.tokens) || clusters == 0) return policy;
   const std::int64_t tiles = detail::most_tiles(n, clusters);
   if (cut.eighths < 8) {
-    const int enough = cut.row_groups > 1 ? 2 * cut.row_groups : 4 - token_tiles;
+    const int enough = cut.row_groups > 1 ? 2 * cut.row_groups : policy.tokens <= 8 ? 3 : 2;
     policy.stages = detail::most_stages(policy, tiles, device.shared_bytes / 8 * cut.eighths - 1024);
     if (policy.stages >= enough) return policy;
   }
@@ -283,11 +283,13 @@ inline Status validate_tensor_ring(const GemvPolicy& policy, const GemvProblem& 
 }
 
 inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) noexcept {
-  if ((policy.tokens != 8 && policy.tokens != 16) || policy.tokens < problem.tokens) {
-    return invalid("policy.tokens", policy.tokens, "8 or 16, at least the tokens of the call");
-  }
   const bool ring = policy.kernel == GemvKernel::kTensorRing;
-  const int most = ring ? tensor_ring_max_warps(policy.tokens / 8) : kTensorMaxWarps;
+  const bool compiled = policy.tokens == 8 || policy.tokens == 16 || (ring && policy.tokens == 1);
+  if (!compiled || policy.tokens < problem.tokens) {
+    return invalid("policy.tokens", policy.tokens,
+                   "8 or 16, or 1 for kTensorRing, and at least the tokens of the call");
+  }
+  const int most = ring ? tensor_ring_max_warps(policy.tokens) : kTensorMaxWarps;
   if (policy.k_warps < 1 || policy.k_warps > most || (ring && policy.k_warps > kTensorRingMaxUnits)) {
     return invalid("policy.k_warps", policy.k_warps,
                    "1..8 for kTensor; 1..16, or 1..15 for 16 tokens, for kTensorRing");

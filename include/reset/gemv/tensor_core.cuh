@@ -76,30 +76,43 @@ struct ItemWeights {
   }
 
   /// Word `w` of eight: 8 weights of a row, times their block scale; two words share one.
-  __device__ __forceinline__ HalfPairs decode(int w, int row) const {
-    const uint4& c = codes[w / 4][row];
+  __device__ __forceinline__ HalfPairs decode(int w, int row, const ShiftFactors& shift) const {
     const __half2 scale = decode_scale_halves(scales[w / 4][row]);
-    const std::uint32_t word = w % 4 == 0 ? c.x : w % 4 == 1 ? c.y : w % 4 == 2 ? c.z : c.w;
-    return scaled_pairs(word, w % 4 < 2 ? __low2half2(scale) : __high2half2(scale));
+    return scaled_pairs(word(w, row), w % 4 < 2 ? __low2half2(scale) : __high2half2(scale), shift);
+  }
+
+  /// The same without the scale.
+  __device__ __forceinline__ HalfPairs elements(int w, int row, const ShiftFactors& shift) const {
+    return decode_pairs(word(w, row), shift);
+  }
+
+  /// The two block scales of a row in a half.
+  __device__ __forceinline__ float2 block_scales(int half, int row) const { return decode_scales(scales[half][row]); }
+
+ private:
+  __device__ __forceinline__ std::uint32_t word(int w, int row) const {
+    const uint4& c = codes[w / 4][row];
+    return w % 4 == 0 ? c.x : w % 4 == 1 ? c.y : w % 4 == 2 ? c.z : c.w;
   }
 };
 
 /// A warp's part of the tokens: 256 of K in registers, for as long as it works on a slice.
-template <int kTokenTiles>
+template <int kTokens>
 struct WarpTokens {
-  TokenFragment tile[kTokenTiles];
-  float2 factors[kTokenTiles];  // of the sums of tokens l % 4 * 2 and the next of each tile
+  static constexpr int kTiles = token_tiles(kTokens);
 
-  /// Tokens beyond the last are the last again: their sums are not stored. `scratch`: the warp's batches.
+  TokenFragment tile[kTiles];
+  float2 factors[kTiles];  // of the sums of tokens l % 4 * 2 and the next of each tile
+
+  /// Tokens beyond the last are the last again: their sums are not stored. `scratch`: the warp's slots.
   template <TokenKind kKind>
-  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, float4* scratch) {
-    constexpr int kStaged = 128;  // of the scratch, in float4
-    static_assert(kStaged + 2 * kTokenTiles <= TensorMemory<kTokenTiles>::kWarp, "the units find room behind it");
-    auto* units = reinterpret_cast<float*>(scratch + kStaged);
+  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, void* scratch) {
+    static_assert(kTokenScratchBytes + kTiles * 32 <= tensor_warp_bytes(kTokens), "the units find room behind it");
+    auto* units = static_cast<float*>(scratch) + kTokenScratchBytes / 4;
 #pragma unroll
-    for (int n = 0; n < kTokenTiles; ++n) {
+    for (int n = 0; n < kTiles; ++n) {
       tile[n].template load<kKind>(problem, alignment, min(n * 8, static_cast<int>(problem.tokens) - 1), unit, lane,
-                                   reinterpret_cast<uint4*>(scratch), units + n * 8);
+                                   static_cast<uint4*>(scratch), units + n * 8);
       factors[n] = {1.0f, 1.0f};
       if (kKind != TokenKind::kNvfp4 && problem.activations.type == ActivationType::kBf16) {
         factors[n] = reinterpret_cast<const float2*>(units + n * 8)[lane % 4];
@@ -108,41 +121,81 @@ struct WarpTokens {
   }
 };
 
-/// The products of an item: 16 rows by the tokens, over 256 of K, as float4 in the order of MmaSums.
-template <int kTokenTiles>
-__device__ __forceinline__ void multiply(const ItemWeights& weights, const WarpTokens<kTokenTiles>& x,
-                                         float4 (&sums)[kTokenTiles]) {
-  MmaSums chains[kTokenTiles][2];  // two, so that one product need not wait for the one before it
+template <>
+struct WarpTokens<1> {
+  TokenBlocks blocks;
+
+  template <TokenKind kKind>
+  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, void* scratch) {
+    static_assert(32 * sizeof(uint4) <= tensor_warp_bytes(1), "the words find room");
+    blocks.load<kKind>(problem, alignment, unit, lane, static_cast<uint4*>(scratch));
+  }
+};
+
+/// The products of an item: 16 rows by the tokens, over 256 of K.
+template <int kTokens>
+__device__ __forceinline__ void multiply(const ItemWeights& weights, const WarpTokens<kTokens>& x,
+                                         const ShiftFactors& shift, TileSums<kTokens>& sums) {
+  constexpr int kTiles = token_tiles(kTokens);
+  MmaSums chains[kTiles][2];  // two, so that one product need not wait for the one before it
 #pragma unroll
-  for (int n = 0; n < kTokenTiles; ++n) chains[n][0] = chains[n][1] = {{0, 0, 0, 0}};
+  for (int n = 0; n < kTiles; ++n) chains[n][0] = chains[n][1] = {{0, 0, 0, 0}};
 #pragma unroll
   for (int w = 0; w < 8; ++w) {
-    const HalfPairs low = weights.decode(w, 0);
-    const HalfPairs high = weights.decode(w, 1);
+    const HalfPairs low = weights.decode(w, 0, shift);
+    const HalfPairs high = weights.decode(w, 1, shift);
 #pragma unroll
-    for (int n = 0; n < kTokenTiles; ++n) {
+    for (int n = 0; n < kTiles; ++n) {
       const HalfPairs& pairs = x.tile[n].words[w];
       mma_add(chains[n][0], low.pair, high.pair, pairs.pair[0], pairs.pair[1]);
       mma_add(chains[n][1], low.pair + 2, high.pair + 2, pairs.pair[2], pairs.pair[3]);
     }
   }
 #pragma unroll
-  for (int n = 0; n < kTokenTiles; ++n) {
+  for (int n = 0; n < kTiles; ++n) {
     const float(&a)[4] = chains[n][0].value;
     const float(&b)[4] = chains[n][1].value;
     const float2 f = x.factors[n];
-    sums[n] = {(a[0] + b[0]) * f.x, (a[1] + b[1]) * f.y, (a[2] + b[2]) * f.x, (a[3] + b[3]) * f.y};
+    sums.part[n] = {(a[0] + b[0]) * f.x, (a[1] + b[1]) * f.y, (a[2] + b[2]) * f.x, (a[3] + b[3]) * f.y};
   }
 }
 
+/// The same for one token: elements are summed up by blocks, and their sums are scaled, which takes a quarter of the
+/// products that scaled elements take. A lane's two columns are its own two blocks; a chain is of the words of one of
+/// them, and of the other column it has a sum that means nothing.
+__device__ __forceinline__ void multiply(const ItemWeights& weights, const WarpTokens<1>& x, const ShiftFactors& shift,
+                                         TileSums<1>& sums) {
+  float low = 0.0f;
+  float high = 0.0f;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    MmaSums chains[2] = {{{0, 0, 0, 0}}, {{0, 0, 0, 0}}};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int block = i % 2;  // alternating, so that one product need not wait for the one before it
+      const int w = half * 4 + block * 2 + i / 2;
+      const HalfPairs first = weights.elements(w, 0, shift);
+      const HalfPairs second = weights.elements(w, 1, shift);
+      const HalfPairs& pairs = x.blocks.words[half][i / 2];
+      mma_add(chains[block], first.pair, second.pair, pairs.pair[0], pairs.pair[1]);
+      mma_add(chains[block], first.pair + 2, second.pair + 2, pairs.pair[2], pairs.pair[3]);
+    }
+    const float2 scale = weights.block_scales(half, 0);
+    const float2 other = weights.block_scales(half, 1);
+    low += chains[0].value[0] * scale.x + chains[1].value[1] * scale.y;
+    high += chains[0].value[2] * other.x + chains[1].value[3] * other.y;
+  }
+  sums.part[0] = {low * x.blocks.factor, high * x.blocks.factor};
+}
+
 /// A warp's tiles for one slice, the first stages of their weights requested already.
-template <int kTokenTiles, bool kWhole>
-__device__ __forceinline__ void run_tiles(RowGroup<kTokenTiles, LocalTotals<kTokenTiles>> group,
-                                          const WarpTokens<kTokenTiles>& x, WeightStream<kWhole>& stream,
-                                          std::uint32_t ring, int tiles, int lane) {
+template <int kTokens, bool kWhole>
+__device__ __forceinline__ void run_tiles(const RowGroup<kTokens, LocalTotals>& group, const WarpTokens<kTokens>& x,
+                                          WeightStream<kWhole>& stream, std::uint32_t ring, int tiles, int lane) {
   constexpr std::uint32_t kRingEnd = kTensorStages * kTensorStageBytes;
+  const ShiftFactors shift = unknown_factors();
   std::uint32_t offset = 0;  // of the stage
-  for (int left = tiles; left > 0; --left) {
+  group.run(tiles, [&](TileSums<kTokens>& sums) {
     async_wait<kTensorStages - 2>();
     __syncwarp();  // the stage is whole, and all lanes are done with the one before it, which is requested anew
     ItemWeights weights;
@@ -150,15 +203,14 @@ __device__ __forceinline__ void run_tiles(RowGroup<kTokenTiles, LocalTotals<kTok
     stream.request(ring + (offset == 0 ? kRingEnd : offset) - kTensorStageBytes);
     async_commit();
     offset = offset == kRingEnd - kTensorStageBytes ? 0 : offset + kTensorStageBytes;
-    float4 sums[kTokenTiles];
-    multiply(weights, x, sums);
-    group.put(sums, left == 1);
-  }
-  if (tiles > 0) group.finish();
+    multiply(weights, x, shift, sums);
+  });
 }
 
-/// Where in a tile's sums, as floats, the one of a row and a token is.
-__device__ __forceinline__ int sum_index(int row, int token) {
+/// Where in a tile's total, as floats, the one of a row and a token is.
+template <int kTokens>
+__device__ __forceinline__ int total_index(int row, int token) {
+  if (kTokens == 1) return row % 8 * 2 + row / 8;
   const int lane = row % 8 * 4 + token % 8 / 2;
   return (token / 8 * 32 + lane) * 4 + row / 8 * 2 + token % 2;
 }
@@ -173,25 +225,25 @@ __device__ __forceinline__ float tensor_unit(ActivationType type) {
 
 /// A CTA's results: of tiles first, first + step, ... of its rows, `count` of them. Each sum is that of `parts` totals,
 /// `part_tiles` apart, in their order.
-template <int kTokenTiles>
+template <int kTokens>
 __device__ __forceinline__ void store_results(const GemvProblem& problem, const TileRows<kMmaRows>& rows,
-                                              const float4* totals, int parts, int part_tiles, int first, int step,
+                                              const float* totals, int parts, int part_tiles, int first, int step,
                                               int count) {
-  constexpr int kTile = TensorMemory<kTokenTiles>::kTile * 4;
+  constexpr int kTotal = TensorMemory<kTokens>::kTotal;
   const Epilogue epilogue(problem, tensor_unit(problem.activations.type));
   const int log_outputs = rows.gated ? 3 : 4;  // of a tile
   const int columns = count << log_outputs;
   const float per_column = __frcp_rn(static_cast<float>(columns));
   const auto sum_of = [&](int tile, int slot, int token) {
-    const float* place = reinterpret_cast<const float*>(totals) + (tile * kTile + sum_index(slot, token));
+    const float* place = totals + (tile * kTotal + total_index<kTokens>(slot, token));
     float sum = *place;
-    for (int part = 1; part < parts; ++part) sum += place[part * part_tiles * kTile];
+    for (int part = 1; part < parts; ++part) sum += place[part * part_tiles * kTotal];
     return sum;
   };
   const auto thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
   for (int i = thread; i < columns * static_cast<int>(problem.tokens); i += static_cast<int>(blockDim.x * blockDim.y)) {
     // A division, exact where it counts: at most 16 tokens, and half a column away from any whole number of them.
-    const auto token = static_cast<int>((static_cast<float>(i) + 0.5f) * per_column);
+    const int token = kTokens == 1 ? 0 : static_cast<int>((static_cast<float>(i) + 0.5f) * per_column);
     const int column = i - token * columns;
     const int place = column >> log_outputs;
     const int slot = column & ((1 << log_outputs) - 1);
@@ -210,16 +262,15 @@ __device__ __forceinline__ void store_results(const GemvProblem& problem, const 
 inline namespace RESET_ARCH_NAMESPACE {
 
 /// A CTA owns a run of outputs, in tiles of 16 rows; K is cut into slices, one after the other, and a slice into 256 of
-/// K a warp, which keeps its part of up to 8 kTokenTiles tokens in registers. Groups of warps that together hold the
+/// K a warp, which keeps its part of up to kTokens tokens in registers. Groups of warps that together hold the
 /// slice take turns at the tiles: a warp streams its part of them through a ring of its own, decodes in registers and
-/// multiplies on the tensor core. One of the group adds its warps' sums up, a batch of tiles at a time, in a fixed
+/// multiplies on the tensor core. One of the group adds its warps' sums up, tile by tile, in a fixed
 /// order: the same bits every time. No barrier of the CTA stands in the loop.
-template <int kTokenTiles, bool kWhole>
+template <int kTokens, bool kWhole>
 static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     gemv_tensor(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorShape shape,
                 const __grid_constant__ Prefetch prefetch) {
   extern __shared__ __align__(128) std::uint8_t tensor_memory[];
-  using Totals = LocalTotals<kTokenTiles>;
   // Through a shuffle, so that the compiler knows that a warp's lanes agree on it.
   const int k_warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
   const auto group = static_cast<int>(threadIdx.y);
@@ -228,7 +279,7 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
   const int warp = group * shape.k_warps + k_warp;
   const TileRows<kMmaRows> rows = shared_rows(problem, shape.runs.share(static_cast<int>(blockIdx.x)));
   const int tiles = rows.tiles();
-  const TensorMemory<kTokenTiles> memory(tensor_memory, tiles, shape.k_warps, groups);
+  const TensorMemory<kTokens> memory(tensor_memory, tiles, shape.k_warps, groups);
   const std::uint32_t ring = memory.end + static_cast<std::uint32_t>(warp * (kTensorStages * kTensorStageBytes));
   release_dependents();
 
@@ -249,16 +300,16 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     __syncthreads();
     if (slice == 0) wait_for_dependencies();  // the weights are on their way by now
     if (active) {
-      WarpTokens<kTokenTiles> x;
+      WarpTokens<kTokens> x;
       x.template load<TokenKind::kAny>(problem, shape.activation_alignment, unit, lane,
-                                       memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
-      const RowGroup<kTokenTiles, Totals> sums(memory, Totals{memory.totals, slice > 0, lane}, group, groups, k_warp,
-                                               units.count, shape.k_warps, lane);
+                                       memory.slots + warp * TensorMemory<kTokens>::kWarp);
+      const RowGroup<kTokens, LocalTotals> sums(memory, {memory.totals, slice > 0, lane}, group, groups, k_warp,
+                                                units.count, shape.k_warps, lane);
       run_tiles(sums, x, stream, ring, (tiles - group + groups - 1) / groups, lane);
     }
     __syncthreads();
   }
-  store_results<kTokenTiles>(problem, rows, memory.totals, 1, 0, 0, 1, tiles);
+  store_results<kTokens>(problem, rows, memory.totals, 1, 0, 0, 1, tiles);
   if (warp == 0) prefetch_share(prefetch, lane);
 }
 

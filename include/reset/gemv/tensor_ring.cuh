@@ -186,39 +186,60 @@ __device__ __forceinline__ void barriers_ready_sync() {
 /// Totals of a CTA's slice of K go to the CTA of the cluster that stores the tile: they take turns at the tiles. There
 /// the totals of all slices meet, each in its place, and a barrier counts their bytes. A CTA alone keeps them: it
 /// cannot send where no cluster was launched.
-template <int kTokenTiles>
 struct ClusterTotals {
-  std::uint32_t inbox;  // [CTA of the cluster][tile / CTAs][kTile] float4
+  std::uint32_t inbox;  // [CTA of the cluster][tile / CTAs] totals
   std::uint32_t barrier;
   int log_cluster;
   int part_tiles;  // of a CTA's part of the inbox
   int lane;
 
-  __device__ __forceinline__ void put(int tile, int n, float4 sum) const {
+  template <int kTokens>
+  __device__ __forceinline__ void put(int tile, const TileSums<kTokens>& sums) const {
+#pragma unroll
+    for (int n = 0; n < TileSums<kTokens>::kCount; ++n) {
+      deliver(tile, tensor_total_bytes(kTokens), (n * 32 + lane) * 16, sums.part[n]);
+    }
+  }
+
+  /// Of one token, the parts of the four lanes of a row are added up first.
+  __device__ __forceinline__ void put(int tile, const TileSums<1>& sums) const {
+    float2 total = sums.part[0];
+#pragma unroll
+    for (int distance = 1; distance <= 2; distance *= 2) {
+      total.x += __shfl_xor_sync(0xffffffffu, total.x, distance);
+      total.y += __shfl_xor_sync(0xffffffffu, total.y, distance);
+    }
+    if (lane % 4 == 0) deliver(tile, tensor_total_bytes(1), lane * 2, total);
+  }
+
+ private:
+  template <class Sum>
+  __device__ __forceinline__ void deliver(int tile, int total_bytes, int offset, Sum sum) const {
     if (log_cluster == 0) {
-      const int own_place = tile * TensorMemory<kTokenTiles>::kTile + n * 32 + lane;
-      store_shared16(inbox + static_cast<std::uint32_t>(own_place * 16), sum);
+      store_shared(inbox + static_cast<std::uint32_t>(tile * total_bytes + offset), sum);
       return;
     }
     const int owner = tile & ((1 << log_cluster) - 1);
-    const int place =
-        (cluster_rank() * part_tiles + (tile >> log_cluster)) * TensorMemory<kTokenTiles>::kTile + n * 32 + lane;
-    send(cluster_address(inbox + static_cast<std::uint32_t>(place * 16), owner), sum, cluster_address(barrier, owner));
+    const int place = cluster_rank() * part_tiles + (tile >> log_cluster);
+    send(cluster_address(inbox + static_cast<std::uint32_t>(place * total_bytes + offset), owner), sum,
+         cluster_address(barrier, owner));
   }
 };
 
 /// A computing warp's tiles: those of its group.
-template <int kTokenTiles>
-__device__ __forceinline__ void consume_tiles(RowGroup<kTokenTiles, ClusterTotals<kTokenTiles>> sums_of,
-                                              const WarpTokens<kTokenTiles>& x, const TensorRing& ring,
+template <int kTokens>
+__device__ __forceinline__ void consume_tiles(const RowGroup<kTokens, ClusterTotals>& sums_of,
+                                              const WarpTokens<kTokens>& x, const TensorRing& ring,
                                               const TensorRingShape& shape, int tiles, int group, int k_warp,
                                               int lane) {
-  const std::uint32_t codes = ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
-                              static_cast<std::uint32_t>(k_warp * (kUnitK / 2) + lane % 4 * 16);
-  const std::uint32_t scales = ring.stages + ring.scales() + static_cast<std::uint32_t>(lane / 4) * ring.scale_pitch +
-                               static_cast<std::uint32_t>(k_warp * kUnitBlocks + lane % 4 * 2);
+  const ShiftFactors shift = unknown_factors();
+  const std::uint32_t codes = keep(ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
+                                   static_cast<std::uint32_t>(k_warp * (kUnitK / 2) + lane % 4 * 16));
+  const std::uint32_t scales =
+      keep(ring.stages + ring.scales() + static_cast<std::uint32_t>(lane / 4) * ring.scale_pitch +
+           static_cast<std::uint32_t>(k_warp * kUnitBlocks + lane % 4 * 2));
   RingCursor cursor{group, 0};
-  for (int i = group; i < tiles; i += shape.groups) {
+  sums_of.run(tiles, [&](TileSums<kTokens>& sums) {
     const std::uint32_t offset = static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes;
     barrier_wait(ring.full + cursor.barrier(), cursor.parity);
     ItemWeights weights;
@@ -226,11 +247,8 @@ __device__ __forceinline__ void consume_tiles(RowGroup<kTokenTiles, ClusterTotal
     __syncwarp();
     if (lane == 0) barrier_arrive(ring.empty() + cursor.barrier());
     cursor.advance(shape.groups, shape.stages);
-    float4 sums[kTokenTiles];
-    multiply(weights, x, sums);
-    sums_of.put(sums, i + shape.groups >= tiles);
-  }
-  if (group < tiles) sums_of.finish();
+    multiply(weights, x, shift, sums);
+  });
 }
 
 #endif
@@ -240,13 +258,12 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// As gemv_tensor, but a cluster owns a run of outputs and each of its CTAs a slice of K; one warp requests whole tiles
 /// through tensor maps, and the warps that compute find them in a ring that they share. The totals of slices are added
 /// in the order of CTAs: the same bits every time.
-template <int kTokenTiles, TokenKind kKind>
-static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles) + 1), 1)
+template <int kTokens, TokenKind kKind>
+static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 1), 1)
     gemv_tensor_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorRingShape shape,
                      const __grid_constant__ WeightMaps maps, const __grid_constant__ Prefetch prefetch) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) std::uint8_t tensor_memory[];
-  constexpr int kTile = TensorMemory<kTokenTiles>::kTile;
   const int cluster = 1 << shape.log_cluster;
   // Through a shuffle, so that the compiler knows that a warp's lanes agree on it.
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
@@ -260,12 +277,12 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
   const int part_tiles = (tiles + cluster - 1) >> shape.log_cluster;
   const auto own_tiles = [&] { return (tiles - cluster_rank() + cluster - 1) >> shape.log_cluster; };
   const int ring_bytes = shape.stages * tensor_stage_bytes(shape.k_warps);
-  const TensorMemory<kTokenTiles> memory(tensor_memory + ring_bytes, part_tiles << shape.log_cluster, shape.k_warps,
-                                         shape.groups);
+  const TensorMemory<kTokens> memory(tensor_memory + ring_bytes, part_tiles << shape.log_cluster, shape.k_warps,
+                                     shape.groups);
   const std::uint32_t arrived = memory.end;  // the totals of the CTA's own tiles
   const TensorRing ring(shared_address(tensor_memory), arrived + 2 * kBarrierBytes, shape.k_warps);
   const int computing = shape.k_warps * shape.groups;
-  const int producers = tensor_ring_producers(kTokenTiles, computing, shape.words);
+  const int producers = tensor_ring_producers(kTokens, computing, shape.words);
   int group = 0;
   int k_warp = warp;
   for (; k_warp >= shape.k_warps; k_warp -= shape.k_warps) ++group;
@@ -276,7 +293,8 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
       ring.init_barriers(shape.stages, shape.words ? 1 + 32 * producers : 1, units.count, lane);
       if (lane == 0) {
         barrier_init(arrived, 1);
-        barrier_arrive_expecting(arrived, static_cast<std::uint32_t>(cluster * own_tiles() * kTile * 16));
+        barrier_arrive_expecting(arrived,
+                                 static_cast<std::uint32_t>(cluster * own_tiles() * tensor_total_bytes(kTokens)));
       }
       if (problem.weights.cols % kUnitK != 0) ring.clear_scales(shape.stages, lane);
       __syncwarp();
@@ -300,14 +318,14 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
     wait_for_dependencies();
     if (cluster > 1) cluster_wait();  // nothing is sent to a CTA that has not started
     if (k_warp < units.count) {
-      WarpTokens<kTokenTiles> x;
+      WarpTokens<kTokens> x;
       x.template load<kKind>(problem, shape.activation_alignment, units.first + k_warp, lane,
-                             memory.batches + warp * TensorMemory<kTokenTiles>::kWarp);
-      const ClusterTotals<kTokenTiles> totals{shared_address(memory.totals), arrived, shape.log_cluster, part_tiles,
-                                              lane};
-      const RowGroup<kTokenTiles, ClusterTotals<kTokenTiles>> sums(memory, totals, group, shape.groups, k_warp,
-                                                                   units.count, shape.k_warps, lane);
-      consume_tiles(sums, x, ring, shape, tiles, group, k_warp, lane);
+                             memory.slots + warp * TensorMemory<kTokens>::kWarp);
+      const ClusterTotals totals{shared_address(memory.totals), arrived, shape.log_cluster, part_tiles, lane};
+      const RowGroup<kTokens, ClusterTotals> sums(memory, totals, group, shape.groups, k_warp, units.count,
+                                                  shape.k_warps, lane);
+      consume_tiles(sums, x, ring, shape, group < tiles ? (tiles - group + shape.groups - 1) / shape.groups : 0, group,
+                    k_warp, lane);
     }
   }
   if (cluster > 1) {
@@ -318,8 +336,10 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokenTiles
   } else {
     __syncthreads();
   }
+  // Warps that have nothing to store would keep the schedulers from those that have.
+  if (static_cast<int>(threadIdx.x) / 32 * 32 >= own_tiles() * kMmaRows * static_cast<int>(problem.tokens)) return;
   const int parts = (rows().tiles() + cluster - 1) >> shape.log_cluster;  // part_tiles, likewise anew
-  store_results<kTokenTiles>(problem, rows(), memory.totals, cluster, parts, cluster_rank(), cluster, own_tiles());
+  store_results<kTokens>(problem, rows(), memory.totals, cluster, parts, cluster_rank(), cluster, own_tiles());
 #endif
 }
 

@@ -31,7 +31,7 @@ std::string text(const GemvPolicy& policy) {
 std::vector<GemvPolicy> policies(const Case& call, const reset::DeviceInfo& device) {
   std::vector<GemvPolicy> list;
   const auto units = static_cast<int>(call.options().k / 256);
-  for (const int tokens : {8, 16}) {
+  for (const int tokens : {1, 8, 16}) {
     for (const int cluster : {1, 2, 4, 8}) {
       for (int groups = 1; groups <= 8; ++groups) {
         for (int stages = groups; stages <= 16; stages += groups) {

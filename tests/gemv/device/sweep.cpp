@@ -26,6 +26,7 @@ std::vector<GemvPolicy> policies(std::int64_t k, std::int64_t tokens) {
             GemvPolicy policy;
             policy.kernel = kernel;
             policy.tokens = tokens <= 8 && (cut + groups + idle) % 4 != 0 ? 8 : 16;
+            if (kernel == GemvKernel::kTensorRing && tokens == 1 && (groups + laps + idle) % 3 != 0) policy.tokens = 1;
             policy.slices = cut;
             policy.cluster = kernel == GemvKernel::kTensor ? 1 : cut;
             policy.k_warps = (units + cut - 1) / cut + idle;

@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REGISTERS = 65536  # of a multiprocessor
-KERNELS = 12  # that the entry can choose among
+KERNELS = 14  # that the entry can choose among
 
 
 def compile_file(nvcc, include, source, options, folder):
@@ -46,11 +46,15 @@ def resources(log):
     return found
 
 
-def least_registers(include, kernel):
+def least_registers(include, arch, kernel):
     """What keeps CTAs of kTensorRing apart: detail::tensor_ring_registers."""
     text = (Path(include) / "reset/gemv/detail/kernel_limits.hpp").read_text()
-    one, two = re.search(r"tensor_ring_registers\(.*?token_tiles == 1 \? (\d+) : (\d+)", text, re.S).groups()
-    return int(one) if "gemv_tensor_ringILi1" in kernel else int(two) if "gemv_tensor_ringILi2" in kernel else 0
+    pattern = r"tensor_ring_registers\(.*?arch < 100 \? (\d+) : (\d+);.*?tokens <= 8 \? (\d+) : (\d+);"
+    before, one, eight, sixteen = map(int, re.search(pattern, text, re.S).groups())
+    tokens = re.search(r"gemv_tensor_ringILi(\d+)E", kernel)
+    if not tokens or arch < 90:  # kTensorRing is empty there
+        return 0
+    return {"1": before if arch < 100 else one, "8": eight, "16": sixteen}[tokens[1]]
 
 
 def check_entry(nvcc, include, arch):
@@ -72,7 +76,7 @@ def check_entry(nvcc, include, arch):
         if spills > 0 or registers > most:
             bad += 1
             print("FAILED: it spills" if spills > 0 else "FAILED: beyond its launch bounds")
-        least = least_registers(include, short) if int(arch.rstrip("af")) >= 90 else 0  # kTensorRing is empty there
+        least = least_registers(include, int(arch.rstrip("af")), short)
         if -(-registers // 8) * 8 < least:
             bad += 1
             print(f"FAILED: two CTAs may share a multiprocessor: the selector counts on {least} registers")

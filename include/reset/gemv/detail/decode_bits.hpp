@@ -65,13 +65,23 @@ struct HalfPairs {
   std::uint32_t pair[4];
 };
 
-/// Eight elements as halves times 2^-14, elements {0, 2}, {1, 3}, {4, 6}, {5, 7}: sign to bit 15 and magnitude to bits
-/// 11..9 of a half reads as that, the subnormal 0.5 included.
-RESET_HOST_DEVICE inline HalfPairs half_pairs_by_bits(std::uint32_t codes) noexcept {
-  const std::uint32_t even = (codes << 1 & 0x0e0e0e0eu) | (codes << 4 & 0x80808080u);
-  const std::uint32_t odd = (codes >> 3 & 0x0e0e0e0eu) | (codes & 0x80808080u);
-  return {{permute_bytes(even, 0, 0x1404), permute_bytes(odd, 0, 0x1404), permute_bytes(even, 0, 0x3424),
-           permute_bytes(odd, 0, 0x3424)}};
+/// The factors by which `half_pairs_by_bits` shifts.
+struct ShiftFactors {
+  std::uint32_t by_9 = 512;
+  std::uint32_t by_1 = 2;
+  std::uint32_t by_5 = 32;
+};
+
+/// Eight elements as halves times 2^-14, elements {0, 4}, {2, 6}, {1, 5}, {3, 7}: sign to bit 15 and magnitude to bits
+/// 11..9 of a half reads as that, the subnormal 0.5 included. A code moves to bits 12..9, and 7 added at bit 12 carries
+/// its sign to bit 15.
+RESET_HOST_DEVICE inline HalfPairs half_pairs_by_bits(std::uint32_t codes, const ShiftFactors& shift = {}) noexcept {
+  constexpr std::uint32_t kCarry = 0x70007000u;
+  constexpr std::uint32_t kFields = 0x8e008e00u;
+  const std::uint32_t even = codes & 0x0f0f0f0fu;
+  const std::uint32_t odd = codes - even;
+  return {{(even * shift.by_9 + kCarry) & kFields, (even * shift.by_1 + kCarry) & kFields,
+           (odd * shift.by_5 + kCarry) & kFields, ((odd >> 3) + kCarry) & kFields}};
 }
 
 /// The two E4M3 codes in the low half of `codes` as halves times 2^-8, NaN for a NaN: a code's magnitude, shifted into

@@ -47,16 +47,31 @@ constexpr std::int64_t share_tiles(std::int64_t runs, bool gated, std::int64_t c
 inline constexpr int kUnitCodeBytes = kMmaRows * kUnitK / 2;
 inline constexpr int kUnitScaleBytes = kMmaRows * kUnitBlocks;
 
+/// Tiles of 8 tokens, as the tensor core takes them, of a kernel for up to `tokens`.
+RESET_HOST_DEVICE constexpr int token_tiles(int tokens) noexcept { return tokens <= 8 ? 1 : 2; }
+
 inline constexpr int kTensorStages = 4;  // of a warp's ring
 inline constexpr int kTensorStageBytes = kUnitCodeBytes + kUnitScaleBytes;
 /// Warps of a CTA of kTensor: with more its registers would not suffice.
 inline constexpr int kTensorMaxWarps = 8;
-/// Tiles that the warps which share rows pass on at once, and how many such batches wait to be added up.
-RESET_HOST_DEVICE constexpr int tensor_batch(int token_tiles) noexcept { return token_tiles == 1 ? 2 : 1; }
-inline constexpr int kTensorBatches = 3;
-inline constexpr int kTensorBarrierBytes = 2 * 8 * kTensorBatches;  // of a row group
-/// Bytes of a tile's sums.
-RESET_HOST_DEVICE constexpr int tensor_tile_bytes(int token_tiles) noexcept { return token_tiles * 512; }
+/// Tiles whose sums the warps that share rows may have left before the first of them is added up.
+inline constexpr int kMostTensorSlots = 6;
+RESET_HOST_DEVICE constexpr int tensor_slots(int tokens) noexcept {
+  return tokens == 1 ? 4 : tokens <= 8 ? kMostTensorSlots : 3;
+}
+inline constexpr int kTensorBarrierBytes = 2 * 8 * kMostTensorSlots;  // of a row group
+/// Bytes of a warp's sums of a tile: of one token two floats a lane, otherwise four for each 8 tokens.
+RESET_HOST_DEVICE constexpr int tensor_sums_bytes(int tokens) noexcept {
+  return tokens == 1 ? 256 : token_tiles(tokens) * 512;
+}
+/// Bytes of a tile's total: the same, but that of one token the four lanes of a row are added up.
+RESET_HOST_DEVICE constexpr int tensor_total_bytes(int tokens) noexcept {
+  return tokens == 1 ? 64 : token_tiles(tokens) * 512;
+}
+/// Bytes in which a warp leaves its sums, and through which it loads its tokens before that.
+RESET_HOST_DEVICE constexpr int tensor_warp_bytes(int tokens) noexcept {
+  return tensor_slots(tokens) * tensor_sums_bytes(tokens);
+}
 
 /// How the weights of a call lie.
 struct WeightAlignment {
@@ -96,19 +111,29 @@ RESET_HOST_DEVICE constexpr int tensor_stage_bytes(int units) noexcept {
 /// The most units of K of a CTA of kTensorRing: a box has at most 256 columns, of 8 bytes.
 inline constexpr int kTensorRingMaxUnits = 16;
 
-/// Warps of a CTA of kTensorRing that compute, at most; one more requests weights. With up to 12 warps in all and 8
-/// tokens the registers of two CTAs fit a multiprocessor.
-RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int token_tiles) noexcept { return token_tiles == 1 ? 23 : 15; }
+/// Warps of a CTA of kTensorRing that compute, at most; one more requests weights.
+RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int tokens) noexcept {
+  return tokens == 1 ? 31 : tokens <= 8 ? 23 : 15;
+}
+/// Warps of a CTA, with which the registers of two still fit a multiprocessor.
+RESET_HOST_DEVICE constexpr int tensor_ring_pair_warps(int tokens) noexcept {
+  return tokens == 1 ? 16 : tokens <= 8 ? 12 : 0;
+}
 /// Warps that request weights, beside `warps` that compute: one suffices for boxes, and up to three more share the
-/// scales where these come in words, as far as 12 in all or the kernel's bound leave room.
-RESET_HOST_DEVICE constexpr int tensor_ring_producers(int token_tiles, int warps, bool words) noexcept {
-  const int room = token_tiles == 1 && warps <= 10 ? 12 - warps : tensor_ring_max_warps(token_tiles) + 1 - warps;
+/// scales where these come in words, as far as a pair of CTAs or the kernel's bound leave room.
+RESET_HOST_DEVICE constexpr int tensor_ring_producers(int tokens, int warps, bool words) noexcept {
+  const int pair = tensor_ring_pair_warps(tokens);
+  const int room = (warps <= pair - 2 ? pair : tensor_ring_max_warps(tokens) + 1) - warps;
   return !words ? 1 : room < 4 ? room : 4;
 }
 
 inline constexpr int kMultiprocessorRegisters = 65536;
-/// Registers that a thread of kTensorRing is compiled to, or more: tests/gemv/entry/check_resources.py looks.
-RESET_HOST_DEVICE constexpr int tensor_ring_registers(int token_tiles) noexcept { return token_tiles == 1 ? 72 : 120; }
+/// Registers that a thread of kTensorRing is compiled to, or more: tests/gemv/entry/check_resources.py looks. Targets
+/// that convert E2M1 need fewer.
+constexpr int tensor_ring_registers(int arch, int tokens) noexcept {
+  if (tokens == 1) return arch < 100 ? 64 : 56;
+  return tokens <= 8 ? 72 : 120;
+}
 
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;

@@ -38,6 +38,26 @@ __device__ __forceinline__ void store_shared16(std::uint32_t address, float4 val
                : "memory");
 }
 
+__device__ __forceinline__ void store_shared(std::uint32_t address, float4 value) { store_shared16(address, value); }
+__device__ __forceinline__ void store_shared(std::uint32_t address, float2 value) {
+  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(value.x), "f"(value.y) : "memory");
+}
+
+__device__ __forceinline__ void load_shared(std::uint32_t address, float4& value) {
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+               : "r"(address));
+}
+__device__ __forceinline__ void load_shared(std::uint32_t address, float2& value) {
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(value.x), "=f"(value.y) : "r"(address));
+}
+
+/// The same address, by an instruction that the compiler will not repeat: where registers are short it would rather
+/// compute addresses anew in every turn of a loop.
+__device__ __forceinline__ std::uint32_t keep(std::uint32_t address) {
+  return __shfl_xor_sync(0xffffffffu, address, 0);
+}
+
 __device__ __forceinline__ void store_shared4(std::uint32_t address, std::uint32_t value) {
   asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
 }
@@ -64,6 +84,12 @@ __device__ __forceinline__ void send(std::uint32_t address, float4 value, std::u
       "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(address),
       "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(barrier)
       : "memory");
+}
+
+__device__ __forceinline__ void send(std::uint32_t address, float2 value, std::uint32_t barrier) {
+  asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(address),
+               "f"(value.x), "f"(value.y), "r"(barrier)
+               : "memory");
 }
 
 /// Tells the CTAs of the cluster that this one has started and initialised its barriers, and waits for the others. No

@@ -45,9 +45,13 @@ __device__ __forceinline__ float narrow(HalfPairs (&values)[kWords]) {
 #pragma unroll
   for (const HalfPairs& word : values) most = larger_magnitudes(most, word);
   most = max(most & 0xffffu, most >> 16);
+  if (kLanes == 32) {
+    most = __reduce_max_sync(0xffffffffu, most);
+  } else {
 #pragma unroll
-  for (int distance = kLanes / 2; distance > 0; distance /= 2) {
-    most = max(most, __shfl_xor_sync(0xffffffffu, most, distance));
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+      most = max(most, __shfl_xor_sync(0xffffffffu, most, distance));
+    }
   }
   const int exponent = static_cast<int>(most >> 7) - 127;
   const int shift = min(15 - exponent, 126);
@@ -68,6 +72,9 @@ template <TokenKind kKind>
 __device__ __forceinline__ bool tokens_are_nvfp4(ActivationType type) {
   return kKind == TokenKind::kNvfp4 || (kKind == TokenKind::kAny && type == ActivationType::kNvfp4);
 }
+
+/// Shared memory that loading a TokenFragment takes, beside the units of 8 tokens.
+inline constexpr int kTokenScratchBytes = 2048;
 
 /// 256 of K of one token a lane: token l / 4, of each half of these the 32 neighbours that the lane owns of each row of
 /// weights. Word w, 8 of them, goes with word w of the weights. Zeros beyond K.
@@ -213,7 +220,7 @@ struct TokenFragment {
     for (int w = 0; w < 8; ++w) {
       const uint4& c = codes[w / 4];
       const std::uint32_t word = w % 4 == 0 ? c.x : w % 4 == 1 ? c.y : w % 4 == 2 ? c.z : c.w;
-      words[w] = scaled_pairs(word, __low2half2(decode_scale_halves(scales[w / 4][w % 4 / 2])));
+      words[w] = scaled_pairs(word, __low2half2(decode_scale_halves(scales[w / 4][w % 4 / 2])), {});
     }
   }
 
@@ -229,6 +236,51 @@ struct TokenFragment {
       store_shared4(place, words[0]);
       store_shared4(place + 4, words[1]);
     }
+  }
+};
+
+/// 256 of K of a token alone. The tensor core's eight columns are the blocks of 16 that the four lanes of a row of
+/// weights own in each half of the 256, 2 q and 2 q + 1 those of lane q; a lane, whose column is l / 4, has the two
+/// words of that block if it owns it, and zeros otherwise. Zeros beyond K.
+struct TokenBlocks {
+  HalfPairs words[2][2];  // [half][word of the block]
+  float factor;           // of the sums
+
+  /// `scratch`: 512 bytes of shared memory, for this warp alone.
+  template <TokenKind kKind>
+  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, uint4* scratch) {
+    const HalfPairs own = own_word<kKind>(problem, alignment, unit * (kUnitK / 8) + lane);
+    scratch[lane] = make_uint4(own.pair[0], own.pair[1], own.pair[2], own.pair[3]);
+    __syncwarp();
+    const int owner = lane / 8;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const uint4 word = scratch[i / 2 * 16 + owner * 4 + lane / 4 % 2 * 2 + i % 2];
+      words[i / 2][i % 2] = owner == lane % 4 ? HalfPairs{{word.x, word.y, word.z, word.w}} : HalfPairs{};
+    }
+    __syncwarp();
+  }
+
+ private:
+  /// Eight elements, those of word `word` of the token.
+  template <TokenKind kKind>
+  __device__ __forceinline__ HalfPairs own_word(const GemvProblem& problem, int alignment, int word) {
+    const ActivationView& x = problem.activations;
+    const bool inside = word < problem.weights.cols / 8;
+    factor = 1.0f;
+    if (tokens_are_nvfp4<kKind>(x.type)) {
+      if (!inside) return {};
+      std::uint32_t codes[1];
+      load_words(x.nvfp4.packed + word * std::int64_t{4}, alignment, false, codes);
+      const ScaleRow scales(x.nvfp4.block_scale, 0);
+      return scaled_pairs(codes[0], __low2half2(decode_scale_halves(*scales.at(word / 2))), {});
+    }
+    std::uint32_t parts[4] = {0, 0, 0, 0};
+    const auto* begin = static_cast<const std::uint8_t*>(x.dense) + word * std::int64_t{16};
+    if (inside) load_words(begin, alignment, false, parts);
+    HalfPairs raw[1] = {{{parts[0], parts[1], parts[2], parts[3]}}};
+    if (x.type == ActivationType::kBf16) factor = narrow<32>(raw);
+    return pair_up(raw[0].pair);
   }
 };
 
