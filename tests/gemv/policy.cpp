@@ -210,23 +210,25 @@ void check_cut(const DeviceInfo& device, const CutCall& call) {
 
 TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made for") {
   const CutCall calls[] = {
-      {1, 6144, 4096, 4, 4, 2, 10},   {8, 4096, 4096, 4, 4, 2, 10},   {8, 24576, 4096, 2, 8, 2, 8},
-      {8, 4096, 12288, 8, 6, 2, 6},   {1, 5120, 8192, 4, 8, 1, 6},    {4, 5120, 5120, 4, 5, 2, 8},
+      {1, 6144, 4096, 4, 4, 2, 14},   {8, 4096, 4096, 4, 4, 2, 10},   {8, 24576, 4096, 2, 8, 2, 8},
+      {8, 4096, 12288, 8, 6, 2, 6},   {1, 5120, 8192, 4, 8, 1, 7},    {4, 5120, 5120, 4, 5, 2, 8},
       {16, 5120, 5120, 2, 10, 1, 3},  {4, 17408, 5120, 4, 5, 3, 12},  {4, 34816, 5120, 2, 10, 2, 6},
       {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 1, 5},   {8, 18944, 3584, 4, 4, 2, 10},
       {4, 3584, 18944, 8, 10, 1, 4},  {16, 4096, 12288, 4, 12, 1, 2}, {8, 5120, 25600, 8, 13, 1, 6},
-      {1, 51200, 5120, 4, 5, 2, 12},  {8, 151936, 5120, 2, 10, 2, 4}};
+      {1, 51200, 5120, 4, 5, 2, 16},  {8, 151936, 5120, 2, 10, 2, 4}};
   for (const CutCall& call : calls) check_cut(device_of(90), call);
 }
 
 TEST_CASE("where memory is fast, the tensor ring takes small clusters and many warps") {
   // The gate and up, down, QKV and output projections of Qwen3-8B, 14B and 32B, among others.
   const CutCall calls[] = {
-      {1, 24576, 4096, 1, 16, 1, 4},  {8, 4096, 12288, 4, 12, 1, 3},  {1, 4096, 4096, 2, 8, 1, 4},
-      {8, 34816, 5120, 2, 10, 2, 6},  {1, 5120, 17408, 8, 9, 2, 6},   {1, 5120, 5120, 2, 10, 1, 3},
-      {1, 51200, 5120, 2, 10, 2, 6},  {1, 10240, 5120, 2, 10, 2, 6},  {8, 5120, 25600, 8, 13, 1, 6},
+      {1, 24576, 4096, 1, 16, 1, 3},  {8, 4096, 12288, 4, 12, 1, 3},  {1, 4096, 4096, 2, 8, 1, 5},
+      {8, 34816, 5120, 2, 10, 2, 6},  {1, 5120, 17408, 8, 9, 2, 6},   {1, 5120, 5120, 2, 10, 1, 4},
+      {1, 51200, 5120, 2, 10, 2, 6},  {1, 10240, 5120, 2, 10, 2, 6},  {8, 5120, 25600, 8, 13, 1, 3},
       {16, 37888, 3584, 2, 7, 2, 8},  {16, 4096, 12288, 4, 12, 1, 3}, {16, 51200, 5120, 2, 10, 1, 6},
-      {1, 151936, 4096, 1, 16, 1, 3}, {1, 512, 2560, 1, 10, 1, 3}};
+      {1, 151936, 4096, 1, 16, 1, 3}, {1, 512, 2560, 1, 10, 1, 4},    {1, 6144, 4096, 2, 8, 2, 4},
+      {8, 6144, 4096, 2, 8, 1, 4},    {1, 5120, 8192, 2, 16, 1, 3},   {8, 5120, 8192, 2, 16, 1, 4},
+      {1, 3584, 18944, 8, 10, 2, 6},  {8, 3584, 18944, 8, 10, 1, 4}};
   DeviceInfo device = device_of(90);
   device.memory_bandwidth = 4814;
   for (const CutCall& call : calls) check_cut(device, call);
@@ -258,7 +260,7 @@ TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
     INFO(device.memory_bandwidth << " GB/s, m " << m << " n " << n << " k " << k);
     REQUIRE(shared >= needed);
     REQUIRE(shared <= device.shared_bytes);
-    REQUIRE(fit(policy, shared, reset::detail::tensor_ring_registers(policy.tokens / 8)) == 1);
+    REQUIRE(fit(policy, shared, reset::detail::tensor_ring_registers(device.arch, policy.tokens)) == 1);
   };
   for (std::int64_t k = 256; k <= 32768; k += 256) {
     for (const int bandwidth : {0, 4814}) {
@@ -528,7 +530,8 @@ TEST_CASE("refusals read well") {
   CHECK(message(policy, problem, 90) == "invalid argument: policy.cluster is 3, expected 1, 2, 4 or 8");
   policy.tokens = 9;
   CHECK(message(policy, problem, 90) ==
-        "invalid argument: policy.tokens is 9, expected 8 or 16, at least the tokens of the call");
+        "invalid argument: policy.tokens is 9, expected 8 or 16, or 1 for kTensorRing, and at least the tokens of the "
+        "call");
   policy = reset::tensor_ring_policy(device_of(90), 4, 1000, 2048);
   policy.row_groups = 2;
   policy.stages = 3;

@@ -20,9 +20,9 @@ struct TensorRingCut {
 /// What was fastest, or near it, for so many units of K and tiles of a cluster of two, in a decode step. Much K wants
 /// large clusters, many rows or few several groups of warps: many because the start and the end of a CTA count less
 /// then than the latency of its loop, few because they are in shared memory before the kernel ahead has ended.
-constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t tiles_of_two) noexcept {
+constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
   const bool many_rows = units > 16 && units <= 20 && tiles_of_two >= 12;
-  if (token_tiles == 2) {
+  if (tokens > 8) {
     if (many_rows) return {4, 3, 8};
     return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, 4};
   }
@@ -37,20 +37,23 @@ constexpr TensorRingCut tensor_ring_cut(int token_tiles, int units, std::int64_t
 }
 
 /// The same where memory brings more to a multiprocessor than ten warps decode: small clusters, which leave no
-/// multiprocessor out, and as many more warps as the K of a CTA allows where rows are many. Multiples of four do best: a
-/// multiprocessor has four schedulers, and the one that has a warp more than the others decides.
-constexpr TensorRingCut fast_memory_cut(int token_tiles, int units, std::int64_t tiles_of_two) noexcept {
+/// multiprocessor out, and as many more warps as the K of a CTA allows where rows are many. Multiples of four do best:
+/// a multiprocessor has four schedulers, and the one that has a warp more than the others decides.
+constexpr TensorRingCut fast_memory_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
   const bool many_rows = tiles_of_two >= 22;
-  if (token_tiles == 2) {
+  if (tokens > 8) {
     if (units > 10 && units <= 14 && many_rows) return {2, 2, 8};
     return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, units > 20 && units <= 60 ? 5 : 4};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
-  if (units > 80) return {8, 1, 8};
-  if (units > 48) return units > 64 && units <= 72 ? TensorRingCut{8, 2, 8} : TensorRingCut{8, units <= 64 ? 2 : 1, 5};
-  if (units > 20) return {4, 1, 5};
-  if (units > 16 && tiles_of_two >= 10) return {2, 2, 8};
-  return many_rows ? TensorRingCut{1, 1, 8} : TensorRingCut{2, 1, 4};
+  if (units > 80) return {8, 1, 5};
+  if (units > 64 && (tokens == 1 || units <= 72)) return {8, 2, tokens == 1 ? 6 : 8};
+  if (units > 48) return {8, units <= 64 ? 2 : 1, 5};
+  if (units > 32) return {4, 1, 5};
+  if (units > 20) return {2, 1, 5};
+  if (units > 16) return tiles_of_two >= 6 ? TensorRingCut{2, 2, tokens == 1 ? 6 : 8} : TensorRingCut{2, 1, 4};
+  if (many_rows) return {1, 1, tokens == 1 && units > 14 ? 5 : 8};
+  return tokens == 1 && tiles_of_two >= 5 ? TensorRingCut{2, 2, 4} : TensorRingCut{2, 1, 4};
 }
 
 }  // namespace detail
