@@ -266,7 +266,7 @@ TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
     for (const int bandwidth : {0, 4814}) {
       device.memory_bandwidth = bandwidth;
       for (const std::int64_t n : {512, 4096, 24576}) {
-        for (const std::int64_t m : {1, 16}) check_tensor_ring(m, n, k);
+        for (const std::int64_t m : {1, 8, 16}) check_tensor_ring(m, n, k);
       }
     }
     const GemvPolicy policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, k);
@@ -390,13 +390,14 @@ TEST_CASE("no launch of a tensor-core policy that is accepted exceeds the shared
     const DeviceInfo device = device_of(arch);
     for (const std::int64_t k : {256, 2048, 5120}) {
       for (const int cluster : {0, 1, 2, 4, 8}) {  // 0: kTensor
-        for (const int tokens : {8, 16}) {
+        for (const int tokens : {1, 8, 16}) {
           for (std::int64_t n = 16; n < 200000; n += n / 64 * 16 + 16) {
             const GemvProblem problem = well_formed(ActivationType::kBf16, tokens, n, k);
             GemvPolicy policy = reset::tensor_policy(device, tokens, k);
             if (cluster > 0) {
               const auto units = static_cast<int>(k / 256);
               policy.kernel = GemvKernel::kTensorRing;
+              policy.tokens = tokens;
               policy.slices = policy.cluster = cluster;
               policy.k_warps = (units + cluster - 1) / cluster;
               policy.row_groups = 1;
@@ -501,7 +502,7 @@ TEST_CASE("a policy of kTensorRing that cannot serve a call is refused by name")
   good.stages = 4;
   CHECK(validate(good, problem, device_of(89)).code() == reset::StatusCode::kUnsupported);
   const auto bad = [&](auto change, const char* argument) { refused(good, problem, change, argument); };
-  bad([](GemvPolicy& p) { p.tokens = 9; }, "policy.tokens");
+  for (const int tokens : {0, 1, 9}) bad([=](GemvPolicy& p) { p.tokens = tokens; }, "policy.tokens");
   bad([](GemvPolicy& p) { p.k_warps = 0; }, "policy.k_warps");
   bad([](GemvPolicy& p) { p.k_warps = 17; }, "policy.k_warps");
   bad([](GemvPolicy& p) { p.tokens = 16, p.k_warps = 16; }, "policy.k_warps");
@@ -515,7 +516,12 @@ TEST_CASE("a policy of kTensorRing that cannot serve a call is refused by name")
   bad([](GemvPolicy& p) { p.cluster = p.slices = 16; }, "policy.cluster");
   for (const int stages : {-2, 0, 1, 3, 5, 15, 18}) bad([=](GemvPolicy& p) { p.stages = stages; }, "policy.stages");
   bad([](GemvPolicy& p) { p.stages = 16; }, "policy.stages");  // do not fit
-  DeviceInfo alone = device_of(90);                            // no two multiprocessors of a cluster
+  GemvPolicy crowded = good;
+  crowded.tokens = 1;
+  crowded.row_groups = crowded.stages = 4;
+  CHECK(std::string(validate(crowded, well_formed(ActivationType::kBf16, 1, 24576, 4096), device_of(90)).argument()) ==
+        "policy.row_groups");
+  DeviceInfo alone = device_of(90);  // no two multiprocessors of a cluster
   alone.clusters[0] = 0;
   CHECK(std::string(validate(good, problem, alone).argument()) == "policy.cluster");
 }

@@ -160,9 +160,9 @@ __device__ __forceinline__ void multiply(const ItemWeights& weights, const WarpT
   }
 }
 
-/// The same for one token: elements are summed up by blocks, and their sums are scaled, which takes a quarter of the
-/// products that scaled elements take. A lane's two columns are its own two blocks; a chain is of the words of one of
-/// them, and of the other column it has a sum that means nothing.
+/// The same for one token: elements are summed up by blocks, and the sums are scaled, eight of a lane where its scaled
+/// elements would be 64 pairs. A lane's two columns are its own two blocks; a chain is of the words of one of them, and
+/// of the other column it has a sum that means nothing.
 __device__ __forceinline__ void multiply(const ItemWeights& weights, const WarpTokens<1>& x, const ShiftFactors& shift,
                                          TileSums<1>& sums) {
   float low = 0.0f;
@@ -262,10 +262,10 @@ __device__ __forceinline__ void store_results(const GemvProblem& problem, const 
 inline namespace RESET_ARCH_NAMESPACE {
 
 /// A CTA owns a run of outputs, in tiles of 16 rows; K is cut into slices, one after the other, and a slice into 256 of
-/// K a warp, which keeps its part of up to kTokens tokens in registers. Groups of warps that together hold the
-/// slice take turns at the tiles: a warp streams its part of them through a ring of its own, decodes in registers and
-/// multiplies on the tensor core. One of the group adds its warps' sums up, tile by tile, in a fixed
-/// order: the same bits every time. No barrier of the CTA stands in the loop.
+/// K a warp, which keeps its part of up to kTokens tokens in registers. Groups of warps that together hold the slice
+/// take turns at the tiles: a warp streams its part of them through a ring of its own, decodes in registers and
+/// multiplies on the tensor core. One of the group adds its warps' sums up, tile by tile, in a fixed order: the same
+/// bits every time. No barrier of the CTA stands in the loop.
 template <int kTokens, bool kWhole>
 static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
     gemv_tensor(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorShape shape,

@@ -324,8 +324,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
       const ClusterTotals totals{shared_address(memory.totals), arrived, shape.log_cluster, part_tiles, lane};
       const RowGroup<kTokens, ClusterTotals> sums(memory, totals, group, shape.groups, k_warp, units.count,
                                                   shape.k_warps, lane);
-      consume_tiles(sums, x, ring, shape, group < tiles ? (tiles - group + shape.groups - 1) / shape.groups : 0, group,
-                    k_warp, lane);
+      consume_tiles(sums, x, ring, shape, (tiles - group + shape.groups - 1) / shape.groups, group, k_warp, lane);
     }
   }
   if (cluster > 1) {

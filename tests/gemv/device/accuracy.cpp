@@ -71,6 +71,7 @@ int test_combinations(const reset::DeviceInfo& device, bool reduced) {
         if (turn % 4 == 3) options.layout = ScaleLayout::kSwizzled128x4;
         if (turn / 2 % 4 == 1) options.x_layout = ScaleLayout::kSwizzled128x4;
         if (turn % 7 == 2) options.misalignment = 1 << turn % 4;
+        if (turn % 5 == 3) options.x_misalignment = 1 << turn / 5 % 4;
         options.slack = turn % 8 == 5 ? 16 : turn % 8 == 6 ? 5 : turn % 8 == 2 ? 8 : 0;
         if (turn % 6 == 1) options.row_origin = 37;
         if (turn % 6 == 4) options.block_origin = turn % 4 == 0 ? 16 : 3;
@@ -78,7 +79,7 @@ int test_combinations(const reset::DeviceInfo& device, bool reduced) {
         if (activation == ActivationType::kNvfp4 && m <= 2 && variant % 2 == 0) {
           options.k = 256 << turn % 5;
           options.layout = ScaleLayout::kLinear;
-          options.misalignment = 0;
+          options.misalignment = options.x_misalignment = 0;
           options.slack = options.slack / 16 * 16;
           options.block_origin = turn % 4 == 1 ? 16 : 0;
         }

@@ -31,7 +31,8 @@ int launched(const reset::Status& status) {
   return 1;
 }
 
-// Each kernel family with each number of token tiles: rows aligned, block scales swizzled, rows at odd addresses.
+// Each kernel family with each number of tokens that it is compiled for: rows aligned, block scales swizzled, rows at
+// odd addresses.
 std::vector<CaseOptions> samples() {
   std::vector<CaseOptions> list;
   for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
@@ -57,13 +58,14 @@ std::vector<CaseOptions> samples() {
 
 // Whether samples() has all that it should.
 int check_samples(const reset::DeviceInfo& device) {
-  bool seen[3][2] = {};
+  bool seen[3][17] = {};
   for (const CaseOptions& options : samples()) {
     const Case call(options, device);
-    seen[static_cast<std::size_t>(call.kernel())][options.m > 8] = true;
+    const reset::GemvPolicy policy = reset::select_gemv_policy(device, call.problem());
+    seen[static_cast<std::size_t>(policy.kernel)][policy.tokens] = true;
   }
-  const bool rings = device.arch < 90 || (seen[1][0] && seen[1][1] && seen[2][0]);
-  if (seen[0][0] && seen[0][1] && rings) return 0;
+  const bool rings = device.arch < 90 || (seen[1][1] && seen[1][8] && seen[1][16] && seen[2][1]);
+  if (seen[0][8] && seen[0][16] && rings) return 0;
   std::printf("FAILED: the samples miss a kernel\n");
   return 1;
 }

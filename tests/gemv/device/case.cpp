@@ -48,11 +48,11 @@ std::string CaseOptions::text() const {
   char line[256];
   std::snprintf(line, sizeof line,
                 "n %d k %d m %d activation %d output %d gate %d layouts %d %d residual %d bias %d alpha %d parts %d "
-                "slack %d misalignment %d origin %d %d nan %d inputs %d seed %u",
+                "slack %d misalignment %d %d origin %d %d nan %d inputs %d seed %u",
                 static_cast<int>(n), static_cast<int>(k), static_cast<int>(m), static_cast<int>(activation),
                 static_cast<int>(output), static_cast<int>(gate), static_cast<int>(layout), static_cast<int>(x_layout),
-                static_cast<int>(residual), bias, device_alpha, parts, slack, misalignment, row_origin, block_origin,
-                nan_scale, static_cast<int>(inputs), seed);
+                static_cast<int>(residual), bias, device_alpha, parts, slack, misalignment, x_misalignment, row_origin,
+                block_origin, nan_scale, static_cast<int>(inputs), seed);
   return line;
 }
 
@@ -150,7 +150,7 @@ void Case::make_activations(unsigned seed) {
   std::mt19937 random(seed);
   reset::ActivationView view;
   view.type = options_.activation;
-  auto misalignment = static_cast<std::size_t>(options_.misalignment);
+  auto misalignment = static_cast<std::size_t>(options_.misalignment + options_.x_misalignment);
   if (options_.activation == ActivationType::kNvfp4) {
     make_nvfp4(random, view);
   } else {
@@ -290,9 +290,11 @@ void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, st
 // once for each 256 of K and each token's factor is a power of two: K / 256 u, and 16u for what is of second order or
 // incomplete: (336 + K / 256) u times the sum of magnitudes. The magnitude by which a product is aligned is that of its
 // factors' exponents: a subnormal half counts as the smallest normal one (measured: 430u of |x W| with weights of
-// 2^-24), a zero factor not at all. Bfloat16 activations are rounded to halves where, 256 of K by 256, the largest
-// magnitude lies from 2^15 on (or, if it is tiny, from its own exponent plus 126): half a unit of a subnormal half is
-// 2^-25, 2^-40 of the largest, times the sum of the weights' magnitudes.
+// 2^-24), a zero factor not at all. The kernel for one token multiplies elements that are not scaled, of which 0.5 is a
+// subnormal half and counts as 1: twice the magnitude, but a block's chain has 4 links, 160u. Bfloat16 activations are
+// rounded to halves where, 256 of K by 256, the largest magnitude lies from 2^15 on (or, if it is tiny, from its own
+// exponent plus 126): half a unit of a subnormal half is 2^-25, 2^-40 of the largest, times the sum of the weights'
+// magnitudes.
 double Case::bound(const RawSum& sum) const {
   const auto k = static_cast<double>(options_.k);
   if (kernel_ == reset::GemvKernel::kRing) return (k / 512 + 64) * kUnit * sum.magnitude;

@@ -38,7 +38,8 @@ struct CaseOptions {
   bool device_alpha = false;
   int parts = 1;           // fused projections
   int slack = 0;           // bytes between rows of weights; elements or bytes between tokens
-  int misalignment = 0;    // bytes, of the packed weights and activations (rounded to 2 for 16-bit activations)
+  int misalignment = 0;    // bytes, of the packed weights and the activations
+  int x_misalignment = 0;  // bytes, of the activations besides; both rounded to 2 for 16-bit ones
   int row_origin = 0;      // in the scale tensor
   int block_origin = 0;    // in the scale tensor
   bool nan_scale = false;  // one row of the weights has one

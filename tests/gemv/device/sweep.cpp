@@ -42,7 +42,8 @@ std::vector<GemvPolicy> policies(std::int64_t k, std::int64_t tokens) {
 }
 
 struct Sweep {
-  int runs[2][9] = {};  // of the tensor-core kernels, by kernel and slices
+  int runs[2][9] = {};        // of the tensor-core kernels, by kernel and slices
+  int by_tokens[2][17] = {};  // the same, by kernel and the tokens that it is compiled for
   int rings = 0;
   PinnedRuns pinned;
 
@@ -61,7 +62,9 @@ struct Sweep {
 
   void run_one(Case& call, const GemvPolicy& policy, const reset::DeviceInfo& device) {
     pinned.run(call, policy, device);
-    ++runs[policy.kernel == GemvKernel::kTensorRing][policy.slices];
+    const bool ring = policy.kernel == GemvKernel::kTensorRing;
+    ++runs[ring][policy.slices];
+    ++by_tokens[ring][policy.tokens];
   }
 
   // Nothing may have been left out silently.
@@ -70,6 +73,10 @@ struct Sweep {
     for (const int slices : {1, 2, 3, 4, 8}) {
       count += runs[0][slices] == 0;
       count += device.arch >= 90 && slices != 3 && runs[1][slices] == 0;
+    }
+    for (const int tokens : {1, 8, 16}) {
+      count += tokens > 1 && by_tokens[0][tokens] == 0;
+      count += device.arch >= 90 && by_tokens[1][tokens] == 0;
     }
     count += device.arch >= 90 && rings == 0;
     if (count > 0) std::printf("FAILED: %d kinds of policies were not run\n", count);
@@ -80,7 +87,7 @@ struct Sweep {
 }  // namespace
 
 int test_policies(const reset::DeviceInfo& device, bool reduced) {
-  // On few multiprocessors each CTA has many tiles: the rings and the batches of sums go round several times, and their
+  // On few multiprocessors each CTA has many tiles: the rings and the slots of sums go round several times, and their
   // producers wait for what is on its way; with slow memory besides they have one stage on its way at a time.
   reset::DeviceInfo few = device;
   few.sm_count = 3;
@@ -88,8 +95,9 @@ int test_policies(const reset::DeviceInfo& device, bool reduced) {
   if (device.arch >= 90) few.clusters[0] = 2, few.clusters[1] = few.clusters[2] = 1;
   reset::DeviceInfo slow = few;
   slow.memory_bandwidth = 1;
-  // 11 and 17 units of K leave warps idle; 40 rows are fewer tiles than CTAs of a cluster; 272 and 4112 end in a unit.
-  const std::int64_t shapes[][2] = {{1000, 2816}, {40, 2048}, {130, 272}, {258, 4352}, {126, 4112}};
+  // 11 and 17 units of K leave warps idle; 40 rows are fewer tiles than CTAs of a cluster; 272, 4112 and 2880 end in a
+  // unit, the last of them as kTensorRing takes it, too.
+  const std::int64_t shapes[][2] = {{1000, 2816}, {40, 2048}, {130, 272}, {258, 4352}, {126, 4112}, {130, 2880}};
   Sweep sweep;
   unsigned turn = 0;
   for (const auto& shape : shapes) {
@@ -102,8 +110,10 @@ int test_policies(const reset::DeviceInfo& device, bool reduced) {
         options.activation = activation;
         options.seed = ++turn;
         if (turn % 2 == 0) options.gate = turn % 4 == 0 ? GemvGate::kGateUp : GemvGate::kUpGate;
-        if (turn % 5 == 0) options.layout = reset::ScaleLayout::kSwizzled128x4;
+        // Sevens, so that in time they meet each number of tokens, which come in fifteens with their types.
+        if (turn % 7 == 4 || turn % 7 == 6) options.layout = reset::ScaleLayout::kSwizzled128x4;
         if (turn % 7 == 0) options.misalignment = 4;
+        if (turn % 7 == 2) options.x_misalignment = 1 << turn / 7 % 4;
         sweep.run_all(options, turn % 3 == 0 ? device : turn % 3 == 1 ? few : slow, reduced ? 29 : 1);
         options.layout = reset::ScaleLayout::kLinear;
         options.misalignment = 0;

@@ -128,8 +128,8 @@ RESET_HOST_DEVICE constexpr int tensor_ring_producers(int tokens, int warps, boo
 }
 
 inline constexpr int kMultiprocessorRegisters = 65536;
-/// Registers that a thread of kTensorRing is compiled to, or more: tests/gemv/entry/check_resources.py looks. Targets
-/// that convert E2M1 need fewer.
+/// Registers that a thread of kTensorRing is compiled to, or more: tests/gemv/entry/check_resources.py looks. One
+/// token's takes fewer from sm_100 on, where instructions differ.
 constexpr int tensor_ring_registers(int arch, int tokens) noexcept {
   if (tokens == 1) return arch < 100 ? 64 : 56;
   return tokens <= 8 ? 72 : 120;

@@ -1,5 +1,5 @@
 /// @file
-/// The parts of a ring of shared memory that bulk copies fill: sm_90 and later.
+/// The parts of a ring of shared memory: where in it a warp is, and, on sm_90 and later, how bulk copies fill it.
 #pragma once
 
 #include <cstdint>

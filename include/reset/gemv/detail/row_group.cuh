@@ -77,7 +77,7 @@ __device__ __forceinline__ void init_group_barriers(std::uint32_t barriers, int 
   }
 }
 
-/// Totals stay where the CTA can read them; `add`: to those of the slices of K before.
+/// Totals stay where the CTA can read them; `add_up`: added to those of the slices of K before.
 struct LocalTotals {
   float* totals;
   bool add_up;

@@ -32,13 +32,11 @@ __device__ __forceinline__ std::uint32_t load_shared2(std::uint32_t address) {
   return value;
 }
 
-__device__ __forceinline__ void store_shared16(std::uint32_t address, float4 value) {
+__device__ __forceinline__ void store_shared(std::uint32_t address, float4 value) {
   asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(value.x), "f"(value.y), "f"(value.z),
                "f"(value.w)
                : "memory");
 }
-
-__device__ __forceinline__ void store_shared(std::uint32_t address, float4 value) { store_shared16(address, value); }
 __device__ __forceinline__ void store_shared(std::uint32_t address, float2 value) {
   asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(value.x), "f"(value.y) : "memory");
 }

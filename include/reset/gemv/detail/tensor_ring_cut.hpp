@@ -36,9 +36,10 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   return many_rows ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
 
-/// The same where memory brings more to a multiprocessor than ten warps decode: small clusters, which leave no
-/// multiprocessor out, and as many more warps as the K of a CTA allows where rows are many. Multiples of four do best:
-/// a multiprocessor has four schedulers, and the one that has a warp more than the others decides.
+/// The same where memory brings more to a multiprocessor than ten warps decode: clusters as small as K allows, for
+/// large ones leave multiprocessors out, and 16 to 20 warps where rows are many. Multiples of four do best: a
+/// multiprocessor has four schedulers, and the one that has a warp more than the others decides. Rings of one token's
+/// kernel stay short where a shorter one lets the next kernel's CTA start beside it.
 constexpr TensorRingCut fast_memory_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
   const bool many_rows = tiles_of_two >= 22;
   if (tokens > 8) {
