@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 TOKENS = [1, 2, 3, 4, 6, 8, 12, 16]
-DEFAULT_FOLDER = Path(__file__).parent / "results" / "h100"
+DEFAULT_FOLDER = Path(__file__).parent / "results" / "h200"
 
 
 def load(folder):
