@@ -501,6 +501,10 @@ TEST_CASE("a policy of kTensorRing that cannot serve a call is refused by name")
   REQUIRE(good.row_groups == 2);
   good.stages = 4;
   CHECK(validate(good, problem, device_of(89)).code() == reset::StatusCode::kUnsupported);
+  DeviceInfo old = device_of(80);  // as gemv_prepare finds it: no clusters, and so no policy either
+  old.clusters[0] = old.clusters[1] = old.clusters[2] = 0;
+  const reset::Status none = validate(reset::tensor_ring_policy(old, 4, 24576, 4096), problem, old);
+  CHECK(std::string(none.argument()) == "device.arch");
   const auto bad = [&](auto change, const char* argument) { refused(good, problem, change, argument); };
   for (const int tokens : {0, 1, 9}) bad([=](GemvPolicy& p) { p.tokens = tokens; }, "policy.tokens");
   bad([](GemvPolicy& p) { p.k_warps = 0; }, "policy.k_warps");

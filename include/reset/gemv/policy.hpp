@@ -263,11 +263,7 @@ inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem
 
 namespace detail {
 
-inline Status validate_tensor_ring(const GemvPolicy& policy, const GemvProblem& problem,
-                                   const DeviceInfo& device) noexcept {
-  if (device.arch < 90) {
-    return Status(StatusCode::kUnsupported, "device.arch", device.arch, "90 or more for kTensorRing");
-  }
+inline Status validate_tensor_ring(const GemvPolicy& policy, const GemvProblem& problem) noexcept {
   const Status served = tensor_ring_serves(problem.weights);
   if (!served.ok()) return served;
   const int cluster = policy.cluster;
@@ -284,6 +280,9 @@ inline Status validate_tensor_ring(const GemvPolicy& policy, const GemvProblem& 
 
 inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) noexcept {
   const bool ring = policy.kernel == GemvKernel::kTensorRing;
+  if (ring && device.arch < 90) {
+    return Status(StatusCode::kUnsupported, "device.arch", device.arch, "90 or more for kTensorRing");
+  }
   const bool compiled = policy.tokens == 8 || policy.tokens == 16 || (ring && policy.tokens == 1);
   if (!compiled || policy.tokens < problem.tokens) {
     return invalid("policy.tokens", policy.tokens,
@@ -303,7 +302,7 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
                    "at most K / 256, and so many that each has at most 256 * k_warps of K");
   }
   if (policy.kernel == GemvKernel::kTensorRing) {
-    const Status status = validate_tensor_ring(policy, problem, device);
+    const Status status = validate_tensor_ring(policy, problem);
     if (!status.ok()) return status;
   } else if (policy.cluster != 1) {
     return invalid("policy.cluster", policy.cluster, "1 for kTensor");
