@@ -324,7 +324,9 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
       const ClusterTotals totals{shared_address(memory.totals), arrived, shape.log_cluster, part_tiles, lane};
       const RowGroup<kTokens, ClusterTotals> sums(memory, totals, group, shape.groups, k_warp, units.count,
                                                   shape.k_warps, lane);
-      consume_tiles(sums, x, ring, shape, (tiles - group + shape.groups - 1) / shape.groups, group, k_warp, lane);
+      // The quotient is 0 for the others as well, but with the condition the kernel for one token needs no spills.
+      const int share = group < tiles ? (tiles - group + shape.groups - 1) / shape.groups : 0;
+      consume_tiles(sums, x, ring, shape, share, group, k_warp, lane);
     }
   }
   if (cluster > 1) {
