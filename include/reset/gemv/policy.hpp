@@ -192,7 +192,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
                                         std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kTensorRing;
-  policy.tokens = tokens == 1 ? 1 : tokens <= 8 ? 8 : 16;
+  policy.tokens = detail::tensor_ring_tokens(tokens);
   policy.stages = 0;
   const int units = detail::k_units(k);
   const int pairs = resident_clusters(device, 2);

@@ -122,15 +122,7 @@ struct WarpTokens {
 };
 
 template <>
-struct WarpTokens<1> {
-  TokenBlocks blocks;
-
-  template <TokenKind kKind>
-  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, void* scratch) {
-    static_assert(32 * sizeof(uint4) <= tensor_warp_bytes(1), "the words find room");
-    blocks.load<kKind>(problem, alignment, unit, lane, static_cast<uint4*>(scratch));
-  }
-};
+struct WarpTokens<1> : TokenBlocks {};
 
 /// The products of an item: 16 rows by the tokens, over 256 of K.
 template <int kTokens>
@@ -176,7 +168,7 @@ __device__ __forceinline__ void multiply(const ItemWeights& weights, const WarpT
       const int w = half * 4 + block * 2 + i / 2;
       const HalfPairs first = weights.elements(w, 0, shift);
       const HalfPairs second = weights.elements(w, 1, shift);
-      const HalfPairs& pairs = x.blocks.words[half][i / 2];
+      const HalfPairs& pairs = x.words[half][i / 2];
       mma_add(chains[block], first.pair, second.pair, pairs.pair[0], pairs.pair[1]);
       mma_add(chains[block], first.pair + 2, second.pair + 2, pairs.pair[2], pairs.pair[3]);
     }
@@ -185,7 +177,7 @@ __device__ __forceinline__ void multiply(const ItemWeights& weights, const WarpT
     low += chains[0].value[0] * scale.x + chains[1].value[1] * scale.y;
     high += chains[0].value[2] * other.x + chains[1].value[3] * other.y;
   }
-  sums.part[0] = {low * x.blocks.factor, high * x.blocks.factor};
+  sums.part[0] = {low * x.factor, high * x.factor};
 }
 
 /// A warp's tiles for one slice, the first stages of their weights requested already.

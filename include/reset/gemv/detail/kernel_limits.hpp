@@ -111,6 +111,8 @@ RESET_HOST_DEVICE constexpr int tensor_stage_bytes(int units) noexcept {
 /// The most units of K of a CTA of kTensorRing: a box has at most 256 columns, of 8 bytes.
 inline constexpr int kTensorRingMaxUnits = 16;
 
+/// For how many tokens the smallest kernel of kTensorRing is compiled that serves so many.
+constexpr int tensor_ring_tokens(std::int64_t tokens) noexcept { return tokens == 1 ? 1 : tokens <= 8 ? 8 : 16; }
 /// Warps of a CTA of kTensorRing that compute, at most; one more requests weights.
 RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int tokens) noexcept {
   return tokens == 1 ? 31 : tokens <= 8 ? 23 : 15;

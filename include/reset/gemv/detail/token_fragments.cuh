@@ -246,9 +246,11 @@ struct TokenBlocks {
   HalfPairs words[2][2];  // [half][word of the block]
   float factor;           // of the sums
 
-  /// `scratch`: 512 bytes of shared memory, for this warp alone.
+  /// `memory`: shared, for this warp alone.
   template <TokenKind kKind>
-  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, uint4* scratch) {
+  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, void* memory) {
+    static_assert(32 * sizeof(uint4) <= tensor_warp_bytes(1), "the words find room");
+    auto* scratch = static_cast<uint4*>(memory);
     const HalfPairs own = own_word<kKind>(problem, alignment, unit * (kUnitK / 8) + lane);
     scratch[lane] = make_uint4(own.pair[0], own.pair[1], own.pair[2], own.pair[3]);
     __syncwarp();
