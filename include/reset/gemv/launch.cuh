@@ -57,7 +57,7 @@ inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy
 }
 
 inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
-                                         std::int64_t clusters) noexcept {
+                                         std::int64_t clusters, std::int64_t tiles) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
   const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;  // of 1, 2, 4 or 8
   return {shape.runs,
@@ -66,6 +66,7 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
           policy.row_groups,
           policy.stages,
           stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps)),
+          static_cast<int>(ceil_div(tiles, policy.cluster)),
           !scale_rows_are_whole(problem.weights),
           log_cluster,
           shape.activation_alignment};
@@ -128,7 +129,7 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
     const Status status = encode_weights(device, problem.weights, policy.k_warps, maps);
     if (!status.ok()) return status;
     return launch(tensor_ring_kernel(policy.tokens, problem.activations.type == ActivationType::kNvfp4), shape, stream,
-                  problem, tensor_ring_shape(problem, policy, device, clusters), maps, options.prefetch);
+                  problem, tensor_ring_shape(problem, policy, device, clusters, tiles), maps, options.prefetch);
   }
   const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
   const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);

@@ -9,11 +9,11 @@
 #include <reset/detail/launch.cuh>
 #include <reset/gemv/decode.cuh>
 #include <reset/gemv/detail/async_copy.cuh>
-#include <reset/gemv/detail/epilogue.cuh>
 #include <reset/gemv/detail/mma.cuh>
 #include <reset/gemv/detail/prefetch.cuh>
 #include <reset/gemv/detail/row_group.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
+#include <reset/gemv/detail/tile_results.cuh>
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/detail/token_fragments.cuh>
 #include <reset/gemv/detail/weight_stream.cuh>
@@ -199,58 +199,6 @@ __device__ __forceinline__ void run_tiles(const RowGroup<kTokens, LocalTotals>& 
   });
 }
 
-/// Where in a tile's total, as floats, the one of a row and a token is.
-template <int kTokens>
-__device__ __forceinline__ int total_index(int row, int token) {
-  if (kTokens == 1) return row % 8 * 2 + row / 8;
-  const int lane = row % 8 * 4 + token % 8 / 2;
-  return (token / 8 * 32 + lane) * 4 + row / 8 * 2 + token % 2;
-}
-
-/// What a call's sums are to be multiplied with: decoded weights are divided by kScaledUnit, and so are NVFP4
-/// activations; bfloat16 ones bring the factor with their own.
-__device__ __forceinline__ float tensor_unit(ActivationType type) {
-  return type == ActivationType::kNvfp4  ? kScaledUnit * kScaledUnit
-         : type == ActivationType::kFp16 ? kScaledUnit
-                                         : 1.0f;
-}
-
-/// A CTA's results: of tiles first, first + step, ... of its rows, `count` of them. Each sum is that of `parts` totals,
-/// `part_tiles` apart, in their order.
-template <int kTokens>
-__device__ __forceinline__ void store_results(const GemvProblem& problem, const TileRows<kMmaRows>& rows,
-                                              const float* totals, int parts, int part_tiles, int first, int step,
-                                              int count) {
-  constexpr int kTotal = TensorMemory<kTokens>::kTotal;
-  const Epilogue epilogue(problem, tensor_unit(problem.activations.type));
-  const int log_outputs = rows.gated ? 3 : 4;  // of a tile
-  const int columns = count << log_outputs;
-  const float per_column = __frcp_rn(static_cast<float>(columns));
-  const auto sum_of = [&](int tile, int slot, int token) {
-    const float* place = totals + (tile * kTotal + total_index<kTokens>(slot, token));
-    float sum = *place;
-    for (int part = 1; part < parts; ++part) sum += place[part * part_tiles * kTotal];
-    return sum;
-  };
-  const auto thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
-  for (int i = thread; i < columns * static_cast<int>(problem.tokens); i += static_cast<int>(blockDim.x * blockDim.y)) {
-    // A division, exact where it counts: at most 16 tokens, and half a column away from any whole number of them.
-    const int token = kTokens == 1 ? 0 : static_cast<int>((static_cast<float>(i) + 0.5f) * per_column);
-    const int column = i - token * columns;
-    const int place = column >> log_outputs;
-    const int slot = column & ((1 << log_outputs) - 1);
-    const int tile = first + place * step;
-    if (!rows.holds(tile, slot)) continue;
-    const std::int64_t row = rows.row(tile, slot);
-    float value = epilogue.scaled(row, sum_of(place, slot, token));
-    if (rows.gated) {
-      const int other = slot + kMmaRows / 2;
-      value = epilogue.gated(value, epilogue.scaled(rows.row(tile, other), sum_of(place, other, token)));
-    }
-    epilogue.store(token, row, value);
-  }
-}
-
 inline namespace RESET_ARCH_NAMESPACE {
 
 /// A CTA owns a run of outputs, in tiles of 16 rows; K is cut into slices, one after the other, and a slice into 256 of
@@ -299,9 +247,10 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
                                                 units.count, shape.k_warps, lane);
       run_tiles(sums, x, stream, ring, (tiles - group + groups - 1) / groups, lane);
     }
-    __syncthreads();
+    if (slice + 1 < shape.slices) __syncthreads();
   }
-  store_results<kTokens>(problem, rows, memory.totals, 1, 0, 0, 1, tiles);
+  const auto thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
+  store_results<kTokens>(problem, rows, {memory.totals, 1, 0}, {0, 1, tiles}, thread, [] { __syncthreads(); });
   if (warp == 0) prefetch_share(prefetch, lane);
 }
 

@@ -30,6 +30,7 @@ struct TensorRingShape {
   int groups;   ///< Such sets of warps, which take turns at the stages.
   int stages;
   RingFlight in_flight;      ///< Of them, at once.
+  int part_tiles;            ///< Tiles of the largest share of outputs, over the CTAs of a cluster.
   bool words;                ///< Whether scales come in runs of four: swizzled ones, and rows at odd multiples of 4.
   int log_cluster;           ///< Logarithm to base 2 of the CTAs of a cluster.
   int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of
@@ -183,6 +184,14 @@ __device__ __forceinline__ void barriers_ready_sync() {
   asm volatile("barrier.cta.sync 1, %0;" ::"r"(blockDim.x) : "memory");
 }
 
+/// The same for a CTA that is alone: its totals are there. Warps that store wait, others go on.
+__device__ __forceinline__ void totals_ready_arrive() {
+  asm volatile("barrier.cta.arrive 2, %0;" ::"r"(blockDim.x) : "memory");
+}
+__device__ __forceinline__ void totals_ready_sync() {
+  asm volatile("barrier.cta.sync 2, %0;" ::"r"(blockDim.x) : "memory");
+}
+
 /// Totals of a CTA's slice of K go to the CTA of the cluster that stores the tile: they take turns at the tiles. There
 /// the totals of all slices meet, each in its place, and a barrier counts their bytes. A CTA alone keeps them: it
 /// cannot send where no cluster was launched.
@@ -274,10 +283,9 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
   };
   const int tiles = rows().tiles();
   const Share units = shape.units.share(cluster_rank());
-  const int part_tiles = (tiles + cluster - 1) >> shape.log_cluster;
-  const auto own_tiles = [&] { return (tiles - cluster_rank() + cluster - 1) >> shape.log_cluster; };
+  const auto own_tiles = [&](int ctas) { return (rows().tiles() - cluster_rank() + ctas - 1) >> shape.log_cluster; };
   const int ring_bytes = shape.stages * tensor_stage_bytes(shape.k_warps);
-  const TensorMemory<kTokens> memory(tensor_memory + ring_bytes, part_tiles << shape.log_cluster, shape.k_warps,
+  const TensorMemory<kTokens> memory(tensor_memory + ring_bytes, shape.part_tiles << shape.log_cluster, shape.k_warps,
                                      shape.groups);
   const std::uint32_t arrived = memory.end;  // the totals of the CTA's own tiles
   const TensorRing ring(shared_address(tensor_memory), arrived + 2 * kBarrierBytes, shape.k_warps);
@@ -293,8 +301,8 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
       ring.init_barriers(shape.stages, shape.words ? 1 + 32 * producers : 1, units.count, lane);
       if (lane == 0) {
         barrier_init(arrived, 1);
-        barrier_arrive_expecting(arrived,
-                                 static_cast<std::uint32_t>(cluster * own_tiles() * tensor_total_bytes(kTokens)));
+        barrier_arrive_expecting(
+            arrived, static_cast<std::uint32_t>(cluster * own_tiles(cluster) * tensor_total_bytes(kTokens)));
       }
       if (problem.weights.cols % kUnitK != 0) ring.clear_scales(shape.stages, lane);
       __syncwarp();
@@ -307,40 +315,43 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
                   shape.in_flight, tiles);
     wait_for_dependencies();
     if (warp == computing) {
-      touch_residual(problem, rows(), cluster_rank(), cluster, own_tiles(), lane);
+      touch_residual(problem, rows(), cluster_rank(), cluster, own_tiles(cluster), lane);
       prefetch_share(prefetch, lane);
     }
     if (cluster > 1) cluster_wait();
   } else {
+    int share = 0;  // of the tiles: counted, for a division takes longer, and would come after the wait
+#pragma unroll 1
+    for (int tile = group; tile < tiles; tile += shape.groups) ++share;
     if (k_warp == 0 && lane == 0) init_group_barriers(memory.barriers, group, units.count);
     barriers_ready_sync();
     if (cluster > 1) cluster_arrive();
-    wait_for_dependencies();
     if (cluster > 1) cluster_wait();  // nothing is sent to a CTA that has not started
+    wait_for_dependencies();
     if (k_warp < units.count) {
       WarpTokens<kTokens> x;
       x.template load<kKind>(problem, shape.activation_alignment, units.first + k_warp, lane,
                              memory.slots + warp * TensorMemory<kTokens>::kWarp);
-      const ClusterTotals totals{shared_address(memory.totals), arrived, shape.log_cluster, part_tiles, lane};
+      const ClusterTotals totals{shared_address(memory.totals), arrived, shape.log_cluster, shape.part_tiles, lane};
       const RowGroup<kTokens, ClusterTotals> sums(memory, totals, group, shape.groups, k_warp, units.count,
                                                   shape.k_warps, lane);
-      // The quotient is 0 for the others as well, but with the condition the kernel for one token needs no spills.
-      const int share = group < tiles ? (tiles - group + shape.groups - 1) / shape.groups : 0;
       consume_tiles(sums, x, ring, shape, share, group, k_warp, lane);
     }
   }
-  if (cluster > 1) {
-    // A CTA ends when all its totals are there: none is on its way to it then. They lie in its own shared memory, where
-    // the barrier has counted their bytes: to acquire at the scope of the cluster would only empty the first-level
-    // cache besides, for a twentieth of a small layer's time.
-    barrier_wait(arrived, 0);
-  } else {
-    __syncthreads();
+  // The last computing warps store, for the first ones may still be adding up. Those that have nothing to store would
+  // keep the schedulers from them.
+  const int ctas = 1 << anew(shape.log_cluster);
+  const StoredTiles stored{cluster_rank(), ctas, own_tiles(ctas)};
+  const int first = 32 * (warp < computing ? computing - 1 - warp : warp);
+  if (first >= stored.columns(problem.gate != GemvGate::kNone) * static_cast<int>(problem.tokens)) {
+    if (ctas == 1) totals_ready_arrive();
+    return;
   }
-  // Warps that have nothing to store would keep the schedulers from those that have.
-  if (static_cast<int>(threadIdx.x) / 32 * 32 >= own_tiles() * kMmaRows * static_cast<int>(problem.tokens)) return;
-  const int parts = (rows().tiles() + cluster - 1) >> shape.log_cluster;  // part_tiles, likewise anew
-  store_results<kTokens>(problem, rows(), memory.totals, cluster, parts, cluster_rank(), cluster, own_tiles());
+  // A CTA ends when all its totals are there: none is on its way to it then. They lie in its own shared memory, where
+  // the barrier has counted their bytes: to acquire at the scope of the cluster would only empty the first-level cache
+  // besides, for a twentieth of a small layer's time.
+  store_results<kTokens>(problem, rows(), {memory.totals, ctas, shape.part_tiles}, stored, first + lane,
+                         [&] { ctas > 1 ? barrier_wait(arrived, 0) : totals_ready_sync(); });
 #endif
 }
 

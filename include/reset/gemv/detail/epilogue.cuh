@@ -52,18 +52,24 @@ class Epilogue {
                                         bool valid) const {
     valid = valid && token < problem_.tokens && rows.holds(tile, slot);
     const std::int64_t row = rows.row(tile, slot);
-    float value = valid ? scaled(row, sum) : 0.0f;
+    float value = valid ? scaled(terms(row), sum) : 0.0f;
     if constexpr (kRows > 1) {
       if (rows.gated) {
         value = gated(value, __shfl_down_sync(0xffffffffu, value, kRows / 2));
         valid = valid && slot < kRows / 2;
       }
     }
-    if (valid) store(token, row, value);
+    const std::int64_t place = index(token, row);
+    if (valid) store(place, value + residual(place));
   }
 
-  /// The sum of a row of the weights with its global scale, alpha and bias.
-  __device__ __forceinline__ float scaled(std::int64_t row, float sum) const {
+  /// What a row of the weights brings to its results. Without a bias it is -0: adding that changes nothing, not even a
+  /// zero's sign.
+  struct RowTerms {
+    float scale;
+    float bias;
+  };
+  __device__ __forceinline__ RowTerms terms(std::int64_t row) const {
     // The parts one by one: an index known only at run time would move them to local memory.
     const FusedGlobalScales& global = problem_.weights.global;
     float scale = global.parts[0].scale.value;
@@ -71,9 +77,12 @@ class Epilogue {
     for (int part = 1; part < FusedGlobalScales::kMaxParts; ++part) {
       if (part < global.count && global.parts[part].first_row <= row) scale = global.parts[part].scale.value;
     }
-    const float value = sum * unit_ * scale * activation_scale_ * alpha_;
-    if (problem_.bias == nullptr) return value;
-    return value + load_value(problem_.bias, problem_.output.type, row);
+    return {scale, problem_.bias == nullptr ? -0.0f : load_value(problem_.bias, problem_.output.type, row)};
+  }
+
+  /// The sum of a row of the weights with its global scale, alpha and bias.
+  __device__ __forceinline__ float scaled(const RowTerms& terms, float sum) const {
+    return sum * unit_ * terms.scale * activation_scale_ * alpha_ + terms.bias;
   }
 
   /// SwiGLU of a row of the first half and its pair from the second.
@@ -81,12 +90,17 @@ class Epilogue {
     return problem_.gate == GemvGate::kGateUp ? silu(first) * second : silu(second) * first;
   }
 
-  /// Adds the residual, rounds and stores.
-  __device__ __forceinline__ void store(int token, std::int64_t column, float value) const {
-    const OutputView& output = problem_.output;
-    const std::int64_t index = token * output.row_stride + column;
-    if (problem_.residual != nullptr) value += load_value(problem_.residual, output.type, index);
-    store_value(output.data, output.type, index, value);
+  /// Where a token's result is, in elements.
+  __device__ __forceinline__ std::int64_t index(int token, std::int64_t column) const {
+    return token * problem_.output.row_stride + column;
+  }
+  /// What is added to it at last; -0 where there is nothing.
+  __device__ __forceinline__ float residual(std::int64_t index) const {
+    return problem_.residual == nullptr ? -0.0f : load_value(problem_.residual, problem_.output.type, index);
+  }
+  /// Rounds and stores.
+  __device__ __forceinline__ void store(std::int64_t index, float value) const {
+    store_value(problem_.output.data, problem_.output.type, index, value);
   }
 
  private:

@@ -38,7 +38,7 @@ constexpr std::int64_t output_runs(std::int64_t n, bool gated) noexcept {
   return ceil_div(gated ? n / 2 : n, kOutputRun);
 }
 /// Outputs of a tile.
-constexpr int tile_outputs(bool gated) noexcept { return gated ? kMmaRows / 2 : kMmaRows; }
+RESET_HOST_DEVICE constexpr int tile_outputs(bool gated) noexcept { return gated ? kMmaRows / 2 : kMmaRows; }
 /// Tiles of the largest share, if so many clusters share the runs.
 constexpr std::int64_t share_tiles(std::int64_t runs, bool gated, std::int64_t clusters) noexcept {
   return ceil_div(ceil_div(runs, clusters) * kOutputRun, tile_outputs(gated));
@@ -111,15 +111,18 @@ RESET_HOST_DEVICE constexpr int tensor_stage_bytes(int units) noexcept {
 /// The most units of K of a CTA of kTensorRing: a box has at most 256 columns, of 8 bytes.
 inline constexpr int kTensorRingMaxUnits = 16;
 
+/// The most CTAs of a cluster of kTensorRing, whose totals are added up: what every device can launch.
+inline constexpr int kMaxCluster = 8;
+
 /// For how many tokens the smallest kernel of kTensorRing is compiled that serves so many.
 constexpr int tensor_ring_tokens(std::int64_t tokens) noexcept { return tokens == 1 ? 1 : tokens <= 8 ? 8 : 16; }
 /// Warps of a CTA of kTensorRing that compute, at most; one more requests weights.
 RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int tokens) noexcept {
-  return tokens == 1 ? 31 : tokens <= 8 ? 23 : 15;
+  return tokens == 1 ? 27 : tokens <= 8 ? 23 : 15;
 }
 /// Warps of a CTA, with which the registers of two still fit a multiprocessor.
 RESET_HOST_DEVICE constexpr int tensor_ring_pair_warps(int tokens) noexcept {
-  return tokens == 1 ? 16 : tokens <= 8 ? 12 : 0;
+  return tokens == 1 ? 14 : tokens <= 8 ? 12 : 0;
 }
 /// Warps that request weights, beside `warps` that compute: one suffices for boxes, and up to three more share the
 /// scales where these come in words, as far as a pair of CTAs or the kernel's bound leave room.
@@ -133,7 +136,7 @@ inline constexpr int kMultiprocessorRegisters = 65536;
 /// Registers that a thread of kTensorRing is compiled to, or more: tests/gemv/entry/check_resources.py looks. One
 /// token's takes fewer from sm_100 on, where instructions differ.
 constexpr int tensor_ring_registers(int arch, int tokens) noexcept {
-  if (tokens == 1) return arch < 100 ? 64 : 56;
+  if (tokens == 1) return arch < 100 ? 66 : 56;
   return tokens <= 8 ? 72 : 120;
 }
 

@@ -56,6 +56,14 @@ __device__ __forceinline__ std::uint32_t keep(std::uint32_t address) {
   return __shfl_xor_sync(0xffffffffu, address, 0);
 }
 
+/// The same value, of which the compiler knows nothing: what follows from it is computed there and then, and takes no
+/// registers before.
+__device__ __forceinline__ int anew(int value) {
+  int same;
+  asm volatile("mov.b32 %0, %1;" : "=r"(same) : "r"(value));
+  return same;
+}
+
 __device__ __forceinline__ void store_shared4(std::uint32_t address, std::uint32_t value) {
   asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
 }
