@@ -23,7 +23,7 @@ constexpr int kManyStages = 3;
 constexpr int kFewStages = 2;
 constexpr int kLeastTiles = 2;  // of a share: for less it would not pay to add the parts
 
-template <int D, int kStages>
+template <int D, int kStages, int kGroup>
 struct Shared {
   __nv_bfloat16 keys[kStages][kTileTokens][kRow<D>];
   __nv_bfloat16 values[kStages][kTileTokens][kRow<D>];
@@ -60,8 +60,8 @@ __device__ int slot_of(const AttentionCall& call, int row) {
 }
 
 // Requests tile `tile` of the share; tokens that are not in the cache become zeros, which add nothing.
-template <int D, int kStages>
-__device__ void request_tile(Shared<D, kStages>& shared, const AttentionCall& call, const Share& share,
+template <int D, int kStages, int kGroup>
+__device__ void request_tile(Shared<D, kStages, kGroup>& shared, const AttentionCall& call, const Share& share,
                              std::int64_t base, int tile) {
   constexpr int kPieces = D / 8;  // of 16 bytes a row
   const int first = share.begin + tile * kTileTokens;
@@ -104,36 +104,42 @@ struct OwnToken {
   }
 };
 
-// The warp's first query head; zeros where there is none.
-template <int D>
-__device__ HeadVector<D> first_query(const AttentionCall& call, int row, int kv_head) {
-  const int group = call.shape.heads / call.shape.kv_heads;
-  const int warp = threadIdx.x / 32;
-  if (warp >= group) return HeadVector<D>();
-  return HeadVector<D>(call.qkv, row, kv_head * group + warp, call.shape, call.norms.bias);
-}
+// The query heads that a warp prepares, all asked for at once; zeros where there is none.
+template <int D, int kGroup>
+struct Queries {
+  static constexpr int kCount = kGroup / kWarps;
+  HeadVector<D> x[kCount];
+  int group;
 
-template <int D, int kStages>
-__device__ void store_queries(Shared<D, kStages>& shared, const AttentionCall& call, int row, int kv_head,
-                              HeadVector<D> x, const HeadFactors<D>& weight, const HeadTurn<D>& turn) {
-  const int group = call.shape.heads / call.shape.kv_heads;
-  for (int i = threadIdx.x / 32; i < kGroup; i += kWarps) {
-    if (i >= kWarps) {
-      x = HeadVector<D>();
-      if (i < group) x = HeadVector<D>(call.qkv, row, kv_head * group + i, call.shape, call.norms.bias);
+  __device__ Queries(const AttentionCall& call, int row, int kv_head) : group(call.shape.heads / call.shape.kv_heads) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      if (head(i) < group) {
+        x[i] = HeadVector<D>(call.qkv, row, kv_head * group + head(i), call.shape, call.norms.bias);
+      }
     }
-    if (i < group) {
-      x.normalize(weight, call.norms.epsilon);
-      x.rotate(turn);
-    }
-    x.store(shared.query[i]);
   }
-}
 
-template <int D, int kStages>
+  __device__ void store(const AttentionCall& call, const HeadFactors<D>& weight, const HeadTurn<D>& turn,
+                        __nv_bfloat16 (*out)[kRow<D>]) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      if (head(i) < group) {
+        x[i].normalize(weight, call.norms.epsilon);
+        x[i].rotate(turn);
+      }
+      x[i].store(out[head(i)]);
+    }
+  }
+
+ private:
+  static __device__ int head(int i) { return static_cast<int>(threadIdx.x) / 32 + i * kWarps; }
+};
+
+template <int D, int kStages, int kGroup>
 __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
   extern __shared__ __align__(16) unsigned char memory[];
-  auto& shared = *reinterpret_cast<Shared<D, kStages>*>(memory);
+  auto& shared = *reinterpret_cast<Shared<D, kStages, kGroup>*>(memory);
   const int kv_head = blockIdx.x;
   const int row = blockIdx.y;
   const int split = blockIdx.z;
@@ -152,7 +158,7 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
   const int tiles = empty ? 0 : (share.end - share.begin + kTileTokens - 1) / kTileTokens;
   const HeadTurn<D> turn(call.norms.rotations, max(share.position, 0));
   for (int tile = 0; tile < kStages - 1; ++tile) {
-    if (tile < tiles) request_tile<D, kStages>(shared, call, share, base, tile);
+    if (tile < tiles) request_tile(shared, call, share, base, tile);
     commit_copies();
   }
   if (!prompt) wait_for_dependencies();
@@ -160,15 +166,15 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
     write_empty_part(call, row, kv_head, split);
     return;
   }
-  const HeadVector<D> query = first_query<D>(call, row, kv_head);
+  Queries<D, kGroup> queries(call, row, kv_head);
   OwnToken<D> own(call, row, kv_head);
-  store_queries<D, kStages>(shared, call, row, kv_head, query, query_weight, turn);
+  queries.store(call, query_weight, turn, shared.query);
   if (share.has_own) own.store(call, row, kv_head, share.position, key_weight, turn, shared.fresh[0]);
   __syncthreads();
 
   const float scale = 1.44269504f * rsqrtf(static_cast<float>(D));  // scores become powers of two
   const int warp = threadIdx.x / 32;
-  Running<D> running;
+  Running<D, kGroup> running;
   for (int tile = 0; tile < tiles; ++tile) {
     wait_copies<kStages - 2>();
     const int stage = tile % kStages;
@@ -178,13 +184,13 @@ __global__ __launch_bounds__(kThreads) void attend_kernel(AttentionCall call) {
       shared.values[stage][token][threadIdx.x] = shared.fresh[1][threadIdx.x];
     }
     __syncthreads();
-    if (tile + kStages - 1 < tiles) request_tile<D, kStages>(shared, call, share, base, tile + kStages - 1);
+    if (tile + kStages - 1 < tiles) request_tile(shared, call, share, base, tile + kStages - 1);
     commit_copies();
     const int present = share.end - share.begin - tile * kTileTokens - warp * 16;
     if (present <= 0) continue;
     float score[2][4] = {};
     std::uint32_t weights[4];
-    scores<D>(shared.query, shared.keys[stage] + warp * 16, score);
+    scores<D, kGroup>(shared.query, shared.keys[stage] + warp * 16, score);
     weigh(running, score, scale, present, weights);
     add_values(running, weights, shared.values[stage] + warp * 16);
   }
@@ -204,20 +210,20 @@ __global__ __launch_bounds__(64) void store_prompt_kernel(AttentionCall call) {
              nullptr);
 }
 
-template <int D, int kStages>
+template <int D, int kStages, int kGroup>
 void attend_with(const AttentionCall& call, const Stream& stream) {
-  using Room = Shared<D, kStages>;
+  using Room = Shared<D, kStages, kGroup>;
   static_assert(sizeof(Room) >= sizeof(float) * kWarps * kGroup * D, "the parts of the warps find room");
   const dim3 grid(call.shape.kv_heads, call.rows, call.shape.splits);
   const bool early = call.positions != nullptr && stream.dependent;
-  launch(attend_kernel<D, kStages>, grid, dim3(kThreads),
+  launch(attend_kernel<D, kStages, kGroup>, grid, dim3(kThreads),
          early ? static_cast<std::size_t>(call.shape.shared_bytes) : sizeof(Room), stream, call);
 }
 
-template <int D>
+template <int D, int kGroup>
 void attend_with(const AttentionCall& call, const Stream& stream) {
-  call.shape.stages == kManyStages ? attend_with<D, kManyStages>(call, stream)
-                                   : attend_with<D, kFewStages>(call, stream);
+  call.shape.stages == kManyStages ? attend_with<D, kManyStages, kGroup>(call, stream)
+                                   : attend_with<D, kFewStages, kGroup>(call, stream);
 }
 
 template <int D>
@@ -227,23 +233,24 @@ void store_with(const AttentionCall& call, const Stream& stream) {
 
 // No second CTA of a step is to fit on a multiprocessor: they start while the kernel ahead is ending, and would
 // otherwise crowd where it has ended first.
-template <int D, int kStages>
+template <int D, int kStages, int kGroup>
 bool prepare_with(int shared_bytes, AttentionShape& shape) {
-  constexpr int kBytes = sizeof(Shared<D, kStages>);
+  constexpr int kBytes = sizeof(Shared<D, kStages, kGroup>);
   if (kBytes > shared_bytes) return false;
   shape.stages = kStages;
   shape.shared_bytes = std::max(kBytes, shared_bytes / 2 + 1024);
-  check(
-      cudaFuncSetAttribute(attend_kernel<D, kStages>, cudaFuncAttributeMaxDynamicSharedMemorySize, shape.shared_bytes),
-      "cudaFuncSetAttribute");
+  check(cudaFuncSetAttribute(attend_kernel<D, kStages, kGroup>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             shape.shared_bytes),
+        "cudaFuncSetAttribute");
   return true;
 }
 
-template <int D>
+template <int D, int kGroup>
 void prepare_with(int shared_bytes, AttentionShape& shape) {
-  if (prepare_with<D, kManyStages>(shared_bytes, shape) || prepare_with<D, kFewStages>(shared_bytes, shape)) return;
+  if (prepare_with<D, kManyStages, kGroup>(shared_bytes, shape)) return;
+  if (prepare_with<D, kFewStages, kGroup>(shared_bytes, shape)) return;
   throw reset::Error("shared memory of a CTA: " + std::to_string(shared_bytes) + " bytes, expected at least " +
-                     std::to_string(sizeof(Shared<D, kFewStages>)) + " for attention");
+                     std::to_string(sizeof(Shared<D, kFewStages, kGroup>)) + " for attention");
 }
 
 // Calls `function` with the size of a head, one that attention_supports() allows, as a constant.
@@ -261,11 +268,23 @@ auto with_head_dim(int head_dim, Function function) {
   }
 }
 
+// The same with the room for query heads of a key-value head, half an mma tile or a whole one, besides.
+template <class Function>
+void with_sizes(const AttentionShape& shape, Function function) {
+  with_head_dim(shape.head_dim, [&](auto dim) {
+    if (shape.heads / shape.kv_heads <= kMostGroup / 2) {
+      function(dim, std::integral_constant<int, kMostGroup / 2>());
+    } else {
+      function(dim, std::integral_constant<int, kMostGroup>());
+    }
+  });
+}
+
 }  // namespace
 
 bool attention_supports(const AttentionShape& shape) {
   const bool size = shape.head_dim == 16 || shape.head_dim == 32 || shape.head_dim == 64 || shape.head_dim == 128;
-  return size && shape.heads % shape.kv_heads == 0 && shape.heads / shape.kv_heads <= kGroup;
+  return size && shape.heads % shape.kv_heads == 0 && shape.heads / shape.kv_heads <= kMostGroup;
 }
 
 void prepare_attention(AttentionShape& shape) {
@@ -274,7 +293,7 @@ void prepare_attention(AttentionShape& shape) {
   check(cudaGetDevice(&device), "cudaGetDevice");
   check(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
         "cudaDeviceGetAttribute");
-  with_head_dim(shape.head_dim, [&](auto dim) { prepare_with<dim>(shared_bytes, shape); });
+  with_sizes(shape, [&](auto dim, auto group) { prepare_with<dim, group>(shared_bytes, shape); });
 }
 
 void store_prompt(const AttentionCall& call, const Stream& stream) {
@@ -282,7 +301,7 @@ void store_prompt(const AttentionCall& call, const Stream& stream) {
 }
 
 void attend(const AttentionCall& call, const Stream& stream) {
-  with_head_dim(call.shape.head_dim, [&](auto dim) { attend_with<dim>(call, stream); });
+  with_sizes(call.shape, [&](auto dim, auto group) { attend_with<dim, group>(call, stream); });
 }
 
 }  // namespace engine::cuda

@@ -15,26 +15,32 @@ namespace engine::cuda {
 constexpr int kWarps = 4;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kTileTokens = 16 * kWarps;  // a warp takes 16 of a tile
-constexpr int kGroup = 16;                // most query heads a key-value head: the rows of an mma tile
+constexpr int kMostGroup = 16;            // query heads a key-value head: the rows of an mma tile
 constexpr float kEmpty = -INFINITY;
 
 // 16 bytes of padding: eight neighbouring rows lie in different banks.
 template <int D>
 constexpr int kRow = D + 8;
 
-// What a warp has seen: for the rows lane / 4 and lane / 4 + 8 of the mma tile (query heads) the largest score, the sum
-// of the weights of this thread's columns, and its columns of the weighted sum of values.
-template <int D>
+// What a warp has seen: for the rows lane / 4 and, of more than eight query heads, lane / 4 + 8 of the mma tile the
+// largest score, the sum of the weights of this thread's columns, and its columns of the weighted sum of values.
+template <int D, int kGroup>
 struct Running {
-  float largest[2] = {kEmpty, kEmpty};
-  float sum[2] = {};
+  static constexpr int kHalves = kGroup / 8;  // of the mma tile
+  float largest[kHalves];
+  float sum[kHalves] = {};
   float out[D / 8][4] = {};
+
+  __device__ Running() {
+    for (float& value : largest) value = kEmpty;
+  }
 
   // Moves to a larger maximum; scores are in powers of two.
   __device__ void rescale(int half, float largest_score) {
     const float before = largest[half];
     largest[half] = fmaxf(before, largest_score);
-    const float factor = before == kEmpty ? 0.0f : exp2f(before - largest[half]);
+    if (before == largest[half] || before == kEmpty) return;  // or there is nothing yet
+    const float factor = exp2f(before - largest[half]);
     sum[half] *= factor;
 #pragma unroll
     for (int tile = 0; tile < D / 8; ++tile) {
@@ -44,29 +50,46 @@ struct Running {
   }
 };
 
-// Scores of 16 query heads with 16 tokens.
-template <int D>
+// 16 columns of the query heads as the left operand of an mma; without heads 8..15 its lower half is 0.
+template <int D, int kGroup>
+__device__ void load_queries(std::uint32_t (&a)[4], const __nv_bfloat16 (*query)[kRow<D>], int column) {
+  const int lane = threadIdx.x % 32;
+  if (kGroup > 8) {
+    load_matrices(a, &query[lane % 16][column + lane / 16 * 8]);
+  } else {
+    load_matrices(a[0], a[2], &query[lane % 8][column + lane / 8 % 2 * 8]);
+    a[1] = a[3] = 0;
+  }
+}
+
+// Scores of the query heads with 16 tokens: two sums, so that one product need not wait for the one before it.
+template <int D, int kGroup>
 __device__ void scores(const __nv_bfloat16 (*query)[kRow<D>], const __nv_bfloat16 (*keys)[kRow<D>],
                        float (&score)[2][4]) {
   const int lane = threadIdx.x % 32;
+  float odd[2][4] = {};
 #pragma unroll
   for (int k = 0; k < D; k += 16) {
     std::uint32_t a[4];
     std::uint32_t b[4];
-    load_matrices(a, &query[lane % 16][k + lane / 16 * 8]);
+    load_queries<D, kGroup>(a, query, k);
     load_matrices(b, &keys[lane % 8 + lane / 16 * 8][k + lane / 8 % 2 * 8]);
-    mma(score[0], a, b[0], b[1]);
-    mma(score[1], a, b[2], b[3]);
+    float(&sum)[2][4] = k % 32 == 0 ? score : odd;
+    mma(sum[0], a, b[0], b[1]);
+    mma(sum[1], a, b[2], b[3]);
   }
+#pragma unroll
+  for (int i = 0; i < 2 * 4; ++i) score[i / 4][i % 4] += odd[i / 4][i % 4];
 }
 
 // The softmax weights of the warp's 16 tokens, of which the first `present` count, as the left operand of an mma.
-template <int D>
-__device__ void weigh(Running<D>& running, float (&score)[2][4], float scale, int present,
+template <int D, int kGroup>
+__device__ void weigh(Running<D, kGroup>& running, float (&score)[2][4], float scale, int present,
                       std::uint32_t (&weights)[4]) {
   const int column = threadIdx.x % 4 * 2;
+  weights[1] = weights[3] = 0;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
+  for (int half = 0; half < running.kHalves; ++half) {
     float largest = kEmpty;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -87,8 +110,8 @@ __device__ void weigh(Running<D>& running, float (&score)[2][4], float scale, in
   }
 }
 
-template <int D>
-__device__ void add_values(Running<D>& running, const std::uint32_t (&weights)[4],
+template <int D, int kGroup>
+__device__ void add_values(Running<D, kGroup>& running, const std::uint32_t (&weights)[4],
                            const __nv_bfloat16 (*values)[kRow<D>]) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
@@ -101,8 +124,8 @@ __device__ void add_values(Running<D>& running, const std::uint32_t (&weights)[4
 }
 
 // The warps' sums become the CTA's part. `scratch` has room for the weighted sums of all warps.
-template <int D>
-__device__ void write_part(Running<D>& running, const AttentionCall& call, int row, int kv_head, int split,
+template <int D, int kGroup>
+__device__ void write_part(Running<D, kGroup>& running, const AttentionCall& call, int row, int kv_head, int split,
                            float (*scratch)[kGroup][D]) {
   __shared__ float largest[kWarps][kGroup];
   __shared__ float sum[kWarps][kGroup];
@@ -110,7 +133,7 @@ __device__ void write_part(Running<D>& running, const AttentionCall& call, int r
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
+  for (int half = 0; half < running.kHalves; ++half) {
     running.sum[half] += __shfl_xor_sync(0xffffffffu, running.sum[half], 1);
     running.sum[half] += __shfl_xor_sync(0xffffffffu, running.sum[half], 2);
     const int head = lane / 4 + 8 * half;

@@ -31,6 +31,13 @@ __device__ inline void load_matrices(std::uint32_t (&m)[4], const __nv_bfloat16*
                : "r"(shared_address(row)));
 }
 
+// Two of them, at the addresses of lanes 0..15.
+__device__ inline void load_matrices(std::uint32_t& first, std::uint32_t& second, const __nv_bfloat16* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
+               : "=r"(first), "=r"(second)
+               : "r"(shared_address(row)));
+}
+
 __device__ inline void load_transposed(std::uint32_t (&m)[4], const __nv_bfloat16* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3])
