@@ -44,28 +44,32 @@ __global__ __launch_bounds__(kThreads) void embed_prompt_kernel(const std::int32
   copy_row(embedding + tokens[row] * cols, hidden + row * cols, cols);
 }
 
-constexpr int kNormThreads = 512;
-constexpr int kNormOctets = kMaxNormColumns / 8 / kNormThreads;  // that a thread keeps in registers
+constexpr int kMostNormThreads = 1024;
+constexpr int kNormOctets = kMaxNormColumns / 8 / kMostNormThreads;  // of a thread, at most
 
 // The sum of `x` over the CTA, in every thread.
 __device__ float sum_over_cta(float x) {
-  __shared__ float of_warp[kNormThreads / 32];
+  __shared__ float of_warp[32];
+  const int lane = static_cast<int>(threadIdx.x) % 32;
   for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
-  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
+  if (lane == 0) of_warp[threadIdx.x / 32] = x;
   __syncthreads();
-  x = of_warp[threadIdx.x % (kNormThreads / 32)];
-  for (int distance = kNormThreads / 64; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
+  x = lane < static_cast<int>(blockDim.x) / 32 ? of_warp[lane] : 0.0f;
+  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
   return x;
 }
 
-__global__ __launch_bounds__(kNormThreads) void rms_norm_kernel(const __nv_bfloat16* x, const __nv_bfloat16* weight,
-                                                                float epsilon, std::int64_t cols, __nv_bfloat16* out) {
-  Octet weights[kNormOctets];
-  Octet values[kNormOctets];
+// A thread has kOctets of a row: few, for a CTA whose registers fit beside the kernel ahead starts before that ends.
+template <int kOctets>
+__global__ __launch_bounds__(kMostNormThreads) void rms_norm_kernel(const __nv_bfloat16* x, const __nv_bfloat16* weight,
+                                                                    float epsilon, std::int64_t cols,
+                                                                    __nv_bfloat16* out) {
+  Octet weights[kOctets];
+  Octet values[kOctets];
   const auto each = [&](auto function) {
 #pragma unroll
-    for (int i = 0; i < kNormOctets; ++i) {
-      const std::int64_t octet = threadIdx.x + i * kNormThreads;
+    for (int i = 0; i < kOctets; ++i) {
+      const std::int64_t octet = threadIdx.x + i * blockDim.x;
       if (octet < cols / 8) function(octet, i);
     }
   };
@@ -126,7 +130,16 @@ void embed_prompt(const std::int32_t* tokens, std::int64_t count, const __nv_bfl
 
 void rms_norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, float epsilon, std::int64_t rows, std::int64_t cols,
               __nv_bfloat16* out, const Stream& stream) {
-  launch(rms_norm_kernel, one_each(rows), dim3(kNormThreads), 0, stream, x, weight, epsilon, cols, out);
+  const std::int64_t octets = cols / 8;
+  const auto threads_of = [&](int each) {
+    return dim3(static_cast<unsigned>((octets + each * 32 - 1) / (each * 32) * 32));
+  };
+  if (octets <= kMostNormThreads) {
+    launch(rms_norm_kernel<1>, one_each(rows), threads_of(1), 0, stream, x, weight, epsilon, cols, out);
+  } else {
+    launch(rms_norm_kernel<kNormOctets>, one_each(rows), threads_of(kNormOctets), 0, stream, x, weight, epsilon, cols,
+           out);
+  }
 }
 
 void silu_mul(const __nv_bfloat16* gate_up, std::int64_t rows, std::int64_t cols, __nv_bfloat16* out,
