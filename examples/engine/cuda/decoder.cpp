@@ -20,41 +20,92 @@ void Decoder::check_slot(std::int32_t slot) const {
   throw reset::Error("slot is " + std::to_string(slot) + ", expected 0.." + std::to_string(options_.slots - 1));
 }
 
-void Decoder::check_prompt(const std::vector<std::int32_t>& prompt) const {
-  if (prompt.empty() || static_cast<std::int64_t>(prompt.size()) > options_.context) {
-    throw reset::Error("prompt: " + std::to_string(prompt.size()) + " tokens, expected 1.." +
-                       std::to_string(options_.context));
-  }
-  for (const std::int32_t token : prompt) {
-    if (token >= 0 && token < config_.vocab_size) continue;
-    throw reset::Error("prompt: token is " + std::to_string(token) + ", expected 0.." +
-                       std::to_string(config_.vocab_size - 1));
+void Decoder::check_prompts(const std::vector<Prompt>& prompts) const {
+  std::vector<bool> taken(size_of(options_.slots), false);
+  for (const Prompt& prompt : prompts) {
+    check_slot(prompt.slot);
+    if (taken[size_of(prompt.slot)]) throw reset::Error("slot is " + std::to_string(prompt.slot) + ", expected once");
+    taken[size_of(prompt.slot)] = true;
+    const auto count = static_cast<std::int64_t>(prompt.tokens.size());
+    if (count < 1 || count > options_.context) {
+      throw reset::Error("prompt: " + std::to_string(count) + " tokens, expected 1.." +
+                         std::to_string(options_.context));
+    }
+    for (const std::int32_t token : prompt.tokens) {
+      if (token >= 0 && token < config_.vocab_size) continue;
+      throw reset::Error("prompt: token is " + std::to_string(token) + ", expected 0.." +
+                         std::to_string(config_.vocab_size - 1));
+    }
+    reset::throw_if_failed(prompt.request.validate(options_.columns));
   }
 }
 
-void Decoder::begin(std::int32_t slot, const std::vector<std::int32_t>& prompt, reset::RequestParams request) {
-  check_slot(slot);
-  check_prompt(prompt);
-  request.first_position = static_cast<std::int64_t>(prompt.size());
-  sampler_->add(slot, request);
-  const auto count = static_cast<std::int64_t>(prompt.size());
-  Batch piece;
-  piece.prompt = true;
-  piece.slot = slot;
-  for (std::int64_t first = 0; first < count; first += piece.rows) {
-    piece.rows = std::min(count - first, static_cast<std::int64_t>(prompt_.size()));
-    piece.first_position = static_cast<std::int32_t>(first);
-    check(cudaMemcpyAsync(prompt_.data(), prompt.data() + first, size_of(piece.rows) * sizeof(std::int32_t),
-                          cudaMemcpyHostToDevice, stream_.handle),
-          "cudaMemcpyAsync");
-    embed_prompt(prompt_.data(), piece.rows, weights_.embedding, config_.hidden_size, hidden_.data(), stream_);
-    forward(piece);
+void Decoder::begin(const std::vector<Prompt>& prompts) {
+  check_prompts(prompts);
+  for (const Prompt& prompt : prompts) {
+    reset::RequestParams request = prompt.request;
+    request.first_position = static_cast<std::int64_t>(prompt.tokens.size());
+    sampler_->add(prompt.slot, request);
   }
-  const __nv_bfloat16* last = hidden_.data() + (piece.rows - 1) * config_.hidden_size;
-  piece.rows = 1;
-  head(piece, last, logits_.data() + slot * config_.vocab_size);
-  sampler_->sample(slot, 1, logits_.data(), stream_);
-  place(slot, static_cast<std::int32_t>(count) - 1);
+  if (!options_.pinned) return read(prompts);
+  // The bits of a product depend on how many rows it has.
+  for (const Prompt& prompt : prompts) read(std::vector<Prompt>{prompt});
+}
+
+// ---- Prompts: as many rows of them in a pass as there is room for.
+
+void Decoder::read(const std::vector<Prompt>& prompts) {
+  const auto room = static_cast<std::int64_t>(prompt_.size());
+  Batch pass{0, true, {}};
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const auto count = static_cast<std::int64_t>(prompts[i].tokens.size());
+    for (std::int64_t first = 0; first < count; first += pass.pieces.back().rows) {
+      if (pass.rows == room) {
+        read(pass);
+        pass = {0, true, {}};
+      }
+      const std::int64_t rows = std::min(count - first, room - pass.rows);
+      check(cudaMemcpyAsync(prompt_.data() + pass.rows, prompts[i].tokens.data() + first,
+                            size_of(rows) * sizeof(std::int32_t), cudaMemcpyHostToDevice, stream_.handle),
+            "cudaMemcpyAsync");
+      pass.pieces.push_back(
+          {prompts[i].slot, first, rows, first + rows == count ? static_cast<std::ptrdiff_t>(i) : -1});
+      pass.rows += rows;
+    }
+  }
+  if (pass.rows > 0) read(pass);
+  sample_first(prompts);
+}
+
+void Decoder::read(const Batch& pass) {
+  const std::int64_t cols = config_.hidden_size;
+  embed_prompt(prompt_.data(), pass.rows, weights_.embedding, cols, hidden_.data(), stream_);
+  forward(pass);
+  const __nv_bfloat16* row = hidden_.data();
+  for (const Piece& piece : pass.pieces) {
+    row += piece.rows * cols;
+    if (piece.ends < 0) continue;
+    check(cudaMemcpyAsync(ends_.data() + piece.ends * cols, row - cols, size_of(cols) * sizeof(__nv_bfloat16),
+                          cudaMemcpyDeviceToDevice, stream_.handle),
+          "cudaMemcpyAsync");
+  }
+}
+
+// Prompts of neighbouring slots have neighbouring rows of logits: they share a product and a launch.
+void Decoder::sample_first(const std::vector<Prompt>& prompts) {
+  for (std::size_t first = 0, end = 0; first < prompts.size(); first = end) {
+    const std::int32_t slot = prompts[first].slot;
+    for (end = first + 1; end < prompts.size(); ++end) {
+      if (prompts[end].slot != prompts[end - 1].slot + 1) break;
+    }
+    const auto rows = static_cast<std::int32_t>(end - first);
+    head({rows, true, {}}, ends_.data() + static_cast<std::int64_t>(first) * config_.hidden_size,
+         logits_.data() + slot * config_.vocab_size);
+    sampler_->sample(slot, rows, logits_.data(), stream_);
+    for (std::size_t i = first; i < end; ++i) {
+      place(prompts[i].slot, static_cast<std::int32_t>(prompts[i].tokens.size()) - 1);
+    }
+  }
 }
 
 void Decoder::end(std::int32_t slot) { place(slot, -1); }
@@ -145,8 +196,7 @@ void Decoder::attention(const Batch& batch, std::size_t index) {
   multiply(batch, layer.qkv, norm(hidden_.data(), layer.input_norm, layer.qkv, batch.rows, first), {}, qkv_.data(),
            false);
   const AttentionCall call = attention_call(batch, index);
-  if (batch.prompt) store_prompt(call, stream_);
-  attend(call, stream_);
+  batch.prompt ? attend_prompts(batch, call) : attend(call, stream_);
   Input input;
   if (quantises(layer.output)) {
     input = quantised(layer.output, batch.rows);
@@ -303,12 +353,27 @@ AttentionCall Decoder::attention_call(const Batch& batch, std::size_t index) con
   call.cache.capacity = options_.context;
   call.qkv = qkv_.data();
   call.positions = batch.prompt ? nullptr : positions_.data();
-  call.first_slot = batch.slot;
-  call.first_position = batch.first_position;
   call.rows = static_cast<int>(batch.rows);
   call.parts = parts_.data();
   call.part_sums = part_sums_.data();
   return call;
+}
+
+// Each piece by itself; the parts of all lie together, to be merged at once.
+void Decoder::attend_prompts(const Batch& batch, const AttentionCall& call) {
+  const AttentionShape& shape = call.shape;
+  AttentionCall part = call;
+  for (const Piece& piece : batch.pieces) {
+    part.first_slot = piece.slot;
+    part.first_position = static_cast<int>(piece.first_position);
+    part.rows = static_cast<int>(piece.rows);
+    store_prompt(part, stream_);
+    attend(part, stream_);
+    const std::int64_t heads = piece.rows * shape.heads;
+    part.qkv += piece.rows * (shape.heads + 2 * shape.kv_heads) * shape.head_dim;
+    part.parts += heads * shape.splits * shape.head_dim;
+    part.part_sums += heads * shape.splits;
+  }
 }
 
 // Where a cut is pinned all steps have as many rows as the largest.

@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -34,11 +35,18 @@ struct DecoderOptions {
   bool pinned = false;
 };
 
+// What a slot is to go on from.
+struct Prompt {
+  std::int32_t slot = 0;
+  std::vector<std::int32_t> tokens;
+  reset::RequestParams request;
+};
+
 class Decoder {
  public:
   static constexpr std::int32_t kMaxSlots = 16;
-  static constexpr std::int64_t kMaxPromptRows = 512;  // of a prompt in one pass
-  static constexpr int kLogDepth = 64;                 // steps whose results the host can still read
+  static constexpr std::int64_t kMaxPromptRows = 2048;  // of prompts in one pass
+  static constexpr int kLogDepth = 64;                  // steps whose results the host can still read
 
   // Takes memory for all that the options ask for. `weights` must outlive the decoder. Throws reset::Error for options
   // outside their domain, a shape that the kernels do not have, too little memory, or a device that is too old.
@@ -49,9 +57,13 @@ class Decoder {
 
   std::int64_t context() const { return options_.context; }
 
-  // Reads a prompt into `slot` and samples the token after it; the slot takes part in the next step. Throws
-  // reset::Error, and changes nothing, for a slot, a prompt or a request that cannot be.
-  void begin(std::int32_t slot, const std::vector<std::int32_t>& prompt, reset::RequestParams request);
+  // Reads prompts, each into a slot of its own, and samples the token after each; the slots take part in the next step.
+  // Prompts share passes, unless a cut is pinned. Throws reset::Error, and changes nothing, for a slot, a prompt or a
+  // request that cannot be.
+  void begin(const std::vector<Prompt>& prompts);
+  void begin(std::int32_t slot, const std::vector<std::int32_t>& prompt, const reset::RequestParams& request) {
+    begin({{slot, prompt, request}});
+  }
 
   // The slot takes part no more.
   void end(std::int32_t slot);
@@ -78,12 +90,18 @@ class Decoder {
   const reset::DeviceInfo& device() const { return device_; }
 
  private:
-  // The rows of one pass: a step's, or a piece of a prompt.
+  // Neighbouring rows of a pass that are neighbours in a prompt.
+  struct Piece {
+    std::int32_t slot = 0;
+    std::int64_t first_position = 0;
+    std::int64_t rows = 0;
+    std::ptrdiff_t ends = -1;  // which prompt, where this is the end of one
+  };
+  // The rows of one pass: a step's, or those of pieces of prompts.
   struct Batch {
     std::int64_t rows = 0;
     bool prompt = false;
-    std::int32_t slot = 0;
-    std::int32_t first_position = 0;
+    std::vector<Piece> pieces;
   };
   // What goes into a linear layer: bfloat16, or NVFP4.
   struct Input {
@@ -94,13 +112,17 @@ class Decoder {
 
   void check_options();
   void check_slot(std::int32_t slot) const;
-  void check_prompt(const std::vector<std::int32_t>& prompt) const;
+  void check_prompts(const std::vector<Prompt>& prompts) const;
   void make_room();
   void make_rotations();
   void tune();
   void tune(DeviceLinear DeviceLayer::*member, bool accumulate);
 
-  Batch step_batch() const { return {options_.slots, false, 0, 0}; }
+  void read(const std::vector<Prompt>& prompts);
+  void read(const Batch& pass);
+  void sample_first(const std::vector<Prompt>& prompts);
+
+  Batch step_batch() const { return {options_.slots, false, {}}; }
   void enqueue_step();
   void forward(const Batch& batch);
   void attention(const Batch& batch, std::size_t index);
@@ -122,6 +144,7 @@ class Decoder {
   reset::GemvPolicy cut_of(const reset::GemvProblem& call) const;
   reset::GemvProblem problem(const DeviceLinear& linear, const Input& input, std::int64_t rows) const;
   AttentionCall attention_call(const Batch& batch, std::size_t index) const;
+  void attend_prompts(const Batch& batch, const AttentionCall& call);
 
   const DeviceWeights& weights_;
   const ModelConfig& config_;
@@ -137,6 +160,7 @@ class Decoder {
   DeviceBuffer<__nv_bfloat16> cache_;  // [layer][keys, values][slot][kv head][position][head_dim]
   DeviceBuffer<float2> rotations_;
   DeviceBuffer<__nv_bfloat16> hidden_, normed_, qkv_, context_, gate_up_, gated_;  // [row][...]
+  DeviceBuffer<__nv_bfloat16> ends_;                                               // [prompt][hidden]: its last row
   DeviceBuffer<std::uint8_t> codes_, scales_;                                      // NVFP4 activations
   DeviceBuffer<__nv_bfloat16> wide_weights_, wide_input_;                          // a prompt's, out of NVFP4
   DeviceBuffer<float> parts_, logits_;

@@ -73,7 +73,8 @@ void Decoder::check_options() {
 
 void Decoder::make_room() {
   const ModelConfig& c = config_;
-  const std::int64_t prompt_rows = std::max<std::int64_t>(std::min(kMaxPromptRows, options_.context), kMaxSlots);
+  const std::int64_t prompts = options_.context * (options_.pinned ? 1 : options_.slots);
+  const std::int64_t prompt_rows = std::max<std::int64_t>(std::min(kMaxPromptRows, prompts), kMaxSlots);
   const std::int64_t queries = c.heads * c.head_dim;
   const std::int64_t keys = c.kv_heads * c.head_dim;
   const std::int64_t widest = std::max({c.hidden_size, queries, c.intermediate_size});
@@ -83,6 +84,7 @@ void Decoder::make_room() {
 
   cache_ = DeviceBuffer<__nv_bfloat16>(size_of(c.layers * 2 * options_.slots * keys * options_.context));
   hidden_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * c.hidden_size));
+  ends_ = DeviceBuffer<__nv_bfloat16>(size_of(options_.slots * c.hidden_size));
   normed_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * c.hidden_size));
   qkv_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * (queries + 2 * keys)));
   context_ = DeviceBuffer<__nv_bfloat16>(size_of(prompt_rows * queries));

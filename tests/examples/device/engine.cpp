@@ -281,6 +281,22 @@ TEST_CASE("the demonstration's model gives the CPU's logits on golden prompts", 
   }
 }
 
+// A small model for long texts.
+engine::ModelConfig long_config() {
+  engine::ModelConfig config;
+  config.hidden_size = 256;
+  config.intermediate_size = 512;
+  config.layers = 2;
+  config.heads = 4;
+  config.kv_heads = 1;
+  config.head_dim = 64;
+  config.vocab_size = 1000;
+  config.max_positions = 40960;
+  config.rope_theta = 1e6F;
+  config.rms_norm_eps = 1e-6F;
+  return config;
+}
+
 // The beginnings of those texts, each with another last token.
 std::vector<Tokens> many_prompts(std::size_t count) {
   std::vector<Tokens> prompts;
@@ -342,6 +358,43 @@ TEST_CASE("with a pinned cut a sequence does not depend on how many there are", 
   }
 }
 
+// More rows than a pass has room for, in an order of their own: one prompt is read in two passes, between others.
+TEST_CASE("prompts that are read together give the logits of each alone", "[gpu]") {
+  need_gpu();
+  const engine::ModelConfig config = long_config();
+  for (const auto form : {engine::cuda::WeightForm::kNvfp4, engine::cuda::WeightForm::kBf16}) {
+    const engine::cuda::DeviceWeights weights = engine::cuda::random_weights(config, form, false, std::size_t{1} << 30);
+    DecoderOptions options;
+    options.slots = 5;
+    options.context = 1500;
+    Decoder together(weights, boundaries(config), options);
+    Decoder apart(weights, boundaries(config), options);
+    std::vector<engine::cuda::Prompt> prompts;
+    for (const std::int32_t slot : {3, 0, 1, 4}) {
+      const std::size_t length = std::size_t{900} >> slot;
+      prompts.push_back({slot, Tokens(slot == 1 ? 1400 : length + 300), greedy()});
+      for (std::size_t i = 0; i < prompts.back().tokens.size(); ++i) {
+        prompts.back().tokens[i] = static_cast<std::int32_t>((i * 31 + static_cast<std::size_t>(slot) * 7) % 1000);
+      }
+    }
+    together.begin(prompts);
+    for (const engine::cuda::Prompt& prompt : prompts) apart.begin(prompt.slot, prompt.tokens, prompt.request);
+    bool same = true;  // both go on from where the prompts end, as long as they draw the same tokens
+    for (int step = 0; step < 3 && same; ++step) {
+      Distance distance;
+      for (const engine::cuda::Prompt& prompt : prompts) {
+        distance.add(together.logits(prompt.slot), apart.logits(prompt.slot));
+      }
+      check_bound(distance, kWorst, kMean);
+      const std::int64_t number = together.step();
+      REQUIRE(apart.step() == number);
+      for (const engine::cuda::Prompt& prompt : prompts) {
+        same = same && together.wait(number, prompt.slot).token == apart.wait(number, prompt.slot).token;
+      }
+    }
+  }
+}
+
 TEST_CASE("slots are used again, end early and refuse what cannot be", "[gpu]") {
   need_gpu();
   const engine::Weights weights(demo("nvfp4"));
@@ -387,17 +440,7 @@ TEST_CASE("slots are used again, end early and refuse what cannot be", "[gpu]") 
 
 TEST_CASE("32 thousand tokens take no more memory than one", "[gpu]") {
   need_gpu();
-  engine::ModelConfig config;
-  config.hidden_size = 256;
-  config.intermediate_size = 512;
-  config.layers = 2;
-  config.heads = 4;
-  config.kv_heads = 1;
-  config.head_dim = 64;
-  config.vocab_size = 1000;
-  config.max_positions = 40960;
-  config.rope_theta = 1e6F;
-  config.rms_norm_eps = 1e-6F;
+  const engine::ModelConfig config = long_config();
   const engine::cuda::DeviceWeights weights =
       engine::cuda::random_weights(config, engine::cuda::WeightForm::kNvfp4, true, std::size_t{1} << 30);
   engine::GeneratorOptions options;
@@ -443,6 +486,7 @@ TEST_CASE("options that cannot be are refused in one sentence", "[gpu]") {
   DecoderOptions two;
   two.slots = 2;
   Decoder decoder(on_device, boundaries(weights.config), two);
+  CHECK_THROWS_WITH(decoder.begin({{1, {4}, greedy()}, {1, {5}, greedy()}}), Contains("slot is 1, expected once"));
   CHECK_THROWS_WITH(decoder.end(2), Contains("slot is 2, expected 0..1"));
   CHECK_THROWS_WITH(decoder.place(0, 768), Contains("position is 768, expected -1..767"));
   CHECK_THROWS_WITH(decoder.wait(0, 0), Contains("step is 0"));
