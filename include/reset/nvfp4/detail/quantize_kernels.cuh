@@ -15,7 +15,10 @@ RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
+/// Threads of a CTA; of fewer octets than suffice for many such, as few as spread them over the multiprocessors.
 inline constexpr int kQuantizeThreads = 256;
+inline constexpr int kFewQuantizeThreads = 64;
+inline constexpr std::int64_t kManyOctets = std::int64_t{1} << 15;
 
 /// The values as they lie.
 template <class T>
@@ -55,7 +58,7 @@ static __global__ __launch_bounds__(kQuantizeThreads) void quantize_kernel(Sourc
     return;
   }
   if (chunk == 0) zero_block_padding(row, target);
-  const std::int64_t octet = static_cast<std::int64_t>(chunk) * kQuantizeThreads + threadIdx.x;
+  const std::int64_t octet = static_cast<std::int64_t>(chunk) * blockDim.x + threadIdx.x;
   const bool present = octet < target.octets();
   float values[8] = {};
   if (present) source.load(row, octet, values);

@@ -142,10 +142,13 @@ template <class Source, class Options>
 static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView& out, const Options& options,
                               cudaStream_t stream) noexcept {
   const QuantizeTarget target = quantize_target(out, options);
-  const std::int64_t chunks = (out.cols / 8 + kQuantizeThreads - 1) / kQuantizeThreads;
-  const std::int64_t ctas = out.rows * chunks + padding_ctas(target, kQuantizeThreads);
+  const std::int64_t octets = target.octets();
+  const int threads = octets * out.rows < kManyOctets ? kFewQuantizeThreads : kQuantizeThreads;
+  const std::int64_t chunks = (octets + threads - 1) / threads;
+  const std::int64_t ctas = out.rows * chunks + padding_ctas(target, threads);
   if (ctas > kMaxCtas) return too_many_rows(out.rows);
-  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kQuantizeThreads), 0, options.dependent_launch};
+  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(static_cast<unsigned>(threads)), 0,
+                          options.dependent_launch};
   return launch(quantize_kernel<Source>, shape, stream, source, target, static_cast<unsigned>(chunks));
 }
 
