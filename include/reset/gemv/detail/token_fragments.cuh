@@ -174,25 +174,44 @@ struct TokenFragment {
     __syncwarp();
   }
 
-  /// The slow way, one piece of 8 after the other through memory of the lane's own: a loop that is not unrolled.
+  /// Where K ends within the unit, or rows lie at odd places: pieces of 8 that a lane reads for itself.
   __device__ __forceinline__ void load_pieces(const GemvProblem& problem, int alignment, int token, int chunk,
                                               uint4* own) {
     const ActivationView& x = problem.activations;
     const auto* begin = static_cast<const std::uint8_t*>(x.dense) + token * x.row_stride * 2;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-#pragma unroll 1
-      for (int w = 0; w < 4; ++w) {
-        const int k = (chunk + half * 4) * 32 + w * 8;
-        std::uint32_t parts[4] = {0, 0, 0, 0};
-        if (k < problem.weights.cols) load_words(begin + std::int64_t{k} * 2, alignment, false, parts);
-        own[w] = make_uint4(parts[0], parts[1], parts[2], parts[3]);
+      const int first = (chunk + half * 4) * 32;
+      uint4 pieces[4];
+      if (alignment == 16) {
+#pragma unroll
+        for (int w = 0; w < 4; ++w) {
+          const int k = first + w * 8;
+          pieces[w] = k < problem.weights.cols ? *reinterpret_cast<const uint4*>(begin + std::int64_t{k} * 2)
+                                               : make_uint4(0, 0, 0, 0);
+        }
+      } else {
+        load_odd_pieces(begin, alignment, static_cast<int>(problem.weights.cols), first, own);
+#pragma unroll
+        for (int w = 0; w < 4; ++w) pieces[w] = own[w];
       }
 #pragma unroll
       for (int w = 0; w < 4; ++w) {
-        const std::uint32_t parts[4] = {own[w].x, own[w].y, own[w].z, own[w].w};
+        const std::uint32_t parts[4] = {pieces[w].x, pieces[w].y, pieces[w].z, pieces[w].w};
         words[half * 4 + w] = pair_up(parts);
       }
+    }
+  }
+
+  /// The slow way, one piece after the other through memory of the lane's own: a loop that is not unrolled.
+  __device__ __forceinline__ static void load_odd_pieces(const std::uint8_t* begin, int alignment, int cols, int first,
+                                                         uint4* own) {
+#pragma unroll 1
+    for (int w = 0; w < 4; ++w) {
+      const int k = first + w * 8;
+      std::uint32_t parts[4] = {0, 0, 0, 0};
+      if (k < cols) load_words(begin + std::int64_t{k} * 2, alignment, false, parts);
+      own[w] = make_uint4(parts[0], parts[1], parts[2], parts[3]);
     }
   }
 
@@ -205,6 +224,15 @@ struct TokenFragment {
     if (alignment == 16 && (chunk + 5) * 2 <= blocks) {
       codes[0] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16});
       codes[1] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16} + 64);
+    } else if (alignment >= 8) {
+      uint2 block[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int index = chunk * 2 + i / 2 * 8 + i % 2;
+        block[i] = index < blocks ? *reinterpret_cast<const uint2*>(begin + index * std::int64_t{8}) : make_uint2(0, 0);
+      }
+      codes[0] = make_uint4(block[0].x, block[0].y, block[1].x, block[1].y);
+      codes[1] = make_uint4(block[2].x, block[2].y, block[3].x, block[3].y);
     } else {
       load_blocks(begin, alignment, blocks, chunk * 2, own);
       codes[0] = load_shared16<0>(shared_address(own));
