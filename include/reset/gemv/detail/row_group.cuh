@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include <reset/config.hpp>
-#include <reset/gemv/detail/barrier.cuh>
+#include <reset/detail/barrier.cuh>
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>

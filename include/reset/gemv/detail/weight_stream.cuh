@@ -153,10 +153,12 @@ class WeightStream {
     }
     return word;
   }
-  __device__ __forceinline__ void store_pending() const {
+  /// Once: behind the last request others read them already.
+  __device__ __forceinline__ void store_pending() {
     if (alignment_.scales || latest_ == 0) return;
     store_shared4(latest_, pending_[0]);
     store_shared4(latest_ + 8, pending_[1]);
+    latest_ = 0;
   }
 
   /// Bytes from a run of four swizzled scales to the one 8 blocks further.

@@ -303,10 +303,9 @@ template <class Room>
 static __device__ __forceinline__ void prepare_and_decide(const Temperatures& expected, bool only, Room& room) {
   const bool first = threadIdx.x == kTailThreads;
   auto& slot = room.slot();
-  if (first) prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
-  __syncwarp();
-  sums_ready_sync();
   if (!first) return;
+  prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
+  wait_for_sums(room.tail);
   room.tail.expected = expected;
   room.tail.facts = merged_facts(room.tail);
   if (only) decide(room);
@@ -353,6 +352,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   }
   // Up to 256 rows, a glance of each thread at one tells whether the slot has others.
   const int self = static_cast<int>(threadIdx.x);
+  if (self == 0) init_sums_ready(room.tail);
   const int namesakes = __syncthreads_count(self < call.count && call.rows[self].slot == input.slot ? 1 : 0);
   if (!exists || room.slot().in_use == 0) {
     if (blockIdx.x == 0 && threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);

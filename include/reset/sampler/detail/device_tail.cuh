@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include <reset/config.hpp>
+#include <reset/detail/barrier.cuh>
 #include <reset/sampler/detail/device_pass.cuh>
 #include <reset/sampler/detail/device_race.cuh>
 #include <reset/sampler/detail/device_statistics.cuh>
@@ -38,6 +40,7 @@ struct RaceLead {
 
 /// What the warps tell each other.
 struct TailRoom {
+  std::uint64_t sums_ready;  // a barrier
   std::uint32_t max[kTailWarps];
   SumPair sums[kTailWarps];
   RaceLead chunk[2][kTailWarps];  // of each warp's chunks
@@ -49,15 +52,17 @@ struct TailRoom {
   RowFacts facts;
 };
 
+static __device__ __forceinline__ std::uint32_t shared_barrier(TailRoom& room) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(&room.sums_ready));
+}
+
 static __device__ __forceinline__ void tail_sync() { asm volatile("bar.sync 8, %0;" ::"n"(kTailThreads) : "memory"); }
 
-/// The seven warps have left their sums and maxima, and go on; the eighth waits for that.
-static __device__ __forceinline__ void sums_ready_arrive() {
-  asm volatile("bar.arrive 9, %0;" ::"n"(kSamplerThreads) : "memory");
+/// The seven warps have left their sums and maxima, and go on; a thread of the eighth waits for that.
+static __device__ __forceinline__ void init_sums_ready(TailRoom& room) {
+  barrier_init(shared_barrier(room), kTailWarps);
 }
-static __device__ __forceinline__ void sums_ready_sync() {
-  asm volatile("bar.sync 9, %0;" ::"n"(kSamplerThreads) : "memory");
-}
+static __device__ __forceinline__ void wait_for_sums(TailRoom& room) { barrier_wait(shared_barrier(room), 0); }
 
 /// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row.
 static __device__ __forceinline__ SumPair rebase(const ChunkFacts& chunk, float max) {
@@ -91,7 +96,7 @@ static __device__ __forceinline__ float row_max(const TailRoom& room) {
   return number_of(order);
 }
 
-/// By one thread behind sums_ready_sync.
+/// By one thread behind wait_for_sums.
 static __device__ __forceinline__ RowFacts merged_facts(const TailRoom& room) {
   SumPair sums = room.sums[0];
   for (int w = 1; w < kTailWarps; ++w) sums = add_pairs(sums, room.sums[w]);
@@ -239,7 +244,6 @@ class Tail {
     BlockTokens<T> next = load_block(row_, low, self_);
     const BlockTokens<T> last = load_block(row_, warp_ == 0 ? high : low, rest);
     add_up();
-    sums_ready_arrive();
 #pragma unroll 1
     for (int i = 0; i < (warp_ < 2 ? 3 : 2); ++i) {
       const int t = i < 2 ? i : warp_;
@@ -258,7 +262,9 @@ class Tail {
     if (row_.chunks() > kTailThreads) sums = add_pairs(sums, rebase(other_, max_));
 #pragma unroll
     for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
-    if (leads_) room_.sums[warp_] = sums;
+    if (!leads_) return;
+    room_.sums[warp_] = sums;
+    barrier_arrive(shared_barrier(room_));
   }
 
   __device__ __forceinline__ void settle(int t, const RaceLead& chunk) {
