@@ -222,7 +222,7 @@ TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made fo
 TEST_CASE("where memory is fast, the tensor ring takes small clusters and many warps") {
   // The gate and up, down, QKV and output projections of Qwen3-8B, 14B and 32B, among others.
   const CutCall calls[] = {
-      {1, 24576, 4096, 1, 16, 1, 3},  {8, 4096, 12288, 4, 12, 1, 3},  {1, 4096, 4096, 2, 8, 1, 5},
+      {1, 24576, 4096, 1, 16, 1, 3},  {8, 4096, 12288, 4, 12, 1, 3},  {1, 4096, 4096, 4, 4, 2, 10},
       {8, 34816, 5120, 2, 10, 2, 6},  {1, 5120, 17408, 8, 9, 2, 6},   {1, 5120, 5120, 2, 10, 1, 4},
       {1, 51200, 5120, 2, 10, 2, 6},  {1, 10240, 5120, 2, 10, 2, 6},  {8, 5120, 25600, 8, 13, 1, 3},
       {16, 37888, 3584, 2, 7, 2, 8},  {16, 4096, 12288, 4, 12, 1, 3}, {16, 51200, 5120, 2, 10, 1, 6},

@@ -54,7 +54,8 @@ constexpr TensorRingCut fast_memory_cut(int tokens, int units, std::int64_t tile
   if (units > 20) return {2, 1, 5};
   if (units > 16) return tiles_of_two >= 6 ? TensorRingCut{2, 2, tokens == 1 ? 6 : 8} : TensorRingCut{2, 1, 4};
   if (many_rows) return {1, 1, tokens == 1 && units > 14 ? 5 : 8};
-  return tokens == 1 && tiles_of_two >= 5 ? TensorRingCut{2, 2, 4} : TensorRingCut{2, 1, 4};
+  if (tokens > 1) return {2, 1, 4};
+  return tiles_of_two >= 5 ? TensorRingCut{2, 2, 4} : TensorRingCut{4, 2, 4};
 }
 
 }  // namespace detail
