@@ -73,10 +73,10 @@ ordered_json record_of(const EngineCase& call, const EngineTimes& times, bool po
   json["engine"] = bench::name_of(call.kind);
   json["head"] = call.nvfp4_head ? "nvfp4" : "bf16";
   json["reset"] = policy;
-  json["tokens_per_s"] = rounded(1000 * batch * static_cast<double>(generated) / (decode_ms + batch * times.prompt_ms));
+  json["tokens_per_s"] = rounded(1000 * batch * static_cast<double>(generated) / (decode_ms + times.prompts_ms));
   json["ms_per_token"] = rounded(ms);
   json["fraction_of_stream"] = rounded(bytes / ms * 1e-9 / read_rate);
-  json["prompt_ms"] = rounded(times.prompt_ms);
+  json["prompts_ms"] = rounded(times.prompts_ms);
   json["bytes"] = std::llround(bytes);
   return json;
 }

@@ -94,13 +94,12 @@ double EngineRun::milliseconds(const std::function<void()>& work) {
   return static_cast<double>(time);
 }
 
-double EngineRun::begin_all(std::int64_t prompt, bool policy) {
-  double time = 0;
+double EngineRun::begin_all(std::int64_t length, bool policy) {
+  std::vector<engine::cuda::Prompt> prompts;
   for (std::int32_t slot = 0; slot < engine_.batch; ++slot) {
-    const std::vector<std::int32_t> tokens = prompt_of(prompt, slot);
-    time = milliseconds([&] { decoder_.begin(slot, tokens, request_of(policy, slot)); });
+    prompts.push_back({slot, prompt_of(length, slot), request_of(policy, slot)});
   }
-  return time;
+  return milliseconds([&] { decoder_.begin(prompts); });
 }
 
 // A step that came to NaN would have measured another sampler.
@@ -140,7 +139,7 @@ EngineTimes measure_engine(const EngineCase& call, std::int64_t prompt, const st
     // What the policy costs is measured where a step takes the least.
     if (!policy && (call.kind != EngineKind::kW4A16 || call.nvfp4_head)) continue;
     run.begin_all(prompt, policy);
-    times.prompt_ms = run.begin_all(prompt, policy);
+    times.prompts_ms = run.begin_all(prompt, policy);
     std::vector<StepTime>& steps = policy ? times.reset : times.plain;
     for (const std::int64_t length : lengths) steps.push_back({length, run.step_ms(length, kSteps)});
   }

@@ -34,7 +34,7 @@ struct StepTime {
 };
 
 struct EngineTimes {
-  double prompt_ms = 0;           // of one sequence's prompt, its first token sampled
+  double prompts_ms = 0;          // of all sequences' prompts, read together, their first tokens sampled
   std::vector<StepTime> reset;    // with the policy
   std::vector<StepTime> plain;    // at a fixed temperature
   double full_run_ms = 0;         // every step from the prompt on, where asked for; 0: not
@@ -55,9 +55,9 @@ class EngineRun {
   engine::cuda::Decoder& decoder() { return decoder_; }
   const engine::cuda::DeviceWeights& weights() const { return weights_; }
 
-  // Every slot reads a prompt of that length; milliseconds of the last of them. `policy`: with ReSET, or at its higher
+  // Every slot reads a prompt of that length, all together; milliseconds. `policy`: with ReSET, or at its higher
   // temperature throughout.
-  double begin_all(std::int64_t prompt, bool policy);
+  double begin_all(std::int64_t length, bool policy);
   // Of one step, the mean of `steps` around a length of the context.
   double step_ms(std::int64_t length, int steps);
   // Of so many steps from where the sequences stand.

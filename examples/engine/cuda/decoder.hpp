@@ -27,9 +27,12 @@
 namespace engine::cuda {
 
 struct DecoderOptions {
-  std::int32_t slots = 1;          // sequences at once, 1..16
-  std::int64_t context = 0;        // tokens that a slot can hold; 0: the model's most
-  std::int32_t columns = 0;        // columns of the logits that are tokens; 0: all
+  std::int32_t slots = 1;    // sequences at once, 1..16
+  std::int64_t context = 0;  // tokens that a slot can hold; 0: the model's most
+  std::int32_t columns = 0;  // columns of the logits that are tokens; 0: all
+  // Of prompts in one pass, at most, and at least 16: more rows share a pass over the weights, and take memory for
+  // activations, 0.1 MB each in Qwen3-8B.
+  std::int64_t prompt_rows = 2048;
   bool nvfp4_activations = false;  // W4A4: the inputs of NVFP4 layers are quantised, too
   // One cut of the work for every number of slots: a sequence's bits do not depend on how many there are.
   bool pinned = false;
@@ -45,8 +48,7 @@ struct Prompt {
 class Decoder {
  public:
   static constexpr std::int32_t kMaxSlots = 16;
-  static constexpr std::int64_t kMaxPromptRows = 2048;  // of prompts in one pass
-  static constexpr int kLogDepth = 64;                  // steps whose results the host can still read
+  static constexpr int kLogDepth = 64;  // steps whose results the host can still read
 
   // Takes memory for all that the options ask for. `weights` must outlive the decoder. Throws reset::Error for options
   // outside their domain, a shape that the kernels do not have, too little memory, or a device that is too old.

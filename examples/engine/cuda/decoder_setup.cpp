@@ -74,7 +74,7 @@ void Decoder::check_options() {
 void Decoder::make_room() {
   const ModelConfig& c = config_;
   const std::int64_t prompts = options_.context * (options_.pinned ? 1 : options_.slots);
-  const std::int64_t prompt_rows = std::max<std::int64_t>(std::min(kMaxPromptRows, prompts), kMaxSlots);
+  const std::int64_t prompt_rows = std::max<std::int64_t>(std::min(options_.prompt_rows, prompts), kMaxSlots);
   const std::int64_t queries = c.heads * c.head_dim;
   const std::int64_t keys = c.kv_heads * c.head_dim;
   const std::int64_t widest = std::max({c.hidden_size, queries, c.intermediate_size});

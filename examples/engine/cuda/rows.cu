@@ -59,7 +59,8 @@ __device__ float sum_over_cta(float x) {
   return x;
 }
 
-// A thread has kOctets of a row: few, for a CTA whose registers fit beside the kernel ahead starts before that ends.
+// A thread has kOctets of a row: one where that suffices, for a CTA whose registers fit beside the kernel ahead starts
+// before that ends.
 template <int kOctets>
 __global__ __launch_bounds__(kMostNormThreads) void rms_norm_kernel(const __nv_bfloat16* x, const __nv_bfloat16* weight,
                                                                     float epsilon, std::int64_t cols,

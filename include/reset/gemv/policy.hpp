@@ -55,7 +55,7 @@ struct GemvPolicy {
                             ///< or 16, kRing 1.
   int ctas_per_sm = 1;      ///< CTAs for each multiprocessor, and the most of a launch that a ring lets on one.
   int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time; at most 16.
-  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 8 warps in kTensor; in kTensorRing 31
+  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 8 warps in kTensor; in kTensorRing 27
                             ///< for one token, 23 for 8, 15 for 16.
   int cluster = 1;          ///< kTensorRing: CTAs that share rows, each with a slice of K: 1, 2, 4 or 8.
   int slices = 1;           ///< kTensor...: of K, of at most 256 * k_warps each; kTensorRing as many as `cluster`.

@@ -69,7 +69,8 @@ struct TensorRing {
     }
   }
 
-  /// By a warp: `writers` of a stage arrive when they have asked for its copies, `readers` when they have read it.
+  /// By a warp: `writers` of a stage arrive when they have asked for its copies, `readers` when they have read it. Ends
+  /// with the fence that makes barriers known to the cluster.
   __device__ __forceinline__ void init_barriers(int count, int writers, int readers, int lane) const {
     const RingCursor own{lane, 0};
     if (lane < count) {
@@ -184,7 +185,7 @@ __device__ __forceinline__ void barriers_ready_sync() {
   asm volatile("barrier.cta.sync 1, %0;" ::"r"(blockDim.x) : "memory");
 }
 
-/// The same for a CTA that is alone: its totals are there. Warps that store wait, others go on.
+/// The same for a CTA that is alone: its totals are there. Warps that store wait, others end.
 __device__ __forceinline__ void totals_ready_arrive() {
   asm volatile("barrier.cta.arrive 2, %0;" ::"r"(blockDim.x) : "memory");
 }
@@ -298,9 +299,9 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
 
   if (warp >= computing) {
     if (warp == computing) {
+      if (lane == 0) barrier_init(arrived, 1);
       ring.init_barriers(shape.stages, shape.words ? 1 + 32 * producers : 1, units.count, lane);
       if (lane == 0) {
-        barrier_init(arrived, 1);
         barrier_arrive_expecting(
             arrived, static_cast<std::uint32_t>(cluster * own_tiles(cluster) * tensor_total_bytes(kTokens)));
       }
@@ -326,7 +327,8 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
     if (k_warp == 0) init_group_barriers(memory.barriers, group, units.count, lane);
     barriers_ready_sync();
     if (cluster > 1) cluster_arrive();
-    if (cluster > 1) cluster_wait();  // nothing is sent to a CTA that has not started
+    // Nothing is sent to a CTA that has not started; they start together, and the kernel ahead takes longer.
+    if (cluster > 1) cluster_wait();
     wait_for_dependencies();
     if (k_warp < units.count) {
       WarpTokens<kTokens> x;

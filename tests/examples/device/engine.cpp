@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 
 #include "cuda_generator.hpp"
 #include "decoder.hpp"
+#include "examples/device/need_gpu.hpp"
 #include "examples/process.hpp"
 #include "examples/small_decoder.hpp"
 #include "model.hpp"
@@ -23,19 +25,13 @@
 using Catch::Matchers::Contains;
 using engine::cuda::Decoder;
 using engine::cuda::DecoderOptions;
+using testing::need_gpu;
 using testing::SmallDecoder;
 using testing::Stored;
 
 namespace {
 
 using Tokens = std::vector<std::int32_t>;
-
-void need_gpu() {
-  int count = 0;
-  if (cudaGetDeviceCount(&count) == cudaSuccess && count > 0) return;
-  std::puts("skipped: no GPU");
-  std::exit(77);
-}
 
 std::string demo(const char* precision) { return std::string(RESET_REASONER_DIR "/model/") + precision; }
 
@@ -101,12 +97,15 @@ struct Distance {
   double mean() const { return std::sqrt(squares / static_cast<double>(count)); }
 };
 
+constexpr std::int64_t kPromptRows = 400;  // of a pass: a long prompt takes several
+
 // A prompt, then `steps` tokens that the device draws and both read.
 Distance compare(const engine::Weights& weights, engine::Activations activations, const Tokens& prompt, int steps,
                  std::int32_t slots) {
   const engine::cuda::DeviceWeights on_device = engine::cuda::upload(weights);
   DecoderOptions options;
   options.slots = slots;
+  options.prompt_rows = kPromptRows;
   options.nvfp4_activations = activations == engine::Activations::kNvfp4;
   Decoder decoder(on_device, boundaries(weights.config), options);
   engine::Model model(weights, 1, activations);
@@ -194,7 +193,7 @@ static SmallDecoder large_heads() {
 }
 
 // The shapes of the large models, on their way through everything that short texts do not reach: eight query heads of
-// 128 to a key-value head, a prompt in two pieces, several tiles and several parts of attention, a quantised head.
+// 128 to a key-value head, a prompt in three pieces, several tiles and several parts of attention, a quantised head.
 TEST_CASE("a long text through large heads gives the CPU's logits", "[gpu]") {
   need_gpu();
   const testing::Scratch folder;
@@ -205,6 +204,53 @@ TEST_CASE("a long text through large heads gives the CPU's logits", "[gpu]") {
   for (const std::int32_t slots : {1, 3}) {
     check_bound(compare(weights, engine::Activations::kFull, long_prompt(0), 30, slots), kWorst, kMean);
   }
+}
+
+// In passes that end within prompts, in an order of their own.
+TEST_CASE("prompts that are read together give each the CPU's logits", "[gpu]") {
+  need_gpu();
+  const testing::Scratch folder;
+  large_heads().write(folder / "model");
+  const engine::Weights weights(folder / "model");
+  const engine::cuda::DeviceWeights on_device = engine::cuda::upload(weights);
+  DecoderOptions options;
+  options.slots = 5;
+  options.prompt_rows = kPromptRows;
+  Decoder decoder(on_device, boundaries(weights.config), options);
+  engine::Model model(weights);
+  std::vector<engine::cuda::Prompt> prompts;
+  for (const std::int32_t slot : {3, 0, 1, 4}) prompts.push_back({slot, long_prompt(slot), sampled(3)});
+  const std::size_t lengths[] = {350, 7, 900, 60};
+  for (std::size_t i = 0; i < prompts.size(); ++i) prompts[i].tokens.resize(lengths[i]);
+  decoder.begin(prompts);
+  std::vector<std::unique_ptr<engine::KvCache>> caches;
+  for (const engine::cuda::Prompt& prompt : prompts) {
+    CAPTURE(prompt.slot);
+    caches.push_back(std::make_unique<engine::KvCache>(weights.config, weights.config.max_positions));
+    Distance distance;
+    distance.add(decoder.logits(prompt.slot), model.prefill(prompt.tokens, *caches.back()));
+    check_bound(distance, kWorst, kMean);
+  }
+  const std::int64_t step = decoder.step();
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    std::vector<float> expected(static_cast<std::size_t>(weights.config.vocab_size));
+    model.forward({{decoder.wait(step, prompts[i].slot).token, caches[i].get(), expected.data()}});
+    Distance distance;
+    distance.add(decoder.logits(prompts[i].slot), expected);
+    check_bound(distance, kWorst, kMean);
+  }
+}
+
+TEST_CASE("twelve query heads to a key-value head give the CPU's logits", "[gpu]") {
+  need_gpu();
+  const testing::Scratch folder;
+  SmallDecoder decoder = large_heads();
+  decoder.heads = 12;
+  decoder.kv_heads = 1;
+  decoder.qwen3_head_dim = 64;
+  decoder.write(folder / "model");
+  const engine::Weights weights(folder / "model");
+  check_bound(compare(weights, engine::Activations::kFull, long_prompt(5), 20, 2), kWorst, kMean);
 }
 
 static void check_noise(const Distance& apart, const Distance& noise) {
@@ -321,7 +367,11 @@ std::vector<Tokens> decode(const engine::cuda::DeviceWeights& weights, const std
   std::vector<Tokens> result(prompts.size());
   for (std::size_t first = 0; first < prompts.size(); first += static_cast<std::size_t>(slots)) {
     const std::size_t count = std::min(prompts.size() - first, static_cast<std::size_t>(slots));
-    for (std::size_t i = 0; i < count; ++i) decoder.begin(static_cast<std::int32_t>(i), prompts[first + i], greedy());
+    std::vector<engine::cuda::Prompt> together;
+    for (std::size_t i = 0; i < count; ++i) {
+      together.push_back({static_cast<std::int32_t>(i), prompts[first + i], greedy()});
+    }
+    decoder.begin(together);
     for (int step = 0; step < steps; ++step) {
       const std::int64_t number = decoder.step();
       for (std::size_t i = 0; i < count; ++i) {
@@ -354,43 +404,6 @@ TEST_CASE("with a pinned cut a sequence does not depend on how many there are", 
     for (const std::int32_t slots : {3, 8, 16}) {
       CAPTURE(precision, slots);
       CHECK(decode(on_device, prompts, slots, true, true, 32) == alone);
-    }
-  }
-}
-
-// More rows than a pass has room for, in an order of their own: one prompt is read in two passes, between others.
-TEST_CASE("prompts that are read together give the logits of each alone", "[gpu]") {
-  need_gpu();
-  const engine::ModelConfig config = long_config();
-  for (const auto form : {engine::cuda::WeightForm::kNvfp4, engine::cuda::WeightForm::kBf16}) {
-    const engine::cuda::DeviceWeights weights = engine::cuda::random_weights(config, form, false, std::size_t{1} << 30);
-    DecoderOptions options;
-    options.slots = 5;
-    options.context = 1500;
-    Decoder together(weights, boundaries(config), options);
-    Decoder apart(weights, boundaries(config), options);
-    std::vector<engine::cuda::Prompt> prompts;
-    for (const std::int32_t slot : {3, 0, 1, 4}) {
-      const std::size_t length = std::size_t{900} >> slot;
-      prompts.push_back({slot, Tokens(slot == 1 ? 1400 : length + 300), greedy()});
-      for (std::size_t i = 0; i < prompts.back().tokens.size(); ++i) {
-        prompts.back().tokens[i] = static_cast<std::int32_t>((i * 31 + static_cast<std::size_t>(slot) * 7) % 1000);
-      }
-    }
-    together.begin(prompts);
-    for (const engine::cuda::Prompt& prompt : prompts) apart.begin(prompt.slot, prompt.tokens, prompt.request);
-    bool same = true;  // both go on from where the prompts end, as long as they draw the same tokens
-    for (int step = 0; step < 3 && same; ++step) {
-      Distance distance;
-      for (const engine::cuda::Prompt& prompt : prompts) {
-        distance.add(together.logits(prompt.slot), apart.logits(prompt.slot));
-      }
-      check_bound(distance, kWorst, kMean);
-      const std::int64_t number = together.step();
-      REQUIRE(apart.step() == number);
-      for (const engine::cuda::Prompt& prompt : prompts) {
-        same = same && together.wait(number, prompt.slot).token == apart.wait(number, prompt.slot).token;
-      }
     }
   }
 }

@@ -84,7 +84,7 @@ __device__ __forceinline__ void store_results(const GemvProblem& problem, const 
     const int other = slot + kMmaRows / 2;  // with a gate the row's pair
     const int tile = tiles.first + place * tiles.step;
     const bool valid = i < results && rows.holds(tile, slot);
-    typename Epilogue::RowTerms terms[2] = {};
+    Epilogue::RowTerms terms[2] = {};
     std::int64_t index = 0;
     float residual = 0.0f;
     if (valid) {

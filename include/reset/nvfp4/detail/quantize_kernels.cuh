@@ -15,10 +15,12 @@ RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
-/// Threads of a CTA; of fewer octets than suffice for many such, as few as spread them over the multiprocessors.
+/// Threads of a CTA where there are at least so many octets: 128 CTAs, about one for each multiprocessor of a large
+/// device.
 inline constexpr int kQuantizeThreads = 256;
+inline constexpr std::int64_t kManyOctets = 128 * kQuantizeThreads;
+/// Of fewer octets: so few threads that these, too, spread over the multiprocessors.
 inline constexpr int kFewQuantizeThreads = 64;
-inline constexpr std::int64_t kManyOctets = std::int64_t{1} << 15;
 
 /// The values as they lie.
 template <class T>

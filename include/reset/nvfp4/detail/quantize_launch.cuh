@@ -142,7 +142,7 @@ template <class Source, class Options>
 static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView& out, const Options& options,
                               cudaStream_t stream) noexcept {
   const QuantizeTarget target = quantize_target(out, options);
-  const std::int64_t octets = target.octets();
+  const std::int64_t octets = out.cols / 8;
   const int threads = octets * out.rows < kManyOctets ? kFewQuantizeThreads : kQuantizeThreads;
   const std::int64_t chunks = (octets + threads - 1) / threads;
   const std::int64_t ctas = out.rows * chunks + padding_ctas(target, threads);
