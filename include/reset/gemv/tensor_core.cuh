@@ -233,9 +233,9 @@ static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
       stream.request(ring + static_cast<std::uint32_t>(s * kTensorStageBytes));
       async_commit();
     }
-    if (k_warp == 0) {
-      if (slice > 0) invalidate_group_barriers(memory.barriers, group, lane);
-      init_group_barriers(memory.barriers, group, units.count, lane);
+    if (threadIdx.x == 0) {
+      if (slice > 0) invalidate_group_barriers(memory.barriers, group);
+      init_group_barriers(memory.barriers, group, units.count);
     }
     __syncthreads();
     if (slice == 0) wait_for_dependencies();  // the weights are on their way by now

@@ -324,7 +324,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
     int share = 0;  // of the tiles: counted, for a division takes longer, and would come after the wait
 #pragma unroll 1
     for (int tile = group; tile < tiles; tile += shape.groups) ++share;
-    if (k_warp == 0) init_group_barriers(memory.barriers, group, units.count, lane);
+    if (k_warp == 0 && lane == 0) init_group_barriers(memory.barriers, group, units.count);
     barriers_ready_sync();
     if (cluster > 1) cluster_arrive();
     // Nothing is sent to a CTA that has not started; they start together, and the kernel ahead takes longer.

@@ -63,15 +63,18 @@ __device__ __forceinline__ std::uint32_t slot_empty(std::uint32_t barriers, int 
   return slot_full(barriers, kMostTensorSlots + slot);
 }
 
-/// By a warp of the group, each lane one barrier: one thread would take its time over all of them.
-__device__ __forceinline__ void invalidate_group_barriers(std::uint32_t barriers, int group, int lane) {
-  if (lane < 2 * kMostTensorSlots) barrier_invalidate(slot_full(group_barriers(barriers, group), lane));
+__device__ __forceinline__ void invalidate_group_barriers(std::uint32_t barriers, int group) {
+#pragma unroll
+  for (int i = 0; i < 2 * kMostTensorSlots; ++i) barrier_invalidate(slot_full(group_barriers(barriers, group), i));
 }
 
-/// Likewise, before a barrier of the CTA: `warps` of the group have a part of the slice.
-__device__ __forceinline__ void init_group_barriers(std::uint32_t barriers, int group, int warps, int lane) {
-  if (lane >= 2 * kMostTensorSlots) return;
-  barrier_init(slot_full(group_barriers(barriers, group), lane), lane < kMostTensorSlots ? warps : 1);
+/// By one thread of the group, before a barrier of the CTA: `warps` of the group have a part of the slice.
+__device__ __forceinline__ void init_group_barriers(std::uint32_t barriers, int group, int warps) {
+#pragma unroll
+  for (int i = 0; i < kMostTensorSlots; ++i) {
+    barrier_init(slot_full(group_barriers(barriers, group), i), warps);
+    barrier_init(slot_empty(group_barriers(barriers, group), i), 1);
+  }
 }
 
 /// Totals stay where the CTA can read them; `add_up`: added to those of the slices of K before.
