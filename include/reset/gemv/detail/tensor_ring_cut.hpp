@@ -28,11 +28,14 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
   if (units > 80) return {8, 1, 8};
+  if (tokens == 1 && units > 32 && units <= 48) return {4, 1, 4};
   if (units > 32) return {8, units <= 64 ? 2 : 1, 5};
   if (units > 20) return {4, 1, 5};
-  // The widest layers; still more rows, a head's, would leave no room for stages beside their sums.
-  if (units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
+  // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
+  if (tokens > 1 && units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
   if (tiles_of_two >= 22) return {2, 2, 8};
+  // A short ring leaves room for attention's CTAs beside it.
+  if (tokens == 1 && units <= 16 && tiles_of_two >= 5) return {2, 2, 4};
   return many_rows ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
 
