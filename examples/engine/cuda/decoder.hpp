@@ -31,7 +31,7 @@ struct DecoderOptions {
   std::int64_t context = 0;  // tokens that a slot can hold; 0: the model's most
   std::int32_t columns = 0;  // columns of the logits that are tokens; 0: all
   // Of prompts in one pass, at most, and at least 16: more rows share a pass over the weights, and take memory for
-  // activations, 0.1 MB each in Qwen3-8B.
+  // activations, 0.16 MB each in Qwen3-8B.
   std::int64_t prompt_rows = 2048;
   bool nvfp4_activations = false;  // W4A4: the inputs of NVFP4 layers are quantised, too
   // One cut of the work for every number of slots: a sequence's bits do not depend on how many there are.

@@ -9,6 +9,11 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
+/// What a pointer to shared memory is there: 32 bits, one register where a pointer takes two.
+__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
 /// Bytes of a barrier. Barriers are told by their addresses in shared memory.
 inline constexpr std::uint32_t kBarrierBytes = 8;
 

@@ -334,22 +334,6 @@ TEST_CASE("the demonstration's model gives the CPU's logits on golden prompts", 
   }
 }
 
-// A small model for long texts.
-engine::ModelConfig long_config() {
-  engine::ModelConfig config;
-  config.hidden_size = 256;
-  config.intermediate_size = 512;
-  config.layers = 2;
-  config.heads = 4;
-  config.kv_heads = 1;
-  config.head_dim = 64;
-  config.vocab_size = 1000;
-  config.max_positions = 40960;
-  config.rope_theta = 1e6F;
-  config.rms_norm_eps = 1e-6F;
-  return config;
-}
-
 // The beginnings of those texts, each with another last token.
 std::vector<Tokens> many_prompts(std::size_t count) {
   std::vector<Tokens> prompts;
@@ -460,7 +444,17 @@ TEST_CASE("slots are used again, end early and refuse what cannot be", "[gpu]") 
 
 TEST_CASE("32 thousand tokens take no more memory than one", "[gpu]") {
   need_gpu();
-  const engine::ModelConfig config = long_config();
+  engine::ModelConfig config;
+  config.hidden_size = 256;
+  config.intermediate_size = 512;
+  config.layers = 2;
+  config.heads = 4;
+  config.kv_heads = 1;
+  config.head_dim = 64;
+  config.vocab_size = 1000;
+  config.max_positions = 40960;
+  config.rope_theta = 1e6F;
+  config.rms_norm_eps = 1e-6F;
   const engine::cuda::DeviceWeights weights =
       engine::cuda::random_weights(config, engine::cuda::WeightForm::kNvfp4, true, std::size_t{1} << 30);
   engine::GeneratorOptions options;

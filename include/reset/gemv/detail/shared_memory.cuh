@@ -6,13 +6,10 @@
 #include <cstdint>
 
 #include <reset/config.hpp>
+#include <reset/detail/barrier.cuh>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
-
-__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
 
 /// The 16 bytes at an address, a multiple of 16, plus an offset that the instruction holds.
 template <int kOffset>

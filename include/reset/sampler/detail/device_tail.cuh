@@ -52,17 +52,15 @@ struct TailRoom {
   RowFacts facts;
 };
 
-static __device__ __forceinline__ std::uint32_t shared_barrier(TailRoom& room) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(&room.sums_ready));
-}
-
 static __device__ __forceinline__ void tail_sync() { asm volatile("bar.sync 8, %0;" ::"n"(kTailThreads) : "memory"); }
 
 /// The seven warps have left their sums and maxima, and go on; a thread of the eighth waits for that.
 static __device__ __forceinline__ void init_sums_ready(TailRoom& room) {
-  barrier_init(shared_barrier(room), kTailWarps);
+  barrier_init(shared_address(&room.sums_ready), kTailWarps);
 }
-static __device__ __forceinline__ void wait_for_sums(TailRoom& room) { barrier_wait(shared_barrier(room), 0); }
+static __device__ __forceinline__ void wait_for_sums(TailRoom& room) {
+  barrier_wait(shared_address(&room.sums_ready), 0);
+}
 
 /// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row.
 static __device__ __forceinline__ SumPair rebase(const ChunkFacts& chunk, float max) {
@@ -264,7 +262,7 @@ class Tail {
     for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
     if (!leads_) return;
     room_.sums[warp_] = sums;
-    barrier_arrive(shared_barrier(room_));
+    barrier_arrive(shared_address(&room_.sums_ready));
   }
 
   __device__ __forceinline__ void settle(int t, const RaceLead& chunk) {
