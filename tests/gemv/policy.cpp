@@ -137,8 +137,7 @@ TEST_CASE("the selected policy is valid however the weights lie") {
           check_selected(arch, problem);
         }
         GemvProblem problem = plain;
-        problem.weights.block_scale.layout = reset::ScaleLayout::kSwizzled128x4;
-        problem.weights.block_scale.stride = reset::scale_stride(problem.weights.block_scale.layout, k / 16);
+        swizzle_scales(problem.weights);
         check_selected(arch, problem);
         problem.weights.block_scale.row_origin = 5;
         check_selected(arch, problem);
@@ -189,6 +188,38 @@ TEST_CASE("which kernel serves which call") {
   GemvProblem problem = well_formed(nvfp4, 1, 1000, 25600);  // one row a tile of kRing: no pairs
   problem.gate = GemvGate::kGateUp;
   CHECK(chosen(90, problem) == GemvKernel::kTensorRing);
+}
+
+TEST_CASE("how the block scales of a call come to kTensorRing") {
+  using reset::detail::ScaleCopies;
+  const auto copies = [](std::int64_t n, std::int64_t k, auto change) {
+    GemvProblem problem = well_formed(ActivationType::kBf16, 1, n, k);
+    change(problem);
+    return reset::detail::scale_copies(problem);
+  };
+  const auto linear = [&](std::int64_t k, auto change) { return copies(1000, k, change); };
+  CHECK(linear(4096, [](GemvProblem&) {}) == ScaleCopies::kRows);
+  CHECK(linear(4096, [](GemvProblem& p) { p.weights.block_scale.row_origin = 1; }) == ScaleCopies::kRows);
+  CHECK(linear(4096, [](GemvProblem& p) { p.weights.block_scale.stride += 16; }) == ScaleCopies::kRows);
+  CHECK(linear(4096, [](GemvProblem& p) { p.weights.block_scale.stride += 4; }) == ScaleCopies::kWords);
+  CHECK(linear(4096, [](GemvProblem& p) { p.weights.block_scale.block_origin = 4; }) == ScaleCopies::kWords);
+  CHECK(linear(4160, [](GemvProblem&) {}) == ScaleCopies::kWords);
+
+  const auto swizzled = [&](std::int64_t n, std::int64_t k, auto change) {
+    return copies(n, k, [&](GemvProblem& p) {
+      swizzle_scales(p.weights);
+      change(p);
+    });
+  };
+  CHECK(swizzled(1024, 4096, [](GemvProblem&) {}) == ScaleCopies::kTiles);
+  CHECK(swizzled(128, 64, [](GemvProblem&) {}) == ScaleCopies::kTiles);
+  CHECK(swizzled(1024, 4160, [](GemvProblem& p) { p.weights.block_scale.block_origin = 4; }) == ScaleCopies::kTiles);
+  CHECK(swizzled(1024, 4096, [](GemvProblem& p) { p.weights.block_scale.row_origin = 384; }) == ScaleCopies::kTiles);
+  CHECK(swizzled(1024, 4096, [](GemvProblem& p) { p.gate = reset::GemvGate::kGateUp; }) == ScaleCopies::kTiles);
+  CHECK(swizzled(896, 4096, [](GemvProblem& p) { p.gate = reset::GemvGate::kGateUp; }) == ScaleCopies::kWords);
+  CHECK(swizzled(1000, 4096, [](GemvProblem&) {}) == ScaleCopies::kWords);
+  CHECK(swizzled(1024, 4096, [](GemvProblem& p) { p.weights.block_scale.row_origin = 32; }) == ScaleCopies::kWords);
+  CHECK(swizzled(1024, 4096, [](GemvProblem& p) { p.weights.block_scale.data += 4; }) == ScaleCopies::kWords);
 }
 
 // A call of 16-bit activations and the cut of kTensorRing that it gets.

@@ -7,6 +7,12 @@
 
 inline const std::uint8_t* region(std::uintptr_t number) { return reinterpret_cast<const std::uint8_t*>(number << 40); }
 
+// The same block scales, swizzled.
+inline void swizzle_scales(reset::Nvfp4MatrixView& view) {
+  view.block_scale.layout = reset::ScaleLayout::kSwizzled128x4;
+  view.block_scale.stride = reset::scale_stride(view.block_scale.layout, view.blocks());
+}
+
 inline reset::GemvProblem well_formed(reset::ActivationType activation, std::int64_t m, std::int64_t n,
                                       std::int64_t k) {
   const auto global = reset::FusedGlobalScales::uniform({0.5f});

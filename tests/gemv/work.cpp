@@ -20,8 +20,9 @@ using reset::detail::Share;
 namespace {
 
 template <int kRows>
-void check_tiles(std::int64_t rows, bool gated) {
-  const reset::detail::TileRows<kRows> work{rows, gated};
+void check_tiles(const reset::detail::TileRows<kRows>& work) {
+  const std::int64_t rows = work.rows;
+  const bool gated = work.gated;
   std::vector<int> visits(static_cast<std::size_t>(rows));
   for (int tile = 0; tile < work.tiles(); ++tile) {
     for (int slot = 0; slot < kRows; ++slot) {
@@ -37,6 +38,16 @@ void check_tiles(std::int64_t rows, bool gated) {
   for (const int visit : visits) REQUIRE(visit == 1);
 }
 
+template <int kRows>
+void check_tiles(std::int64_t rows, bool gated) {
+  check_tiles(reset::detail::TileRows<kRows>{rows, gated});
+}
+
+// All of them, spread.
+reset::detail::TileRows<reset::detail::kMmaRows> spread_rows(std::int64_t rows, bool gated) {
+  return {rows, gated, 0, static_cast<int>(gated ? rows / 2 : rows), true};
+}
+
 // Counts what the warps of a launch multiply and store.
 class Walk {
  public:
@@ -44,6 +55,8 @@ class Walk {
       : policy_(policy),
         n_(problem.weights.rows),
         gated_(problem.gate != reset::GemvGate::kNone),
+        spread_(policy.kernel == GemvKernel::kTensorRing &&
+                reset::detail::scale_copies(problem) == reset::detail::ScaleCopies::kTiles),
         blocks_(problem.weights.cols / 16),
         clusters_(static_cast<int>(tensor_clusters(policy, problem, device))),
         runs_(reset::detail::cut(static_cast<int>(reset::detail::output_runs(n_, gated_)), clusters_)),
@@ -72,7 +85,7 @@ class Walk {
   Rows rows_of(Share runs) const {
     const int first = runs.first * reset::detail::kOutputRun;
     const int end = first + runs.count * reset::detail::kOutputRun;
-    return {n_, gated_, first, std::min(end, static_cast<int>(gated_ ? n_ / 2 : n_))};
+    return {n_, gated_, first, std::min(end, static_cast<int>(gated_ ? n_ / 2 : n_)), spread_};
   }
 
   void walk_slice(const Rows& rows, Share units) {
@@ -108,6 +121,7 @@ class Walk {
   GemvPolicy policy_;
   std::int64_t n_;
   bool gated_;
+  bool spread_;
   std::int64_t blocks_;
   int clusters_;
   Cut runs_;
@@ -146,6 +160,31 @@ TEST_CASE("every row is in exactly one tile") {
     if (rows % 2 == 0) check_tiles<4>(rows, true);
     if (rows % 2 == 0) check_tiles<16>(rows, true);
   }
+  for (const std::int64_t rows : {128, 256, 768}) {
+    check_tiles(spread_rows(rows, false));
+    if (rows % 256 == 0) check_tiles(spread_rows(rows, true));
+  }
+}
+
+TEST_CASE("eight spread rows are two of every 32, and have their swizzled scales in 32 bytes of each tile") {
+  constexpr auto kLayout = reset::ScaleLayout::kSwizzled128x4;
+  constexpr std::int64_t kStride = 8;
+  const auto work = spread_rows(768, true);
+  for (int tile = 0; tile < work.tiles(); ++tile) {
+    for (int slot = 0; slot < 16; ++slot) {
+      const int box = slot / 8 * 8;
+      const std::int64_t first = work.row(tile, box);
+      // What the tensor maps say: rows of a box, and where their scales lie in what a box brings of a tile.
+      REQUIRE(work.row(tile, slot) == first + slot % 2 + (slot - box) / 2 * 32);
+      REQUIRE(first % 128 < 32);
+      for (int block = 0; block < kStride; ++block) {
+        const std::int64_t piece = reset::scale_offset(kLayout, kStride, first, block / 4 * 4);
+        REQUIRE(piece % 32 == 0);
+        REQUIRE(reset::scale_offset(kLayout, kStride, work.row(tile, slot), block) ==
+                piece + slot % 2 * 16 + (slot - box) / 2 * 4 + block % 4);
+      }
+    }
+  }
 }
 
 TEST_CASE("the tensor-core kernels visit every weight and store every result exactly once") {
@@ -154,11 +193,12 @@ TEST_CASE("the tensor-core kernels visit every weight and store every result exa
   few.clusters[0] = few.clusters[1] = few.clusters[2] = 1;
   int walks = 0;
   for (const reset::DeviceInfo& device : {device_of(90), few}) {
-    for (const std::int64_t n : {1, 2, 17, 40, 130, 1000, 2114}) {
+    for (const std::int64_t n : {1, 2, 17, 40, 130, 1000, 1280, 2114}) {
       for (const std::int64_t k : {16, 256, 272, 2816, 4096, 4352}) {
         for (const int tokens : {1, 8, 16}) {
           GemvProblem problem = well_formed(reset::ActivationType::kBf16, tokens, n, k);
           if (n % 4 == 0) problem.gate = reset::GemvGate::kGateUp;
+          if (n == 1280) swizzle_scales(problem.weights);
           for (const int cut : {1, 2, 3, 4, 5, 8}) {
             for (int groups = 1; groups <= 3; ++groups) {
               for (const GemvKernel kernel : {GemvKernel::kTensor, GemvKernel::kTensorRing}) {

@@ -67,7 +67,7 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
           policy.stages,
           stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps)),
           static_cast<int>(ceil_div(tiles, policy.cluster)),
-          !scale_rows_are_whole(problem.weights),
+          scale_copies(problem) == ScaleCopies::kWords,
           log_cluster,
           shape.activation_alignment};
 }
@@ -86,11 +86,21 @@ static TensorKernel tensor_kernel(int tokens, bool whole) noexcept {
   return whole ? gemv_tensor<16, true> : gemv_tensor<16, false>;
 }
 
+template <TokenKind kKind, bool kSpread>
+static TensorRingKernel tensor_ring_kernel_of(int tokens) noexcept {
+  return tokens == 1   ? gemv_tensor_ring<1, kKind, kSpread>
+         : tokens == 8 ? gemv_tensor_ring<8, kKind, kSpread>
+                       : gemv_tensor_ring<16, kKind, kSpread>;
+}
+
 template <class = void>
-static TensorRingKernel tensor_ring_kernel(int tokens, bool nvfp4) noexcept {
-  if (tokens == 1) return nvfp4 ? gemv_tensor_ring<1, TokenKind::kNvfp4> : gemv_tensor_ring<1, TokenKind::kDense>;
-  if (tokens == 8) return nvfp4 ? gemv_tensor_ring<8, TokenKind::kNvfp4> : gemv_tensor_ring<8, TokenKind::kDense>;
-  return nvfp4 ? gemv_tensor_ring<16, TokenKind::kNvfp4> : gemv_tensor_ring<16, TokenKind::kDense>;
+static TensorRingKernel tensor_ring_kernel(int tokens, bool nvfp4, bool spread) noexcept {
+  if (nvfp4) {
+    return spread ? tensor_ring_kernel_of<TokenKind::kNvfp4, true>(tokens)
+                  : tensor_ring_kernel_of<TokenKind::kNvfp4, false>(tokens);
+  }
+  return spread ? tensor_ring_kernel_of<TokenKind::kDense, true>(tokens)
+                : tensor_ring_kernel_of<TokenKind::kDense, false>(tokens);
 }
 
 template <class = void>
@@ -122,14 +132,16 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
   std::int64_t shared = tensor_shared_bytes(policy, tiles);
   if (policy.kernel == GemvKernel::kTensorRing) {
     shared = exclusive_shared_bytes(policy, device, shared);
-    const int threads = cta_threads(policy, !scale_rows_are_whole(problem.weights));
+    const ScaleCopies copies = scale_copies(problem);
+    const int threads = cta_threads(policy, copies == ScaleCopies::kWords);
     const LaunchShape shape =
         launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(threads)), shared, options, policy.cluster);
     WeightMaps maps{};
-    const Status status = encode_weights(device, problem.weights, policy.k_warps, maps);
+    const Status status = encode_weights(device, problem.weights, policy.k_warps, copies, maps);
     if (!status.ok()) return status;
-    return launch(tensor_ring_kernel(policy.tokens, problem.activations.type == ActivationType::kNvfp4), shape, stream,
-                  problem, tensor_ring_shape(problem, policy, device, clusters, tiles), maps, options.prefetch);
+    const bool nvfp4 = problem.activations.type == ActivationType::kNvfp4;
+    return launch(tensor_ring_kernel(policy.tokens, nvfp4, copies == ScaleCopies::kTiles), shape, stream, problem,
+                  tensor_ring_shape(problem, policy, device, clusters, tiles), maps, options.prefetch);
   }
   const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
   const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);
@@ -187,8 +199,9 @@ static Status allow_shared_memory(const DeviceInfo& info) noexcept {
   }
   if (info.arch < 90) return Status();
   for (const int tokens : {1, 8, 16}) {
-    for (const bool nvfp4 : {false, true}) {
-      const Status status = allow_shared_memory(tensor_ring_kernel(tokens, nvfp4), info.shared_bytes);
+    for (const int kernel : {0, 1, 2, 3}) {
+      const Status status =
+          allow_shared_memory(tensor_ring_kernel(tokens, kernel % 2 != 0, kernel / 2 != 0), info.shared_bytes);
       if (!status.ok()) return status;
     }
   }

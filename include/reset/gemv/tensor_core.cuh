@@ -36,11 +36,11 @@ struct TensorShape {
 };
 
 /// The rows of a CTA, or of the CTAs of a cluster.
-__device__ __forceinline__ TileRows<kMmaRows> shared_rows(const GemvProblem& problem, Share runs) {
+__device__ __forceinline__ TileRows<kMmaRows> shared_rows(const GemvProblem& problem, Share runs, bool spread = false) {
   const bool gated = problem.gate != GemvGate::kNone;
   const auto outputs = static_cast<int>(gated ? problem.weights.rows / 2 : problem.weights.rows);
   const int first = runs.first * kOutputRun;
-  return {problem.weights.rows, gated, first, first + min(runs.count * kOutputRun, outputs - first)};
+  return {problem.weights.rows, gated, first, first + min(runs.count * kOutputRun, outputs - first), spread};
 }
 
 /// A lane's weights of one item: two rows, of each twice 32 codes with two block scales.
@@ -62,7 +62,9 @@ struct ItemWeights {
     scales[1][1] = load_shared2<8 * kUnitBlocks + 8>(lane_scales);
   }
 
-  /// From rows of shared memory: the lane's places in its first row, and how far on the other is.
+  /// From rows of shared memory: the lane's places in its first row, and how far on the other is. The scales of the
+  /// other half of the unit are kHalf bytes on.
+  template <int kHalf>
   __device__ __forceinline__ void load_rows(std::uint32_t lane_codes, std::uint32_t codes_step,
                                             std::uint32_t lane_scales, std::uint32_t scales_step) {
     codes[0][0] = load_shared16<0>(lane_codes);
@@ -71,8 +73,8 @@ struct ItemWeights {
     scales[0][1] = load_shared2<0>(lane_scales + scales_step);
     codes[1][0] = load_shared16<64>(lane_codes);
     codes[1][1] = load_shared16<64>(lane_codes + codes_step);
-    scales[1][0] = load_shared2<8>(lane_scales);
-    scales[1][1] = load_shared2<8>(lane_scales + scales_step);
+    scales[1][0] = load_shared2<kHalf>(lane_scales);
+    scales[1][1] = load_shared2<kHalf>(lane_scales + scales_step);
   }
 
   /// Word `w` of eight: 8 weights of a row, times their block scale; two words share one.

@@ -31,7 +31,7 @@ struct TensorRingShape {
   int stages;
   RingFlight in_flight;      ///< Of them, at once.
   int part_tiles;            ///< Tiles of the largest share of outputs, over the CTAs of a cluster.
-  bool words;                ///< Whether scales come in runs of four: swizzled ones, and rows at odd multiples of 4.
+  bool words;                ///< Whether scales come in runs of four: see ScaleCopies.
   int log_cluster;           ///< Logarithm to base 2 of the CTAs of a cluster.
   int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of
                              ///< activations.
@@ -82,8 +82,7 @@ struct TensorRing {
 };
 
 /// A warp that requests weights. One lane of the first asks for boxes of eight rows of codes and of scales; where
-/// scales come in runs of four, the only ones that lie together in the swizzled layout, all lanes of all these warps
-/// copy them.
+/// scales come in runs of four, all lanes of all these warps copy them.
 struct Producer {
   const GemvProblem& problem;
   const WeightMaps& maps;
@@ -109,19 +108,31 @@ struct Producer {
   /// what it had, and makes sums that are not stored.
   __device__ __forceinline__ void copy_boxes(int tile, std::uint32_t stage, std::uint32_t full) const {
     const bool both = rows.holds(tile, kBoxRows);
-    const std::uint32_t bytes = kBoxRows * (ring.code_pitch + (words ? 0 : ring.scale_pitch));
+    const std::uint32_t bytes = kBoxRows * ring.code_pitch + (words ? 0 : scale_box_bytes());
     barrier_arrive_expecting(full, both ? 2 * bytes : bytes);
     copy_box(static_cast<int>(rows.row(tile, 0)), 0, stage, full);
     if (both) copy_box(static_cast<int>(rows.row(tile, kBoxRows)), 1, stage, full);
   }
 
+  __device__ __forceinline__ std::uint32_t scale_box_bytes() const {
+    // Of spread rows 128 for each unit of K, as many as a row has of codes.
+    return rows.spread ? ring.code_pitch : kBoxRows * ring.scale_pitch;
+  }
+
   __device__ __forceinline__ void copy_box(int row, int box, std::uint32_t stage, std::uint32_t full) const {
-    constexpr int kUnitColumns = kUnitK / 2 / 8;
     const auto place = static_cast<std::uint32_t>(box * kBoxRows);
-    box_copy(stage + place * ring.code_pitch, &maps.codes, units.first * kUnitColumns, row, full);
-    if (words) return;
-    box_copy(stage + ring.scales() + place * ring.scale_pitch, &maps.scales, units.first * (kUnitBlocks / 2), row,
-             full);
+    const std::uint32_t codes = stage + place * ring.code_pitch;
+    const std::uint32_t scale = stage + ring.scales() + place * ring.scale_pitch;
+    const int column = units.first * (kUnitK / 2 / 8);
+    if (rows.spread) {
+      const int near = row % kSpreadRows;
+      box_copy(codes, &maps.codes, {column, near, row / kSpreadRows}, full);
+      box_copy(scale, &maps.scales, {near * 8, units.first * (kUnitBlocks / 4), row / static_cast<int>(kScaleTileRows)},
+               full);
+      return;
+    }
+    box_copy(codes, &maps.codes, {column, row, 0}, full);
+    if (!words) box_copy(scale, &maps.scales, {units.first * (kUnitBlocks / 2), row, 0}, full);
   }
 
   /// Half a warp has one run of each row.
@@ -236,8 +247,18 @@ struct ClusterTotals {
   }
 };
 
+/// Where in the scales of a box a lane's are: those of row l / 4 and of the first half of the warp's unit.
+template <bool kSpread>
+__device__ __forceinline__ std::uint32_t lane_scales(std::uint32_t pitch, int k_warp, int lane) {
+  const auto row = static_cast<std::uint32_t>(lane / 4);
+  const auto block = static_cast<std::uint32_t>(k_warp * kUnitBlocks + lane % 4 * 2);
+  if (!kSpread) return row * pitch + block;
+  // A piece of each tile along K, which has the scales of rows 0, 2, 4, 6, and then those of the others.
+  return block / 4 * kSpreadScaleBytes + row % 2 * 16 + row / 2 * 4 + block % 4;
+}
+
 /// A computing warp's tiles: those of its group.
-template <int kTokens>
+template <bool kSpread, int kTokens>
 __device__ __forceinline__ void consume_tiles(const RowGroup<kTokens, ClusterTotals>& sums_of,
                                               const WarpTokens<kTokens>& x, const TensorRing& ring,
                                               const TensorRingShape& shape, int tiles, int group, int k_warp,
@@ -245,15 +266,14 @@ __device__ __forceinline__ void consume_tiles(const RowGroup<kTokens, ClusterTot
   const ShiftFactors shift = unknown_factors();
   const std::uint32_t codes = keep(ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
                                    static_cast<std::uint32_t>(k_warp * (kUnitK / 2) + lane % 4 * 16));
-  const std::uint32_t scales =
-      keep(ring.stages + ring.scales() + static_cast<std::uint32_t>(lane / 4) * ring.scale_pitch +
-           static_cast<std::uint32_t>(k_warp * kUnitBlocks + lane % 4 * 2));
+  const std::uint32_t scales = keep(ring.stages + ring.scales() + lane_scales<kSpread>(ring.scale_pitch, k_warp, lane));
+  constexpr int kHalf = kSpread ? 2 * kSpreadScaleBytes : kUnitBlocks / 2;
   RingCursor cursor{group, 0};
   sums_of.run(tiles, [&](TileSums<kTokens>& sums) {
     const std::uint32_t offset = static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes;
     barrier_wait(ring.full + cursor.barrier(), cursor.parity);
     ItemWeights weights;
-    weights.load_rows(codes + offset, 8 * ring.code_pitch, scales + offset, 8 * ring.scale_pitch);
+    weights.load_rows<kHalf>(codes + offset, 8 * ring.code_pitch, scales + offset, 8 * ring.scale_pitch);
     __syncwarp();
     if (lane == 0) barrier_arrive(ring.empty() + cursor.barrier());
     cursor.advance(shape.groups, shape.stages);
@@ -267,8 +287,9 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 /// As gemv_tensor, but a cluster owns a run of outputs and each of its CTAs a slice of K; one warp requests whole tiles
 /// through tensor maps, and the warps that compute find them in a ring that they share. The totals of slices are added
-/// in the order of CTAs: the same bits every time.
-template <int kTokens, TokenKind kKind>
+/// in the order of CTAs: the same bits every time. kSpread: swizzled block scales whose tiles' pieces are copied in
+/// boxes (ScaleCopies), with rows spread as these want it (TileRows).
+template <int kTokens, TokenKind kKind, bool kSpread>
 static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 1), 1)
     gemv_tensor_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorRingShape shape,
                      const __grid_constant__ WeightMaps maps, const __grid_constant__ Prefetch prefetch) {
@@ -280,7 +301,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
   const int lane = static_cast<int>(threadIdx.x) % 32;
   // Found anew where they are needed: kept, they would take registers from the warps that compute.
   const auto rows = [&] {
-    return shared_rows(problem, shape.runs.share(static_cast<int>(blockIdx.x) >> shape.log_cluster));
+    return shared_rows(problem, shape.runs.share(static_cast<int>(blockIdx.x) >> shape.log_cluster), kSpread);
   };
   const int tiles = rows().tiles();
   const Share units = shape.units.share(cluster_rank());
@@ -305,7 +326,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
         barrier_arrive_expecting(
             arrived, static_cast<std::uint32_t>(cluster * own_tiles(cluster) * tensor_total_bytes(kTokens)));
       }
-      if (problem.weights.cols % kUnitK != 0) ring.clear_scales(shape.stages, lane);
+      if (shape.words && problem.weights.cols % kUnitK != 0) ring.clear_scales(shape.stages, lane);
       __syncwarp();
       barriers_ready_arrive();
     } else {
@@ -337,7 +358,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
       const ClusterTotals totals{shared_address(memory.totals), arrived, shape.log_cluster, shape.part_tiles, lane};
       const RowGroup<kTokens, ClusterTotals> sums(memory, totals, group, shape.groups, k_warp, units.count,
                                                   shape.k_warps, lane);
-      consume_tiles(sums, x, ring, shape, share, group, k_warp, lane);
+      consume_tiles<kSpread>(sums, x, ring, shape, share, group, k_warp, lane);
     }
   }
   // The last computing warps store, for the first ones may still be adding up. Those that have nothing to store would

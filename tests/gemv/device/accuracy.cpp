@@ -120,3 +120,42 @@ int test_shapes(const reset::DeviceInfo& device, bool reduced) {
   }
   return tally.report("shapes");
 }
+
+int test_scale_tensors(const reset::DeviceInfo& device, bool reduced) {
+  Tally tally;
+  int tiles = 0;  // calls of kTensorRing whose swizzled scales come in boxes
+  unsigned turn = 0;
+  for (const std::int64_t n : {128, 130, 384, 1280}) {
+    for (const std::int64_t k : {64, 256, 832, 2816, 4096, 13824}) {
+      if (n * k > (reduced ? 200000 : 8000000)) continue;
+      for (const std::int64_t m : {1, 2, 8, 9, 16}) {
+        for (const int origin : {0, 1, 2}) {
+          CaseOptions options;
+          options.n = n;
+          options.k = k;
+          options.m = m;
+          options.activation = kActivations[turn % 3];
+          options.layout = turn % 8 == 7 ? ScaleLayout::kLinear : ScaleLayout::kSwizzled128x4;
+          options.gate = kGates[turn / 3 % 4];
+          options.output = kOutputs[turn / 2 % 3];
+          options.residual = kResiduals[turn / 5 % 3];
+          options.bias = turn % 5 == 1;
+          options.parts = 1 + static_cast<int>(turn / 4 % 4);
+          options.slack = turn % 7 == 3 ? 16 : 0;
+          options.row_origin = origin == 0 ? 0 : origin == 1 ? 256 : 32;
+          options.block_origin = turn % 4 == 1 ? 4 : turn % 4 == 2 ? 16 : 0;
+          options.blocks_behind = turn % 3 == 1 ? 8 : 0;
+          options.nan_scale = turn % 9 == 5;
+          options.seed = ++turn;
+          tally.add(options, device);
+          const Case call(options, device);
+          const bool boxes = reset::detail::scale_copies(call.problem()) == reset::detail::ScaleCopies::kTiles;
+          tiles += call.kernel() == reset::GemvKernel::kTensorRing && boxes ? 1 : 0;
+        }
+      }
+    }
+  }
+  const bool missed = device.arch >= 90 && tiles < 20;
+  if (missed) std::printf("FAILED: %d calls with boxes of swizzled scales\n", tiles);
+  return tally.report("scale tensors") + (missed ? 1 : 0);
+}

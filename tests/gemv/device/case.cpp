@@ -35,6 +35,17 @@ void randomise_scales(std::vector<std::uint8_t>& bytes, Inputs inputs, std::mt19
   }
 }
 
+// What of a scale tensor is not the matrix's becomes NaN: it may be read, and must not count.
+void spoil_surroundings(std::vector<std::uint8_t>& bytes, const reset::BlockScaleView& scale, std::int64_t rows,
+                        std::int64_t blocks) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const auto place = reset::scale_coordinate(scale.layout, scale.stride, static_cast<std::int64_t>(i));
+    const std::int64_t row = place.row - scale.row_origin;
+    const std::int64_t block = place.block - scale.block_origin;
+    if (row < 0 || row >= rows || block < 0 || block >= blocks) bytes[i] = 0x7f;
+  }
+}
+
 reset::Nvfp4MatrixView with_memory(reset::Nvfp4MatrixView view, const std::uint8_t* packed,
                                    const std::uint8_t* scales) {
   view.packed = packed;
@@ -48,11 +59,11 @@ std::string CaseOptions::text() const {
   char line[256];
   std::snprintf(line, sizeof line,
                 "n %d k %d m %d activation %d output %d gate %d layouts %d %d residual %d bias %d alpha %d parts %d "
-                "slack %d misalignment %d %d origin %d %d nan %d inputs %d seed %u",
+                "slack %d misalignment %d %d origin %d %d behind %d nan %d inputs %d seed %u",
                 static_cast<int>(n), static_cast<int>(k), static_cast<int>(m), static_cast<int>(activation),
                 static_cast<int>(output), static_cast<int>(gate), static_cast<int>(layout), static_cast<int>(x_layout),
                 static_cast<int>(residual), bias, device_alpha, parts, slack, misalignment, x_misalignment, row_origin,
-                block_origin, nan_scale, static_cast<int>(inputs), seed);
+                block_origin, blocks_behind, nan_scale, static_cast<int>(inputs), seed);
   return line;
 }
 
@@ -70,11 +81,12 @@ void Case::make_weights() {
   packed_.resize(static_cast<std::size_t>((options_.n - 1) * stride + options_.k / 2));
   randomise(packed_, random);
   const std::int64_t rows = options_.row_origin + options_.n;
-  const std::int64_t blocks = options_.block_origin + options_.k / 16;
+  const std::int64_t blocks = options_.block_origin + options_.k / 16 + options_.blocks_behind;
   scales_.resize(static_cast<std::size_t>(reset::scale_bytes(options_.layout, rows, blocks)));
   randomise_scales(scales_, options_.inputs, random);
   const reset::BlockScaleView scale{nullptr, options_.layout, reset::scale_stride(options_.layout, blocks),
                                     options_.row_origin, options_.block_origin};
+  spoil_surroundings(scales_, scale, options_.n, options_.k / 16);
   if (options_.nan_scale) {
     scales_[static_cast<std::size_t>(scale.offset(options_.n / 2, options_.k / 16 - 1))] = 0x7f;
   }
@@ -100,11 +112,13 @@ void Case::make_nvfp4(std::mt19937& random, reset::ActivationView& view) {
   randomise(x_, random);
   x_scales_.resize(static_cast<std::size_t>(reset::scale_bytes(options_.x_layout, options_.m, options_.k / 16)));
   randomise_scales(x_scales_, options_.inputs, random);
+  const std::int64_t x_stride = reset::scale_stride(options_.x_layout, options_.k / 16);
+  spoil_surroundings(x_scales_, {nullptr, options_.x_layout, x_stride, 0, 0}, options_.m, options_.k / 16);
   view.nvfp4 = {x_.data(),
                 options_.m,
                 options_.k,
                 stride,
-                {x_scales_.data(), options_.x_layout, reset::scale_stride(options_.x_layout, options_.k / 16), 0, 0},
+                {x_scales_.data(), options_.x_layout, x_stride, 0, 0},
                 reset::FusedGlobalScales::uniform({0x1.4p-8f})};
   if (options_.inputs == Inputs::kNonFinite) {
     const std::int64_t place = view.nvfp4.block_scale.offset(options_.m / 2, options_.k / 16 - 1);

@@ -42,6 +42,7 @@ struct CaseOptions {
   int x_misalignment = 0;  // bytes, of the activations besides; both rounded to 2 for 16-bit ones
   int row_origin = 0;      // in the scale tensor
   int block_origin = 0;    // in the scale tensor
+  int blocks_behind = 0;   // of it, beyond K
   bool nan_scale = false;  // one row of the weights has one
   Inputs inputs = Inputs::kNormal;
   unsigned seed = 1;

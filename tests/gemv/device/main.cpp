@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
   if (argc > 1 && std::strcmp(argv[1], "--stress") == 0) return test_stress(device) == 0 ? 0 : 1;
   int failures = test_combinations(device, reduced);
   failures += test_shapes(device, reduced);
+  failures += test_scale_tensors(device, reduced);
   failures += test_policies(device, reduced);
   failures += test_ranges(device, reduced);
   failures += test_rows_are_independent(device, reduced);

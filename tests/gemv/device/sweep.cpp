@@ -96,8 +96,9 @@ int test_policies(const reset::DeviceInfo& device, bool reduced) {
   reset::DeviceInfo slow = few;
   slow.memory_bandwidth = 1;
   // 11 and 17 units of K leave warps idle; 40 rows are fewer tiles than CTAs of a cluster; 272, 4112 and 2880 end in a
-  // unit, the last of them as kTensorRing takes it, too.
-  const std::int64_t shapes[][2] = {{1000, 2816}, {40, 2048}, {130, 272}, {258, 4352}, {126, 4112}, {130, 2880}};
+  // unit, the last of them as kTensorRing takes it, too. 256 rows have swizzled scales, which come in boxes.
+  const std::int64_t shapes[][2] = {{1000, 2816}, {40, 2048},  {130, 272},  {258, 4352},
+                                    {126, 4112},  {130, 2880}, {256, 2880}, {256, 4352}};
   Sweep sweep;
   unsigned turn = 0;
   for (const auto& shape : shapes) {
@@ -111,7 +112,7 @@ int test_policies(const reset::DeviceInfo& device, bool reduced) {
         options.seed = ++turn;
         if (turn % 2 == 0) options.gate = turn % 4 == 0 ? GemvGate::kGateUp : GemvGate::kUpGate;
         // Sevens, so that in time they meet each number of tokens, which come in fifteens with their types.
-        if (turn % 7 == 4 || turn % 7 == 6) options.layout = reset::ScaleLayout::kSwizzled128x4;
+        if (turn % 7 == 4 || turn % 7 == 6 || options.n == 256) options.layout = reset::ScaleLayout::kSwizzled128x4;
         if (turn % 7 == 0) options.misalignment = 4;
         if (turn % 7 == 2) options.x_misalignment = 1 << turn / 7 % 4;
         sweep.run_all(options, turn % 3 == 0 ? device : turn % 3 == 1 ? few : slow, reduced ? 29 : 1);

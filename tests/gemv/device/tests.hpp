@@ -7,6 +7,8 @@
 int test_combinations(const reset::DeviceInfo& device, bool reduced);
 // Shapes that models and shards have, the ring kernel's every instantiation among them.
 int test_shapes(const reset::DeviceInfo& device, bool reduced);
+// Weights that are part of a larger scale tensor, of either layout, whose other scales are NaN.
+int test_scale_tensors(const reset::DeviceInfo& device, bool reduced);
 // Policies that the selector would not choose.
 int test_policies(const reset::DeviceInfo& device, bool reduced);
 // Numbers at the limits of their formats, and what is not a number.

@@ -76,10 +76,25 @@ inline Status tensor_ring_serves(const Nvfp4MatrixView& w) noexcept {
   return invalid("weights.block_scale.stride", scale.stride, "a multiple of 4 for kTensorRing");
 }
 
-/// Whether rows of block scales can be copied in bulk.
-inline bool scale_rows_are_whole(const Nvfp4MatrixView& w) noexcept {
-  return w.cols % kUnitK == 0 && w.block_scale.layout == ScaleLayout::kLinear &&
-         row_alignment(first_scale(w), w.block_scale.stride) == 16;
+/// How kTensorRing's block scales come.
+enum class ScaleCopies : std::uint8_t {
+  kRows,   ///< Linear ones, in boxes of rows.
+  kTiles,  ///< Swizzled ones, in boxes of pieces of their tiles: outputs are spread (TileRows).
+  kWords,  ///< Whatever else `tensor_ring_serves` allows, by runs of four.
+};
+
+/// The fastest that serves a call.
+inline ScaleCopies scale_copies(const GemvProblem& problem) noexcept {
+  const Nvfp4MatrixView& w = problem.weights;
+  const BlockScaleView& scale = w.block_scale;
+  if (scale.layout == ScaleLayout::kLinear) {
+    const bool whole = w.cols % kUnitK == 0 && row_alignment(first_scale(w), scale.stride) == 16;
+    return whole ? ScaleCopies::kRows : ScaleCopies::kWords;
+  }
+  const std::int64_t parts = problem.gate == GemvGate::kNone ? 1 : 2;
+  const bool whole = w.rows % (parts * kScaleTileRows) == 0 && scale.row_origin % kScaleTileRows == 0 &&
+                     scale.block_origin % kScaleTileBlocks == 0 && address(scale.data) % 16 == 0;
+  return whole ? ScaleCopies::kTiles : ScaleCopies::kWords;
 }
 
 }  // namespace detail

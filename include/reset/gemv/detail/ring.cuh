@@ -32,14 +32,21 @@ __device__ __forceinline__ void bulk_copy(std::uint32_t shared, const void* glob
                : "memory");
 }
 
-/// Copies the box of a tensor map whose first element is in that column and row; the barrier counts the bytes of the
-/// whole box when they have landed. Aligned to 128 in shared memory.
-__device__ __forceinline__ void box_copy(std::uint32_t shared, const void* map, int column, int row,
+/// Where in a tensor of three dimensions a box begins, the one whose elements are neighbours first.
+struct BoxPlace {
+  int x;
+  int y;
+  int z;
+};
+
+/// Copies the box of a tensor map that begins there; the barrier counts the bytes of the whole box when they have
+/// landed. Aligned to 128 in shared memory.
+__device__ __forceinline__ void box_copy(std::uint32_t shared, const void* map, const BoxPlace& place,
                                          std::uint32_t barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::
-          "r"(shared),
-      "l"(map), "r"(column), "r"(row), "r"(barrier)
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+      "[%5];" ::"r"(shared),
+      "l"(map), "r"(place.x), "r"(place.y), "r"(place.z), "r"(barrier)
       : "memory");
 }
 

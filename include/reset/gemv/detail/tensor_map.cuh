@@ -25,6 +25,15 @@ struct WeightMaps {
   CUtensorMap scales;  ///< Unless they come in words.
 };
 
+/// A tensor of three dimensions, the one whose elements are neighbours first, and the boxes that it is read in.
+struct MappedTensor {
+  CUtensorMapDataType type;
+  const std::uint8_t* data;
+  std::int64_t extent[3];
+  std::int64_t stride[2];  ///< Of the second and third, in bytes.
+  int box[3];
+};
+
 using EncodeTensorMap = decltype(&cuTensorMapEncodeTiled);
 
 inline namespace RESET_ARCH_NAMESPACE {
@@ -40,32 +49,58 @@ static inline Status find_encode_tensor_map(void*& function) noexcept {
   return Status(StatusCode::kUnsupported, "cuTensorMapEncodeTiled", static_cast<int>(result), "a driver that has it");
 }
 
-/// A matrix of rows `stride` bytes apart, `columns` elements each, to be read in boxes of `box` columns.
-static inline Status encode_rows(void* function, CUtensorMapDataType type, const std::uint8_t* data,
-                                 std::int64_t columns, std::int64_t rows, std::int64_t stride, int box,
-                                 CUtensorMap& map) noexcept {
-  const cuuint64_t extent[2] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
-  const cuuint64_t strides[1] = {static_cast<cuuint64_t>(stride)};
-  const cuuint32_t boxes[2] = {static_cast<cuuint32_t>(box), kBoxRows};
-  const cuuint32_t steps[2] = {1, 1};
+static inline Status encode_tensor(void* function, const MappedTensor& tensor, CUtensorMap& map) noexcept {
+  cuuint64_t extent[3];
+  cuuint32_t box[3];
+  for (int i = 0; i < 3; ++i) extent[i] = static_cast<cuuint64_t>(tensor.extent[i]);
+  for (int i = 0; i < 3; ++i) box[i] = static_cast<cuuint32_t>(tensor.box[i]);
+  const cuuint64_t strides[2] = {static_cast<cuuint64_t>(tensor.stride[0]), static_cast<cuuint64_t>(tensor.stride[1])};
+  const cuuint32_t steps[3] = {1, 1, 1};
   const CUresult result = reinterpret_cast<EncodeTensorMap>(function)(
-      &map, type, 2, const_cast<std::uint8_t*>(data), extent, strides, boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-      CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+      &map, tensor.type, 3, const_cast<std::uint8_t*>(tensor.data), extent, strides, box, steps,
+      CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_NONE,
+      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result == CUDA_SUCCESS) return Status();
   return Status(StatusCode::kCudaError, "cuTensorMapEncodeTiled", static_cast<int>(result), "a CUresult of the driver");
 }
 
+/// Packed rows as a box is to have them: neighbours, or spread, two of every 32.
+static inline MappedTensor mapped_codes(const Nvfp4MatrixView& w, int units, bool spread) noexcept {
+  constexpr CUtensorMapDataType kType = CU_TENSOR_MAP_DATA_TYPE_INT64;
+  const std::int64_t columns = w.cols / 16;
+  const int box = tensor_code_pitch(units) / 8;
+  const std::int64_t far = kSpreadRows * w.row_stride;
+  if (!spread) return {kType, w.packed, {columns, w.rows, 1}, {w.row_stride, far}, {box, kBoxRows, 1}};
+  return {kType, w.packed, {columns, kSpreadRows, w.rows / kSpreadRows}, {w.row_stride, far}, {box, 2, kBoxRows / 2}};
+}
+
+/// Block scales likewise: of swizzled ones, 32 bytes of each tile along K.
+static inline MappedTensor mapped_scales(const Nvfp4MatrixView& w, int units, bool spread) noexcept {
+  constexpr CUtensorMapDataType kType = CU_TENSOR_MAP_DATA_TYPE_UINT16;
+  const std::int64_t stride = w.block_scale.stride;
+  if (!spread) {
+    const std::int64_t far = kSpreadRows * stride;
+    return {
+        kType, first_scale(w), {w.cols / 32, w.rows, 1}, {stride, far}, {tensor_scale_pitch(units) / 2, kBoxRows, 1}};
+  }
+  return {kType,
+          first_scale(w),
+          {kScaleTileBytes / 2, w.cols / 64, w.rows / kScaleTileRows},
+          {kScaleTileBytes, stride / kScaleTileBlocks * kScaleTileBytes},
+          {kSpreadScaleBytes / 2, units * (kUnitBlocks / 4), 1}};
+}
+
 /// The maps of weights that kTensorRing serves, for CTAs of `units` of K.
-static inline Status encode_weights(const DeviceInfo& device, const Nvfp4MatrixView& w, int units,
+static inline Status encode_weights(const DeviceInfo& device, const Nvfp4MatrixView& w, int units, ScaleCopies copies,
                                     WeightMaps& maps) noexcept {
-  if (device.encode_tensor_map == nullptr) {
+  void* const function = device.encode_tensor_map;
+  if (function == nullptr) {
     return Status(StatusCode::kInvalidArgument, "device.encode_tensor_map", 0, "not null, as gemv_prepare finds it");
   }
-  const Status status = encode_rows(device.encode_tensor_map, CU_TENSOR_MAP_DATA_TYPE_INT64, w.packed, w.cols / 16,
-                                    w.rows, w.row_stride, tensor_code_pitch(units) / 8, maps.codes);
-  if (!status.ok() || !scale_rows_are_whole(w)) return status;
-  return encode_rows(device.encode_tensor_map, CU_TENSOR_MAP_DATA_TYPE_UINT16, first_scale(w), w.cols / 32, w.rows,
-                     w.block_scale.stride, tensor_scale_pitch(units) / 2, maps.scales);
+  const bool spread = copies == ScaleCopies::kTiles;
+  const Status status = encode_tensor(function, mapped_codes(w, units, spread), maps.codes);
+  if (!status.ok() || copies == ScaleCopies::kWords) return status;
+  return encode_tensor(function, mapped_scales(w, units, spread), maps.scales);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -13,12 +13,17 @@ namespace detail {
 /// Tiles of `kRows` rows over a run of outputs: all of them, unless told otherwise. Without a gate an output is a row
 /// and those of a tile are neighbours; with a gate the first half of a tile are neighbours from the first half of the
 /// weights, and the second half are the rows they pair with.
+///
+/// `spread` outputs are neighbours by where a swizzled scale tensor has their scales: eight are two rows and those 32,
+/// 64 and 96 behind them, whose scales fill 32 bytes of each of the tensor's tiles. N, or with a gate N / 2, is then a
+/// multiple of 128.
 template <int kRows>
 struct TileRows {
   std::int64_t rows;  // N
   bool gated;
   int first = 0;  // output, and the one after the last
   int end = static_cast<int>(gated ? rows / 2 : rows);
+  bool spread = false;
 
   /// Outputs of a tile.
   RESET_HOST_DEVICE constexpr int outputs() const noexcept { return gated ? kHalf : kRows; }
@@ -30,7 +35,7 @@ struct TileRows {
 
   /// Row of the weights in slot `slot` of tile `tile`; one that another run or no run has where `holds` says no.
   RESET_HOST_DEVICE constexpr std::int64_t row(std::int64_t tile, int slot) const noexcept {
-    return output(tile, slot) + pair(slot);
+    return row_of(output(tile, slot)) + pair(slot);
   }
 
   /// Whether the slot counts: the last tile may be partly empty.
@@ -41,7 +46,7 @@ struct TileRows {
   /// `row`, or where the slot does not count the row of the last one that does: always memory that may be read, and
   /// that is read anyway.
   RESET_HOST_DEVICE constexpr std::int64_t readable_row(std::int64_t tile, int slot) const noexcept {
-    return (holds(tile, slot) ? output(tile, slot) : std::int64_t{end} - 1) + pair(slot);
+    return row_of(holds(tile, slot) ? output(tile, slot) : std::int64_t{end} - 1) + pair(slot);
   }
 
  private:
@@ -49,6 +54,11 @@ struct TileRows {
 
   RESET_HOST_DEVICE constexpr std::int64_t output(std::int64_t tile, int slot) const noexcept {
     return first + tile * outputs() + (gated ? slot % kHalf : slot);
+  }
+  // Of the seven bits that tell 128 outputs apart, the two above the lowest go to the top.
+  RESET_HOST_DEVICE constexpr std::int64_t row_of(std::int64_t output) const noexcept {
+    if (!spread) return output;
+    return (output & ~std::int64_t{126}) | (output & 6) << 4 | (output >> 2 & 30);
   }
   RESET_HOST_DEVICE constexpr std::int64_t pair(int slot) const noexcept {
     return gated ? slot / kHalf * (rows / 2) : 0;
