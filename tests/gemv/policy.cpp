@@ -185,7 +185,21 @@ TEST_CASE("which kernel serves which call") {
     CHECK(changed([](GemvProblem& p) { p.weights.row_stride += 16; }) != GemvKernel::kTensor);
     CHECK(changed([](GemvProblem& p) { ++p.activations.nvfp4.packed; }) == GemvKernel::kTensorRing);
   }
-  GemvProblem problem = well_formed(nvfp4, 1, 1000, 25600);  // one row a tile of kRing: no pairs
+  const auto swizzled = [&](std::int64_t n, std::int64_t k, reset::GemvGate gate) {
+    GemvProblem problem = well_formed(nvfp4, 1, n, k);
+    swizzle_scales(problem.weights);
+    problem.gate = gate;
+    return chosen(90, problem);
+  };
+  CHECK(swizzled(1024, 4096, reset::GemvGate::kNone) == GemvKernel::kRing);
+  CHECK(swizzled(1024, 8192, reset::GemvGate::kNone) == GemvKernel::kRing);
+  CHECK(swizzled(1024, 4096, reset::GemvGate::kGateUp) == GemvKernel::kTensorRing);
+  CHECK(swizzled(16384, 4096, reset::GemvGate::kNone) == GemvKernel::kRing);
+  CHECK(swizzled(16512, 4096, reset::GemvGate::kNone) == GemvKernel::kTensorRing);  // faster
+  CHECK(swizzled(1000, 4096, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // no whole tiles
+  CHECK(swizzled(1024, 3840, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // of 256, not of 512
+  CHECK(swizzled(1024, 9216, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // two rows a tile
+  GemvProblem problem = well_formed(nvfp4, 1, 1000, 25600);                         // one row a tile of kRing: no pairs
   problem.gate = GemvGate::kGateUp;
   CHECK(chosen(90, problem) == GemvKernel::kTensorRing);
 }

@@ -44,8 +44,31 @@ void check_tiles(std::int64_t rows, bool gated) {
 }
 
 // All of them, spread.
-reset::detail::TileRows<reset::detail::kMmaRows> spread_rows(std::int64_t rows, bool gated) {
+template <int kRows>
+reset::detail::TileRows<kRows> spread_rows(std::int64_t rows, bool gated) {
   return {rows, gated, 0, static_cast<int>(gated ? rows / 2 : rows), true};
+}
+
+// The rows of a box and where their swizzled scales lie in what it brings of a tile, as the tensor maps say: `near`
+// neighbours and those 32, 64 and 96 behind them.
+template <int kRows>
+void check_boxes(const reset::detail::TileRows<kRows>& work, int near) {
+  constexpr auto kLayout = reset::ScaleLayout::kSwizzled128x4;
+  constexpr std::int64_t kStride = 8;
+  for (int tile = 0; tile < work.tiles(); ++tile) {
+    for (int slot = 0; slot < kRows; ++slot) {
+      const int place = slot % (4 * near);
+      const std::int64_t first = work.row(tile, slot - place);
+      REQUIRE(work.row(tile, slot) == first + place % near + place / near * 32);
+      REQUIRE(first % 128 < 32);
+      for (int block = 0; block < kStride; ++block) {
+        const std::int64_t piece = reset::scale_offset(kLayout, kStride, first, block / 4 * 4);
+        REQUIRE(piece % (16 * near) == 0);
+        REQUIRE(reset::scale_offset(kLayout, kStride, work.row(tile, slot), block) ==
+                piece + place % near * 16 + place / near * 4 + block % 4);
+      }
+    }
+  }
 }
 
 // Counts what the warps of a launch multiply and store.
@@ -161,30 +184,16 @@ TEST_CASE("every row is in exactly one tile") {
     if (rows % 2 == 0) check_tiles<16>(rows, true);
   }
   for (const std::int64_t rows : {128, 256, 768}) {
-    check_tiles(spread_rows(rows, false));
-    if (rows % 256 == 0) check_tiles(spread_rows(rows, true));
+    check_tiles(spread_rows<4>(rows, false));
+    check_tiles(spread_rows<16>(rows, false));
+    if (rows % 256 == 0) check_tiles(spread_rows<16>(rows, true));
   }
 }
 
-TEST_CASE("eight spread rows are two of every 32, and have their swizzled scales in 32 bytes of each tile") {
-  constexpr auto kLayout = reset::ScaleLayout::kSwizzled128x4;
-  constexpr std::int64_t kStride = 8;
-  const auto work = spread_rows(768, true);
-  for (int tile = 0; tile < work.tiles(); ++tile) {
-    for (int slot = 0; slot < 16; ++slot) {
-      const int box = slot / 8 * 8;
-      const std::int64_t first = work.row(tile, box);
-      // What the tensor maps say: rows of a box, and where their scales lie in what a box brings of a tile.
-      REQUIRE(work.row(tile, slot) == first + slot % 2 + (slot - box) / 2 * 32);
-      REQUIRE(first % 128 < 32);
-      for (int block = 0; block < kStride; ++block) {
-        const std::int64_t piece = reset::scale_offset(kLayout, kStride, first, block / 4 * 4);
-        REQUIRE(piece % 32 == 0);
-        REQUIRE(reset::scale_offset(kLayout, kStride, work.row(tile, slot), block) ==
-                piece + slot % 2 * 16 + (slot - box) / 2 * 4 + block % 4);
-      }
-    }
-  }
+TEST_CASE("spread rows have their swizzled scales together") {
+  check_boxes(spread_rows<4>(384, false), 1);
+  check_boxes(spread_rows<16>(384, false), 2);
+  check_boxes(spread_rows<16>(768, true), 2);
 }
 
 TEST_CASE("the tensor-core kernels visit every weight and store every result exactly once") {

@@ -3,6 +3,8 @@
 /// later).
 #pragma once
 
+#include <cuda.h>
+
 #include <cstdint>
 
 #include <reset/config.hpp>
@@ -75,8 +77,9 @@ __device__ __forceinline__ std::uint32_t sum_parity(int i) {
   return static_cast<std::uint32_t>(i / kRingSumSlots) & 1u;
 }
 
-/// The range of tiles that belongs to this CTA, and the extent of a row in shared memory.
-template <int kRows>
+/// The range of tiles that belongs to this CTA, and the extent of a row in shared memory. kSpread: swizzled block
+/// scales, whose pieces are copied in boxes, with rows spread as these want it.
+template <int kRows, bool kSpread>
 struct RingWork {
   TileRows<kRows> rows;
   int weight_bytes;  // K / 2
@@ -85,13 +88,19 @@ struct RingWork {
   int count;
 
   __device__ __forceinline__ RingWork(const GemvProblem& problem, Share tiles)
-      : rows{problem.weights.rows, problem.gate != GemvGate::kNone},
+      : rows{problem.weights.rows, problem.gate != GemvGate::kNone, 0, outputs(problem), kSpread},
         weight_bytes(static_cast<int>(problem.weights.cols / 2)),
         scale_bytes(static_cast<int>(problem.weights.cols / 16)),
         first(tiles.first),
         count(tiles.count) {}
 
   __device__ __forceinline__ int stage_bytes() const { return kRows * (weight_bytes + scale_bytes); }
+
+ private:
+  static __device__ __forceinline__ int outputs(const GemvProblem& problem) {
+    const std::int64_t n = problem.weights.rows;
+    return static_cast<int>(problem.gate != GemvGate::kNone ? n / 2 : n);
+  }
 };
 
 /// Where the rows of a call and their block scales begin, and the bytes from one to the next.
@@ -112,7 +121,7 @@ struct RingSource {
 /// scheduler's share among warps that compute, so the loop is short.
 template <int kRows>
 __device__ __forceinline__ void produce_whole(const RingSource& source, const RingShape& shape,
-                                              const RingWork<kRows>& work, const RingMemory& memory) {
+                                              const RingWork<kRows, false>& work, const RingMemory& memory) {
   const std::int64_t first_row = static_cast<std::int64_t>(work.first) * kRows;
   const std::uint8_t* weights = source.weights + first_row * work.weight_bytes;
   const std::uint8_t* scales = source.scales + first_row * work.scale_bytes;
@@ -140,7 +149,7 @@ __device__ __forceinline__ void produce_whole(const RingSource& source, const Ri
 /// Requests the CTA's tiles row by row, a lane each. Slots beyond the last row repeat it.
 template <int kRows>
 __device__ __forceinline__ void produce_rows(const RingSource& source, const RingShape& shape,
-                                             const RingWork<kRows>& work, const RingMemory& memory, int lane) {
+                                             const RingWork<kRows, false>& work, const RingMemory& memory, int lane) {
   RingCursor cursor{0, 1};
   StagesInFlight flight(shape.in_flight);
   for (int i = 0; i < work.count; ++i) {
@@ -162,13 +171,42 @@ __device__ __forceinline__ void produce_rows(const RingSource& source, const Rin
   }
 }
 
+/// Requests the CTA's tiles where rows are spread, by one thread: the rows' weights, and a box of their scales.
+template <int kRows>
+__device__ __forceinline__ void produce_spread(const RingSource& source, const CUtensorMap& scales,
+                                               const RingShape& shape, const RingWork<kRows, true>& work,
+                                               const RingMemory& memory) {
+  RingCursor cursor{0, 1};
+  StagesInFlight flight(shape.in_flight);
+  for (int i = 0; i < work.count; ++i) {
+    const auto row = static_cast<int>(work.rows.row(work.first + i, 0));
+    const std::uint32_t full = memory.full + cursor.barrier();
+    const std::uint32_t stage = shared_address(memory.stages + cursor.stage * work.stage_bytes());
+    const std::uint8_t* weights = source.weights + row * source.weight_stride;
+    if (i >= shape.stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
+    flight.wait_for_room(i, memory.full, shape.stages);
+    barrier_arrive_expecting(full, static_cast<std::uint32_t>(work.stage_bytes()));
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      bulk_copy(stage + static_cast<std::uint32_t>(r * work.weight_bytes),
+                weights + r * kSpreadRows * source.weight_stride, static_cast<std::uint32_t>(work.weight_bytes), full);
+    }
+    constexpr int kTileRows = kScaleTileRows;
+    box_copy(stage + static_cast<std::uint32_t>(kRows * work.weight_bytes), &scales,
+             {row % kSpreadRows * 8, 0, row / kTileRows}, full);
+    cursor.advance(1, shape.stages);
+  }
+}
+
 /// The producing warp: keeps stages of the ring on their way, and the others filled. It asks for the first stages
 /// before the wait of a dependent launch: no kernel writes weights.
-template <int kRows>
-__device__ __forceinline__ void produce(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
-                                        const RingMemory& memory, int lane) {
+template <int kRows, bool kSpread>
+__device__ __forceinline__ void produce(const GemvProblem& problem, const CUtensorMap& scales, const RingShape& shape,
+                                        const RingWork<kRows, kSpread>& work, const RingMemory& memory, int lane) {
   const RingSource source(problem.weights);
-  if (!shape.contiguous || work.rows.gated) {
+  if constexpr (kSpread) {
+    if (lane == 0) produce_spread(source, scales, shape, work, memory);
+  } else if (!shape.contiguous || work.rows.gated) {
     produce_rows(source, shape, work, memory, lane);
   } else if (lane == 0) {
     produce_whole(source, shape, work, memory);
@@ -191,9 +229,9 @@ __device__ __forceinline__ float group_sum(const float* sums, int warps) {
 
 /// The reducing warp: adds the sums of a group's warps and stores the results, while the others go on. The lanes share
 /// several tiles, so that the latencies of one pass hide behind each other; half of the slots are then free meanwhile.
-template <int kRows>
-__device__ __forceinline__ void reduce(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
-                                       const RingMemory& memory, int lane) {
+template <int kRows, bool kSpread>
+__device__ __forceinline__ void reduce(const GemvProblem& problem, const RingShape& shape,
+                                       const RingWork<kRows, kSpread>& work, const RingMemory& memory, int lane) {
   constexpr int kBatch = 32 / kRows < kRingSumSlots / 2 ? 32 / kRows : kRingSumSlots / 2;
   wait_for_dependencies();
   const Epilogue epilogue(problem, 0.25f);  // both factors of a product are doubled
@@ -256,10 +294,39 @@ struct RingActivations {
   }
 };
 
+/// The two block scales of a thread's chunk in each row of a stage.
+template <int kRows, bool kSpread>
+struct RingScales {
+  const std::uint8_t* place;
+  int row_bytes;
+
+  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int row_bytes, int chunk)
+      : place(scales + chunk * 2), row_bytes(row_bytes) {}
+
+  __device__ __forceinline__ std::uint32_t pair(int row) const {
+    return *reinterpret_cast<const std::uint16_t*>(place + row * row_bytes);
+  }
+};
+
+/// Where rows are spread, those of all rows and of two chunks lie together.
+template <>
+struct RingScales<4, true> {
+  uint4 runs;
+  int shift;
+
+  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int, int chunk)
+      : runs(*reinterpret_cast<const uint4*>(scales + chunk / 2 * 16)), shift(chunk % 2 * 16) {}
+
+  __device__ __forceinline__ std::uint32_t pair(int row) const {
+    return (row == 0 ? runs.x : row == 1 ? runs.y : row == 2 ? runs.z : runs.w) >> shift & 0xffff;
+  }
+};
+
 /// The warps that compute: group `group` takes every `groups`-th stage, and a thread of it keeps its part of K.
-template <int kChunks, int kRows>
-__device__ __forceinline__ void consume(const GemvProblem& problem, const RingShape& shape, const RingWork<kRows>& work,
-                                        const RingMemory& memory, int warp, int lane) {
+template <int kChunks, int kRows, bool kSpread>
+__device__ __forceinline__ void consume(const GemvProblem& problem, const RingShape& shape,
+                                        const RingWork<kRows, kSpread>& work, const RingMemory& memory, int warp,
+                                        int lane) {
   const int group = warp / shape.warps_per_group;
   const int part = warp % shape.warps_per_group;
   const int thread = part * 32 + lane;
@@ -284,9 +351,8 @@ __device__ __forceinline__ void consume(const GemvProblem& problem, const RingSh
 #pragma unroll
       for (int c = 0; c < kChunks; ++c) {
         const uint4 codes = *reinterpret_cast<const uint4*>(weights + (r * work.weight_bytes + chunk[c] * 16));
-        const float2 scale =
-            decode_scales(*reinterpret_cast<const std::uint16_t*>(scales + (r * work.scale_bytes + chunk[c] * 2)));
-        x.add(c, codes, scale, sums[r]);
+        const RingScales<kRows, kSpread> scale(scales, work.scale_bytes, chunk[c]);
+        x.add(c, codes, decode_scales(scale.pair(r)), sums[r]);
       }
     }
     __syncwarp();
@@ -311,14 +377,14 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// barrier of the whole CTA stands in the loop.
 ///
 /// Needs K a multiple of 256, rows of weights and linear block scales aligned to 16 bytes, and one token, its codes
-/// aligned to 16 bytes.
-template <int kChunks, int kRows>
+/// aligned to 16 bytes; with kSpread, swizzled scales instead (`ring_scales_are_spread`).
+template <int kChunks, int kRows, bool kSpread>
 static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas)
     gemv_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ RingShape shape,
-              const __grid_constant__ Prefetch prefetch) {
+              const __grid_constant__ CUtensorMap scales, const __grid_constant__ Prefetch prefetch) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) std::uint8_t ring_memory[];
-  const RingWork<kRows> work(problem, shape.tiles.share(static_cast<int>(blockIdx.x)));
+  const RingWork<kRows, kSpread> work(problem, shape.tiles.share(static_cast<int>(blockIdx.x)));
   const RingMemory memory(ring_memory, kRows * shape.warps_per_group);
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -327,12 +393,12 @@ static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas
   __syncthreads();
   const int consumers = shape.warps_per_group * shape.groups;
   if (warp < consumers) {
-    consume<kChunks, kRows>(problem, shape, work, memory, warp, lane);
+    consume<kChunks>(problem, shape, work, memory, warp, lane);
   } else if (warp == consumers) {
-    produce<kRows>(problem, shape, work, memory, lane);
+    produce(problem, scales, shape, work, memory, lane);
     prefetch_share(prefetch, lane);
   } else {
-    reduce<kRows>(problem, shape, work, memory, lane);
+    reduce(problem, shape, work, memory, lane);
   }
 #endif
 }

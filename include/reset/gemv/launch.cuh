@@ -74,7 +74,7 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
 
 using TensorRingKernel = void (*)(GemvProblem, TensorRingShape, WeightMaps, Prefetch);
 using TensorKernel = void (*)(GemvProblem, TensorShape, Prefetch);
-using RingKernel = void (*)(GemvProblem, RingShape, Prefetch);
+using RingKernel = void (*)(GemvProblem, RingShape, CUtensorMap, Prefetch);
 
 inline namespace RESET_ARCH_NAMESPACE {
 
@@ -104,16 +104,16 @@ static TensorRingKernel tensor_ring_kernel(int tokens, bool nvfp4, bool spread) 
 }
 
 template <class = void>
-static RingKernel ring_kernel(int chunks) noexcept {
+static RingKernel ring_kernel(int chunks, bool spread) noexcept {
   switch (chunks) {
     case 1:
-      return gemv_ring<1, ring_rows(1)>;
+      return spread ? gemv_ring<1, ring_rows(1), true> : gemv_ring<1, ring_rows(1), false>;
     case 2:
-      return gemv_ring<2, ring_rows(2)>;
+      return gemv_ring<2, ring_rows(2), false>;
     case 3:
-      return gemv_ring<3, ring_rows(3)>;
+      return gemv_ring<3, ring_rows(3), false>;
     default:
-      return gemv_ring<5, ring_rows(5)>;
+      return gemv_ring<5, ring_rows(5), false>;
   }
 }
 
@@ -152,15 +152,18 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
 template <class = void>
 static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                           const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const RingKernel kernel = ring_kernel(policy.chunks);
+  const bool spread = ring_scales_are_spread(problem, policy.chunks);
+  CUtensorMap scales{};
+  const Status status = spread ? encode_ring_scales(device, problem.weights, scales) : Status();
+  if (!status.ok()) return status;
   const std::int64_t tiles = ceil_div(problem.weights.rows, ring_rows(policy.chunks));
   const std::int64_t most = std::int64_t{device.sm_count} * policy.ctas_per_sm;
   const std::int64_t ctas = tiles < most ? tiles : most;
   const LaunchShape shape =
       launch_shape(ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
                    exclusive_shared_bytes(policy, device, ring_shared_bytes(policy, problem.weights.cols)), options, 1);
-  return launch(kernel, shape, stream, problem,
-                ring_shape(problem, policy, device, cut(static_cast<int>(tiles), static_cast<int>(ctas))),
+  return launch(ring_kernel(policy.chunks, spread), shape, stream, problem,
+                ring_shape(problem, policy, device, cut(static_cast<int>(tiles), static_cast<int>(ctas))), scales,
                 options.prefetch);
 }
 
@@ -206,10 +209,10 @@ static Status allow_shared_memory(const DeviceInfo& info) noexcept {
     }
   }
   for (const int chunks : {1, 2, 3, 5}) {
-    const Status status = allow_shared_memory(ring_kernel(chunks), info.shared_bytes);
+    const Status status = allow_shared_memory(ring_kernel(chunks, false), info.shared_bytes);
     if (!status.ok()) return status;
   }
-  return Status();
+  return allow_shared_memory(ring_kernel(1, true), info.shared_bytes);
 }
 
 /// Not every multiprocessor can be part of a cluster: their number in a group need not be a multiple of it.

@@ -108,7 +108,7 @@ RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept { return 
 RESET_HOST_DEVICE constexpr int tensor_stage_bytes(int units) noexcept {
   return kMmaRows * (tensor_code_pitch(units) + tensor_scale_pitch(units));
 }
-/// Where rows are spread (TileRows): so many lie between those of an output's neighbours, and a box has so many bytes
+/// Where rows are spread (TileRows), so many lie from one to the one behind it; of kTensorRing a box has so many bytes
 /// of scales of each swizzled tile.
 inline constexpr int kSpreadRows = 32;
 inline constexpr int kSpreadScaleBytes = kBoxRows * 4;

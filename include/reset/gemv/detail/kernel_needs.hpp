@@ -30,6 +30,39 @@ inline Status whole_codes(const Nvfp4MatrixView& w) noexcept {
   return invalid("weights.row_stride", w.row_stride, "a multiple of 16 for this kernel");
 }
 
+/// Whether pieces of the tiles of swizzled block scales can be copied in boxes, rows being spread (TileRows).
+inline bool scale_tiles_are_whole(const GemvProblem& problem) noexcept {
+  const Nvfp4MatrixView& w = problem.weights;
+  const BlockScaleView& scale = w.block_scale;
+  const std::int64_t parts = problem.gate == GemvGate::kNone ? 1 : 2;
+  return scale.layout == ScaleLayout::kSwizzled128x4 && w.rows % (parts * kScaleTileRows) == 0 &&
+         scale.row_origin % kScaleTileRows == 0 && scale.block_origin % kScaleTileBlocks == 0 &&
+         address(scale.data) % 16 == 0;
+}
+
+/// Whether kRing has its block scales in boxes: it can where a tile has four rows, and stages begin at multiples of
+/// 128.
+inline bool ring_scales_are_spread(const GemvProblem& problem, int chunks) noexcept {
+  return ring_rows(chunks) == 4 && problem.gate == GemvGate::kNone && problem.weights.cols % 512 == 0 &&
+         scale_tiles_are_whole(problem);
+}
+
+/// Ok if linear block scales lie as kRing wants them, or swizzled ones.
+inline Status ring_scales(const GemvProblem& problem, int chunks) noexcept {
+  const Nvfp4MatrixView& w = problem.weights;
+  if (ring_scales_are_spread(problem, chunks)) return Status();
+  if (w.block_scale.layout != ScaleLayout::kLinear) {
+    return invalid("weights.block_scale.layout", static_cast<int>(w.block_scale.layout),
+                   "kLinear, 0, for kRing, but for one chunk without a gate, K a multiple of 512, and whole tiles");
+  }
+  if (address(first_scale(w)) % 16 != 0) {
+    return invalid("weights.block_scale.data", misalignment(first_scale(w), 16),
+                   "with the origins an address that 16 divides, for kRing (the value is the remainder)");
+  }
+  if (w.block_scale.stride % 16 == 0) return Status();
+  return invalid("weights.block_scale.stride", w.block_scale.stride, "a multiple of 16 for kRing");
+}
+
 /// Ok if kRing with `chunks` serves a call.
 inline Status ring_serves(const GemvProblem& problem, int chunks) noexcept {
   const Nvfp4MatrixView& w = problem.weights;
@@ -39,21 +72,13 @@ inline Status ring_serves(const GemvProblem& problem, int chunks) noexcept {
   }
   if (problem.tokens != 1) return invalid("tokens", problem.tokens, "1 for kRing");
   if (w.cols % 256 != 0) return invalid("weights.cols", w.cols, "a multiple of 256 for kRing");
-  if (w.block_scale.layout != ScaleLayout::kLinear) {
-    return invalid("weights.block_scale.layout", static_cast<int>(w.block_scale.layout), "kLinear, 0, for kRing");
-  }
   if (problem.gate != GemvGate::kNone && ring_rows(chunks) < 2) {
     return invalid("gate", static_cast<int>(problem.gate), "kNone, 0, for kRing with more than 2 chunks");
   }
   const Status codes = whole_codes(w);
   if (!codes.ok()) return codes;
-  if (address(first_scale(w)) % 16 != 0) {
-    return invalid("weights.block_scale.data", misalignment(first_scale(w), 16),
-                   "with the origins an address that 16 divides, for kRing (the value is the remainder)");
-  }
-  if (w.block_scale.stride % 16 != 0) {
-    return invalid("weights.block_scale.stride", w.block_scale.stride, "a multiple of 16 for kRing");
-  }
+  const Status scales = ring_scales(problem, chunks);
+  if (!scales.ok()) return scales;
   if (address(x.nvfp4.packed) % 16 == 0) return Status();
   return invalid("activations.nvfp4.packed", misalignment(x.nvfp4.packed, 16),
                  "an address that 16 divides, for kRing (the value is the remainder)");
@@ -91,10 +116,7 @@ inline ScaleCopies scale_copies(const GemvProblem& problem) noexcept {
     const bool whole = w.cols % kUnitK == 0 && row_alignment(first_scale(w), scale.stride) == 16;
     return whole ? ScaleCopies::kRows : ScaleCopies::kWords;
   }
-  const std::int64_t parts = problem.gate == GemvGate::kNone ? 1 : 2;
-  const bool whole = w.rows % (parts * kScaleTileRows) == 0 && scale.row_origin % kScaleTileRows == 0 &&
-                     scale.block_origin % kScaleTileBlocks == 0 && address(scale.data) % 16 == 0;
-  return whole ? ScaleCopies::kTiles : ScaleCopies::kWords;
+  return scale_tiles_are_whole(problem) ? ScaleCopies::kTiles : ScaleCopies::kWords;
 }
 
 }  // namespace detail

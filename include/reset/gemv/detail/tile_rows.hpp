@@ -14,9 +14,9 @@ namespace detail {
 /// and those of a tile are neighbours; with a gate the first half of a tile are neighbours from the first half of the
 /// weights, and the second half are the rows they pair with.
 ///
-/// `spread` outputs are neighbours by where a swizzled scale tensor has their scales: eight are two rows and those 32,
-/// 64 and 96 behind them, whose scales fill 32 bytes of each of the tensor's tiles. N, or with a gate N / 2, is then a
-/// multiple of 128.
+/// `spread` outputs are neighbours by where a swizzled scale tensor has their scales: with kRows 4 they are a row and
+/// those 32, 64 and 96 behind it, whose scales fill 16 bytes of each of the tensor's tiles, with 16 rows the next eight
+/// are two rows and those behind them, and 32 bytes. N, or with a gate N / 2, is then a multiple of 128.
 template <int kRows>
 struct TileRows {
   std::int64_t rows;  // N
@@ -55,10 +55,12 @@ struct TileRows {
   RESET_HOST_DEVICE constexpr std::int64_t output(std::int64_t tile, int slot) const noexcept {
     return first + tile * outputs() + (gated ? slot % kHalf : slot);
   }
-  // Of the seven bits that tell 128 outputs apart, the two above the lowest go to the top.
   RESET_HOST_DEVICE constexpr std::int64_t row_of(std::int64_t output) const noexcept {
     if (!spread) return output;
-    return (output & ~std::int64_t{126}) | (output & 6) << 4 | (output >> 2 & 30);
+    constexpr unsigned kNear = kRows < 16 ? 1 : 2;
+    const auto place = static_cast<unsigned>(output & 127);
+    const unsigned row = place / kNear % 4 * 32 + place / (4 * kNear) * kNear + place % kNear;
+    return (output & ~std::int64_t{127}) | row;
   }
   RESET_HOST_DEVICE constexpr std::int64_t pair(int slot) const noexcept {
     return gated ? slot / kHalf * (rows / 2) : 0;
