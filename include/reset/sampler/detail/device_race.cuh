@@ -40,15 +40,20 @@ static __device__ __noinline__ float log2_tail(const RandomKey key, const NoiseP
   return fast_log2(static_cast<float>(tail_uniform(key, place, word)));
 }
 
-/// log2 E of the exponential variate E = -log(1 - v) that a Gumbel noise is -log of; within 3e-5.
-static __device__ __forceinline__ float log2_exponential(const RandomKey& key, const NoisePlace& place,
-                                                         std::uint32_t word) {
-  if (word < kTailWord) return log2_tail(key, place, word);
+/// log2 E of the exponential variate E = -log(1 - v) that a Gumbel noise is -log of, for a word of kTailWord or more;
+/// within 3e-5.
+static __device__ __forceinline__ float log2_exponential_of(std::uint32_t word) {
   const float v = (static_cast<float>(word) + 0.5f) * 0x1p-32f;
   const float series = v * (1.0f + v * (0.5f + v * 0.333333f));
   // 1 - v by the complement of the word, which does not cancel.
   const float logarithm = -kLn2 * fast_log2((static_cast<float>(~word) + 0.5f) * 0x1p-32f);
   return fast_log2(v < 0.03f ? series : logarithm);
+}
+
+/// The same for any word, from the place where it stands.
+static __device__ __forceinline__ float log2_exponential(const RandomKey& key, const NoisePlace& place,
+                                                         std::uint32_t word) {
+  return word < kTailWord ? log2_tail(key, place, word) : log2_exponential_of(word);
 }
 
 static __device__ __forceinline__ float float_score(const RaceRule& rule, float x, std::int32_t id,

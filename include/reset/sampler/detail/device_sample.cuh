@@ -298,10 +298,10 @@ class SlotSequence {
   Room& room_;
 };
 
-/// The part of the eighth warp in the end of a row. Of rows that are not the `only` one of their slot, others decide.
+/// The part of the policy's warp in the end of a row. Of rows that are not the `only` one of their slot, others decide.
 template <class Room>
 static __device__ __forceinline__ void prepare_and_decide(const Temperatures& expected, bool only, Room& room) {
-  const bool first = threadIdx.x == kTailThreads;
+  const bool first = threadIdx.x == 32 * kPolicyWarp;
   auto& slot = room.slot();
   if (!first) return;
   prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
@@ -376,9 +376,11 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   }
   if (!is_last(&view.memory.row_tickets[index], gridDim.x, room.flag)) return;
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
-  if (threadIdx.x < kTailThreads) {
+  if (threadIdx.x < 32 * kRaceWarps) {
     const bool race = races_whole(request.sampling, expected, row.columns);
-    Tail<T>(row, key, rule, expected, room.chunks, room.tail).run(facts, race);
+    run_races(row, key, rule, expected, facts, race, room.tail);
+  } else if (threadIdx.x < 32 * kPolicyWarp) {
+    merge_chunks(facts, row.chunks(), room.chunks, room.tail);
   } else {
     prepare_and_decide(expected, only, room);
   }

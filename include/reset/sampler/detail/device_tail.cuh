@@ -1,6 +1,6 @@
 /// @file
-/// The end of a row, all latency: seven warps of its last CTA merge the statistics and already run the races for both
-/// temperatures, while the eighth prepares the policy and, from the merged statistics, lets it decide.
+/// The end of a row, all latency: of the eight warps of its last CTA one merges the statistics, one lets the policy
+/// decide, and the others already run the races for both temperatures.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,10 @@ RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
-inline constexpr int kTailWarps = kSamplerWarps - 1;
-inline constexpr int kTailThreads = 32 * kTailWarps;
+/// Warps that race: half of them at either temperature, or all at the only one.
+inline constexpr int kRaceWarps = kSamplerWarps - 2;
+inline constexpr int kSumWarp = kRaceWarps;
+inline constexpr int kPolicyWarp = kRaceWarps + 1;
 
 /// The two temperatures that a pass prepares for: those of the policy, or the plain one where it will not rule. Rows
 /// behind a drafted token may turn out otherwise, and then take the long way.
@@ -33,264 +35,300 @@ struct Temperatures {
 };
 
 /// The best of some tokens or chunks, and the score of the one behind it.
-struct RaceLead {
-  std::uint64_t best;    // a key of score and id
-  std::uint32_t second;  // the order of a score
+struct alignas(16) RaceLead {
+  std::uint32_t best;    // the order of a score; 0: none
+  std::uint32_t second;  // likewise
+  std::int32_t id;       // whose the best is
+  float logit;           // and its logit; of chunks nothing
 };
 
 /// What the warps tell each other.
 struct TailRoom {
-  std::uint64_t sums_ready;  // a barrier
-  std::uint32_t max[kTailWarps];
-  SumPair sums[kTailWarps];
-  RaceLead chunk[2][kTailWarps];  // of each warp's chunks
-  RaceLead token[2][kTailWarps];  // of its tokens of the chunk that leads
-  std::int32_t early[2];          // the winner at either temperature
-  float logit[2];                 // and its logit,
-  std::int32_t unsure[2];         // unless floats cannot tell
-  Temperatures expected;          // what the pass was for
+  std::uint64_t sums_ready;           // a barrier
+  SumPair sums;                       // of the row
+  float max;                          // of it
+  RaceLead chunk[2][kRaceWarps];      // of each warp's chunks, at either temperature
+  RaceLead token[2][kRaceWarps];      // of its tokens of the chunk that leads
+  std::uint32_t most[2][kRaceWarps];  // the order of the largest logit of its chunks
+  std::int32_t early[2];              // the winner at either temperature
+  float logit[2];                     // and its logit,
+  std::int32_t unsure[2];             // unless floats cannot tell
+  Temperatures expected;              // what the pass was for
   RowFacts facts;
 };
 
-static __device__ __forceinline__ void tail_sync() { asm volatile("bar.sync 8, %0;" ::"n"(kTailThreads) : "memory"); }
-
-/// The seven warps have left their sums and maxima, and go on; a thread of the eighth waits for that.
+/// The warp that merges has left the sums and the maximum, and goes on; a thread of the policy's waits for that.
 static __device__ __forceinline__ void init_sums_ready(TailRoom& room) {
-  barrier_init(shared_address(&room.sums_ready), kTailWarps);
+  barrier_init(shared_address(&room.sums_ready), 1);
 }
 static __device__ __forceinline__ void wait_for_sums(TailRoom& room) {
   barrier_wait(shared_address(&room.sums_ready), 0);
 }
 
-/// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row.
+/// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row. Without a branch,
+/// so that several are under way at once; a chunk without a finite maximum adds nothing.
 static __device__ __forceinline__ SumPair rebase(const ChunkFacts& chunk, float max) {
-  if (!is_finite(chunk.max)) return {0.0, 0.0};
   const double distance = add_rn(static_cast<double>(chunk.max), -static_cast<double>(max));
-  const double factor = exact_exp(distance);
+  const bool counts = is_finite(chunk.max) && distance >= kDeepestExponent;
+  const double factor = exact_exp_inside(counts ? distance : 0.0);
   const double sum = static_cast<double>(chunk.sum);
-  return {mul_rn(factor, sum), mul_rn(factor, add_rn(static_cast<double>(chunk.weighted_sum), mul_rn(distance, sum)))};
+  const double weighted = add_rn(static_cast<double>(chunk.weighted_sum), mul_rn(counts ? distance : 0.0, sum));
+  return {counts ? mul_rn(factor, sum) : 0.0, counts ? mul_rn(factor, weighted) : 0.0};
 }
 
 static __device__ __forceinline__ SumPair add_pairs(const SumPair& a, const SumPair& b) {
   return {add_rn(a.sum, b.sum), add_rn(a.weighted_sum, b.weighted_sum)};
 }
 
-/// What the sums say of the row.
-static __device__ __forceinline__ RowFacts row_facts(const SumPair& sums, float max) {
+/// What the sums say of the row. By one thread behind wait_for_sums.
+static __device__ __forceinline__ RowFacts merged_facts(const TailRoom& room) {
   RowFacts facts{};
-  facts.max = max;
-  facts.status = status_of_max(max);
+  facts.max = room.max;
+  facts.status = status_of_max(room.max);
   facts.entropy = float_from_bits(0x7fc00000u);
   if (facts.status != RowStatus::kOk) return facts;
-  facts.log_sum = exact_log(sums.sum);
-  facts.entropy = static_cast<float>(add_rn(facts.log_sum, -div_rn(sums.weighted_sum, sums.sum)));
+  facts.log_sum = exact_log(room.sums.sum);
+  facts.entropy = static_cast<float>(add_rn(facts.log_sum, -div_rn(room.sums.weighted_sum, room.sums.sum)));
   return facts;
 }
 
-/// The maximum of the row.
-static __device__ __forceinline__ float row_max(const TailRoom& room) {
-  std::uint32_t order = room.max[0];
-  for (int w = 1; w < kTailWarps; ++w) order = room.max[w] > order ? room.max[w] : order;
-  return number_of(order);
-}
-
-/// By one thread behind wait_for_sums.
-static __device__ __forceinline__ RowFacts merged_facts(const TailRoom& room) {
-  SumPair sums = room.sums[0];
-  for (int w = 1; w < kTailWarps; ++w) sums = add_pairs(sums, room.sums[w]);
-  return row_facts(sums, row_max(room));
+/// By one warp: takes the chunks of a row to where the choice of the token finds them, and adds their sums up, a lane
+/// every 32nd, in one fixed order in double, so that the bits depend on the chunks alone.
+static __device__ __forceinline__ void merge_chunks(const ChunkFacts* facts, int count, ChunkRoom& chunks,
+                                                    TailRoom& room) {
+  constexpr int kRounds = kSamplerThreads / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  ChunkFacts own[kRounds];
+#pragma unroll
+  for (int i = 0; i < kRounds; ++i) own[i] = take_chunk(facts, lane + 32 * i, count, chunks);
+  float max = own[0].max;
+#pragma unroll
+  for (int i = 1; i < kRounds; ++i) max = max_or_nan(max, own[i].max);
+  max = number_of(__reduce_max_sync(kFullWarp, order_of(max)));
+  SumPair sums{0.0, 0.0};
+#pragma unroll
+  for (int i = 0; i < kRounds; ++i) {
+    if (32 * i < count) sums = add_pairs(sums, rebase(own[i], max));
+  }
+#pragma unroll
+  for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
+  if (lane != 0) return;
+  room.sums = sums;
+  room.max = max;
+  barrier_arrive(shared_address(&room.sums_ready));
 }
 
 /// By values: references to choose between would send both through memory.
 static __device__ __forceinline__ RaceLead join_leads(RaceLead a, RaceLead b) {
   const bool ahead = a.best > b.best;
   const std::uint32_t second = ahead ? a.second : b.second;
-  const std::uint32_t beaten = static_cast<std::uint32_t>((ahead ? b.best : a.best) >> 32);
-  return {ahead ? a.best : b.best, beaten > second ? beaten : second};
+  const std::uint32_t beaten = ahead ? b.best : a.best;
+  return {ahead ? a.best : b.best, beaten > second ? beaten : second, ahead ? a.id : b.id, ahead ? a.logit : b.logit};
 }
 
 /// The lead in a warp.
 static __device__ __forceinline__ RaceLead warp_lead(const RaceLead& own) {
-  const std::uint64_t best = warp_best(own.best);
-  const std::uint32_t rest = own.best == best ? own.second : static_cast<std::uint32_t>(own.best >> 32);
-  return {best, __reduce_max_sync(kFullWarp, rest)};
+  const std::uint32_t best = __reduce_max_sync(kFullWarp, own.best);
+  const int leader = __ffs(static_cast<int>(__ballot_sync(kFullWarp, own.best == best))) - 1;
+  const bool leads = static_cast<int>(threadIdx.x) % 32 == leader;
+  const std::uint32_t second = __reduce_max_sync(kFullWarp, leads ? own.second : own.best);
+  return {best, second, __shfl_sync(kFullWarp, own.id, leader), __shfl_sync(kFullWarp, own.logit, leader)};
 }
 
-/// The logits of the four tokens of one block of random numbers, as they are stored: nothing waits for them here.
-template <class T>
-struct BlockTokens {
-  T x[4];
-};
+/// Whether floats tell the lead from the second.
+static __device__ __forceinline__ bool is_sure(const RaceLead& lead, float slack) {
+  return lead.best != 0 && lead.second < order_of(number_of(lead.best) - slack);
+}
 
-/// Where the row has ended, its last logit stands in; without a chunk, any do.
-template <class T>
-static __device__ __forceinline__ BlockTokens<T> load_block(const DeviceRow<T>& row, int chunk, int block) {
-  BlockTokens<T> tokens;
+/// The logs of the exponential variates of the four words of a block, as log2_exponential has them. `place_of(q)` tells
+/// where word q stands.
+template <class PlaceOf>
+static __device__ __forceinline__ float4 log2_exponentials(const RandomKey& key, const PhiloxBlock& words,
+                                                           PlaceOf place_of) {
+  float logs[4];
+  bool rare = false;
 #pragma unroll
   for (int q = 0; q < 4; ++q) {
-    const int id = (chunk < 0 ? 0 : chunk * kChunk) + q * kChunkBlocks + block;
-    tokens.x[q] = row.data[id < row.columns ? id : row.columns - 1];
+    logs[q] = log2_exponential_of(words.word[q]);
+    rare = rare || words.word[q] < kTailWord;
   }
-  return tokens;
-}
-
-/// The lead among them.
-template <class T>
-static __device__ __forceinline__ RaceLead race_block(const RaceRule& rule, const BlockTokens<T>& tokens, int columns,
-                                                      int chunk, int block) {
-  const PhiloxBlock words = random_block(rule.key, static_cast<std::uint32_t>(chunk * kChunkBlocks + block));
-  RaceLead lead{0, 0};
+  if (rare) {
 #pragma unroll
-  for (int q = 0; q < 4; ++q) {
-    const std::int32_t id = chunk * kChunk + q * kChunkBlocks + block;
-    const float x = device_float(tokens.x[q]);
-    const std::uint64_t key = candidate_key(float_score(rule, x, id, words.word[q]), id);
-    lead = join_leads(lead, {id < columns && is_finite(x) ? key : 0, 0});
+    for (int q = 0; q < 4; ++q) {
+      if (words.word[q] < kTailWord) logs[q] = log2_tail(key, place_of(q), words.word[q]);
+    }
   }
-  return lead;
+  return {logs[0], logs[1], logs[2], logs[3]};
 }
 
-/// The end of a row in the first kTailThreads threads: thread c has chunks c and c + kTailThreads. Sums are added in
-/// one fixed tree over the threads, in double, so that the bits depend on the chunks alone. Code that runs once comes
-/// from far away, an instruction at a time: loops are not unrolled here.
+/// The race at one temperature among the chunks of a row, and then among the tokens of the one that wins, by a team of
+/// warps: a thread has four chunks, and then blocks of four tokens, whose noises share a call of the generator.
 template <class T>
-class Tail {
+class RowRace {
  public:
-  __device__ __forceinline__ Tail(const DeviceRow<T>& row, const RandomKey& key, const PassRule& scales,
-                                  const Temperatures& temperatures, ChunkRoom& chunks, TailRoom& room)
-      : row_(row), key_(key), scales_(scales), temperatures_(temperatures), chunks_(chunks), room_(room) {}
+  /// `t`: at which of the temperatures; `warps` of the CTA from `first_warp` on are the team.
+  __device__ __forceinline__ RowRace(const DeviceRow<T>& row, const RaceRule& rule, int t, int first_warp, int warps,
+                                     TailRoom& room)
+      : row_(row),
+        rule_(rule),
+        t_(t),
+        warps_(warps),
+        warp_(static_cast<int>(threadIdx.x) / 32 - first_warp),
+        member_(static_cast<int>(threadIdx.x) - 32 * first_warp),
+        room_(room) {}
 
-  /// Merges the statistics of the chunks. Where `race` says so it runs the races at both temperatures as well: of the
-  /// chunks, and of the tokens in the one that wins.
-  __device__ __forceinline__ void run(const ChunkFacts* facts, bool race) {
-    take(facts, race);
-    tail_sync();
-    max_ = row_max(room_);
-    race = race && is_finite(max_);
-    const RaceLead high = race && takes_part(0) ? lead_of(room_.chunk[0]) : RaceLead{0, 0};
-    const RaceLead low = race && takes_part(1) ? lead_of(room_.chunk[1]) : RaceLead{0, 0};
-    race_chunks(chunk_of(high), chunk_of(low));
-    tail_sync();
-    if (leads_ && warp_ == 1) settle(0, high);
-    if (leads_ && warp_ == 2) settle(1, low);
+  __device__ __forceinline__ void run(const ChunkFacts* facts) {
+    lead_chunks(facts);
+    sync();
+    const RaceLead chunk = join_all(room_.chunk[t_]);
+    rule_.max = row_max();
+    RaceLead token{0, 0, 0, 0.0f};
+    if (chunk.best != 0 && is_finite(rule_.max)) {
+      lead_tokens(chunk.id);
+      sync();
+      token = join_all(room_.token[t_]);
+    }
+    if (member_ == 0) settle(chunk, token);
   }
 
  private:
-  __device__ __forceinline__ float scale(int t) const { return t == 0 ? scales_.scale_high : scales_.scale_low; }
-
-  __device__ __forceinline__ RaceRule rule(int t) const { return {key_, max_, temperatures_.at(t), scale(t), 0}; }
-
-  // Whether there is a race at a temperature of its own.
-  __device__ __forceinline__ bool takes_part(int t) const {
-    return scale(t) > 0.0f && (t == 0 || temperatures_.value[0] != temperatures_.value[1]);
+  __device__ __forceinline__ void sync() const {
+    asm volatile("bar.sync %0, %1;" ::"r"(8 + t_), "r"(32 * warps_) : "memory");
   }
 
-  __device__ __forceinline__ void take(const ChunkFacts* facts, bool race) {
-    own_ = take_chunk(facts, self_, row_.chunks(), chunks_);
-    other_.max = kNoScore;
-    if (self_ < kSamplerThreads - kTailThreads) {
-      other_ = take_chunk(facts, self_ + kTailThreads, row_.chunks(), chunks_);
+  // Scores are not relative to the row's maximum, which is not known yet. Noises are drawn while the facts are on their
+  // way.
+  __device__ __forceinline__ void lead_chunks(const ChunkFacts* facts) {
+    const int first = 4 * member_;
+    RaceLead lead{0, 0, 0, 0.0f};
+    std::uint32_t most = 0;
+    if (first < row_.chunks()) {
+      float max[4];
+      float mass[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        // Past the first-level cache: other multiprocessors wrote them.
+        const ChunkFacts* source = facts + min(first + i, row_.chunks() - 1);
+        max[i] = __ldcg(&source->max);
+        mass[i] = __ldcg(t_ == 0 ? &source->high : &source->low);
+      }
+      const auto place_of = [&](int i) { return chunk_place(static_cast<std::uint32_t>(first + i)); };
+      const NoisePlace place = place_of(0);
+      const PhiloxBlock words = random_block(rule_.key, place.slot.block, place.stream);
+      const float4 noise = log2_exponentials(rule_.key, words, place_of);
+      const float logs[4] = {noise.x, noise.y, noise.z, noise.w};
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float score = max[i] * rule_.scale + fast_log2(mass[i]) - logs[i];
+        const bool takes_part = first + i < row_.chunks() && is_finite(max[i]);
+        lead = join_leads(lead, {takes_part ? order_of(score) : 0, 0, first + i, 0.0f});
+        const std::uint32_t order = order_of(max[i]);
+        most = order > most ? order : most;
+      }
     }
-    if (race) lead_chunks();
-    const std::uint32_t most = __reduce_max_sync(kFullWarp, order_of(max_or_nan(own_.max, other_.max)));
-    if (!leads_) return;
-    room_.max[warp_] = most;
-    room_.token[0][warp_] = room_.token[1][warp_] = {0, 0};
+    lead = warp_lead(lead);
+    most = __reduce_max_sync(kFullWarp, most);
+    if (member_ % 32 != 0) return;
+    room_.chunk[t_][warp_] = lead;
+    room_.most[t_][warp_] = most;
   }
 
-  // The leads of the warp's chunks. Noises are drawn while the facts are on their way.
-  __device__ __forceinline__ void lead_chunks() {
-    const bool two = row_.chunks() > kTailThreads;  // of a thread
-    const float noise = chunk_noise_bits(key_, self_);
-    const float other_noise = two ? chunk_noise_bits(key_, self_ + kTailThreads) : 0.0f;
-#pragma unroll 1
-    for (int t = 0; t < 2; ++t) {
-      RaceLead lead{entry(own_, self_, t, noise), 0};
-      if (two) lead = join_leads(lead, {entry(other_, self_ + kTailThreads, t, other_noise), 0});
-      lead = warp_lead(lead);
-      if (leads_) room_.chunk[t][warp_] = lead;
+  __device__ __forceinline__ float row_max() const {
+    std::uint32_t order = 0;
+#pragma unroll
+    for (int w = 0; w < kRaceWarps; ++w) {
+      if (w < warps_ && room_.most[t_][w] > order) order = room_.most[t_][w];
     }
+    return number_of(order);
   }
 
-  // A chunk and its score, not relative to the row's maximum, which is not known yet.
-  __device__ __forceinline__ std::uint64_t entry(const ChunkFacts& chunk, int number, int t, float noise) const {
-    const float score = chunk.max * scale(t) + fast_log2(t == 0 ? chunk.high : chunk.low) + noise;
-    return is_finite(chunk.max) ? candidate_key(score, number) : 0;
-  }
-
-  static __device__ __forceinline__ int chunk_of(const RaceLead& lead) {
-    return lead.best == 0 ? -1 : candidate_id(lead.best);
-  }
-
-  static __device__ __forceinline__ RaceLead lead_of(const RaceLead* of_warps) {
+  __device__ __forceinline__ RaceLead join_all(const RaceLead* of_warps) const {
     RaceLead lead = of_warps[0];
-    for (int w = 1; w < kTailWarps; ++w) lead = join_leads(lead, of_warps[w]);
+#pragma unroll
+    for (int w = 1; w < kRaceWarps; ++w) {
+      if (w < warps_) lead = join_leads(lead, of_warps[w]);
+    }
     return lead;
   }
 
-  // Whether floats tell the lead from the second.
-  static __device__ __forceinline__ bool is_sure(const RaceLead& lead, float slack) {
-    return lead.best != 0 && lead.second < order_of(candidate_logit(lead.best) - slack);
-  }
-
-  // All logits are asked for before any is waited for. The blocks beyond one a thread are the first warps', a
-  // temperature each.
-  __device__ __forceinline__ void race_chunks(int high, int low) {
-    static_assert(kChunkBlocks == kTailThreads + 32, "one warp takes what is left of a chunk");
-    const int rest = kTailThreads + self_ % 32;
-    BlockTokens<T> now = load_block(row_, high, self_);
-    BlockTokens<T> next = load_block(row_, low, self_);
-    const BlockTokens<T> last = load_block(row_, warp_ == 0 ? high : low, rest);
-    add_up();
-#pragma unroll 1
-    for (int i = 0; i < (warp_ < 2 ? 3 : 2); ++i) {
-      const int t = i < 2 ? i : warp_;
-      const int chunk = t == 0 ? high : low;
-      if (chunk >= 0) {
-        const RaceLead lead = warp_lead(race_block(rule(t), now, row_.columns, chunk, i < 2 ? self_ : rest));
-        if (leads_) room_.token[t][warp_] = join_leads(room_.token[t][warp_], lead);
-      }
-      now = next;
-      next = last;
-    }
-  }
-
-  __device__ __forceinline__ void add_up() {
-    SumPair sums = rebase(own_, max_);
-    if (row_.chunks() > kTailThreads) sums = add_pairs(sums, rebase(other_, max_));
+  // All logits are asked for before any is waited for. Where the row has ended, its last logit stands in.
+  __device__ __forceinline__ void lead_tokens(int chunk) {
+    constexpr int kRounds = (2 * kChunkBlocks / kRaceWarps + 31) / 32;
+    T x[kRounds][4];
+    bool has[kRounds];
 #pragma unroll
-    for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
-    if (!leads_) return;
-    room_.sums[warp_] = sums;
-    barrier_arrive(shared_address(&room_.sums_ready));
+    for (int i = 0; i < kRounds; ++i) {
+      has[i] = i * warps_ + warp_ < kChunkBlocks / 32;  // the warp
+      if (!has[i]) continue;
+#pragma unroll
+      for (int q = 0; q < 4; ++q) x[i][q] = row_.data[min(id_of(chunk, i, q), row_.columns - 1)];
+    }
+    RaceLead lead{0, 0, 0, 0.0f};
+#pragma unroll
+    for (int i = 0; i < kRounds; ++i) {
+      if (has[i]) lead = join_leads(lead, race_block(chunk, i, x[i]));
+    }
+    lead = warp_lead(lead);
+    if (member_ % 32 == 0) room_.token[t_][warp_] = lead;
   }
 
-  __device__ __forceinline__ void settle(int t, const RaceLead& chunk) {
-    room_.unsure[t] = 1;
+  __device__ __forceinline__ int id_of(int chunk, int round, int q) const {
+    return chunk * kChunk + q * kChunkBlocks + round * 32 * warps_ + member_;
+  }
+
+  __device__ __forceinline__ RaceLead race_block(int chunk, int round, const T (&x)[4]) const {
+    const auto place_of = [&](int q) { return token_place(id_of(chunk, round, q)); };
+    const PhiloxBlock words = random_block(rule_.key, place_of(0).slot.block);
+    const float4 noise = log2_exponentials(rule_.key, words, place_of);
+    const float logs[4] = {noise.x, noise.y, noise.z, noise.w};
+    RaceLead lead{0, 0, 0, 0.0f};
+#pragma unroll
+    for (int q = 0; q < 4; ++q) {
+      const std::int32_t id = id_of(chunk, round, q);
+      const float logit = device_float(x[q]);
+      const float score = (logit - rule_.max) * rule_.scale - logs[q];
+      const bool takes_part = id < row_.columns && is_finite(logit);
+      lead = join_leads(lead, {takes_part ? order_of(score) : 0, 0, id, logit});
+    }
+    return lead;
+  }
+
+  __device__ __forceinline__ void settle(const RaceLead& chunk, const RaceLead& token) {
     // Scores of chunks are rounded where they are, not relative to the row's maximum, and overflow there.
-    const float offset = float_from_bits(bits_of(max_) & kFloatMagnitude) * scale(t);
-    if (chunk.best == 0 || !is_finite(offset)) return;
-    const RaceLead token = lead_of(room_.token[t]);
-    const float slack = score_slack(rule(t));
-    if (!is_sure(chunk, slack + offset * 0x1p-20f) || !is_sure(token, slack)) return;
-    room_.unsure[t] = 0;
-    room_.early[t] = candidate_id(token.best);
-    room_.logit[t] = load_logit(row_, room_.early[t]);
+    const float offset = float_from_bits(bits_of(rule_.max) & kFloatMagnitude) * rule_.scale;
+    const float slack = score_slack(rule_);
+    const bool sure = is_finite(offset) && is_sure(chunk, slack + offset * 0x1p-20f) && is_sure(token, slack);
+    room_.unsure[t_] = sure ? 0 : 1;
+    room_.early[t_] = token.id;
+    room_.logit[t_] = token.logit;
   }
 
-  const int self_ = static_cast<int>(threadIdx.x);
-  const int warp_ = self_ / 32;
-  const bool leads_ = self_ % 32 == 0;
   const DeviceRow<T>& row_;
-  const RandomKey& key_;
-  const PassRule& scales_;
-  const Temperatures& temperatures_;
-  ChunkRoom& chunks_;
+  RaceRule rule_;
+  int t_;
+  int warps_;
+  int warp_;    // of the team
+  int member_;  // thread of it
   TailRoom& room_;
-  ChunkFacts own_{};
-  ChunkFacts other_{};
-  float max_ = 0.0f;
 };
+
+/// By the first kRaceWarps warps: the races of a row, if `race` says so.
+template <class T>
+static __device__ __forceinline__ void run_races(const DeviceRow<T>& row, const RandomKey& key, const PassRule& scales,
+                                                 const Temperatures& temperatures, const ChunkFacts* facts, bool race,
+                                                 TailRoom& room) {
+  const bool high = race && scales.scale_high > 0.0f;
+  const bool low = race && scales.scale_low > 0.0f && temperatures.value[0] != temperatures.value[1];
+  if (threadIdx.x == 0) {
+    if (!high) room.unsure[0] = 1;
+    if (!low) room.unsure[1] = 1;
+  }
+  if (!high && !low) return;
+  const int warps = high && low ? kRaceWarps / 2 : kRaceWarps;
+  const int t = !high || static_cast<int>(threadIdx.x) >= 32 * warps ? 1 : 0;
+  const RaceRule rule{key, 0.0f, temperatures.at(t), t == 0 ? scales.scale_high : scales.scale_low, 0};
+  RowRace<T>(row, rule, t, high && t == 1 ? warps : 0, warps, room).run(facts);
+}
 
 }  // namespace RESET_ARCH_NAMESPACE
 }  // namespace detail

@@ -28,10 +28,10 @@ RESET_HOST_DEVICE constexpr double power_of_two(int exponent) noexcept {
   return double_from_bits(static_cast<std::uint64_t>(exponent + 1023) << 52);
 }
 
-/// e^x for x <= 0, within 2 ulp; 0 below -700.
-RESET_HOST_DEVICE inline double exact_exp(double x) noexcept {
-  if (x == 0.0) return 1.0;
-  if (!(x >= -700.0)) return 0.0;
+inline constexpr double kDeepestExponent = -700.0;
+
+/// `exact_exp` for x of kDeepestExponent or more.
+RESET_HOST_DEVICE inline double exact_exp_inside(double x) noexcept {
   const int exponent = static_cast<int>(add_rn(mul_rn(x, kLog2E), -0.5));
   const double n = exponent;
   const double r = add_rn(add_rn(x, -mul_rn(n, kLn2High)), -mul_rn(n, kLn2Low));
@@ -60,6 +60,12 @@ RESET_HOST_DEVICE inline double exact_exp(double x) noexcept {
     sum = add_rn(pair, mul_rn(sum, r2));
   }
   return mul_rn(sum, power_of_two(exponent));
+}
+
+/// e^x for x <= 0, within 2 ulp; 0 below -700.
+RESET_HOST_DEVICE inline double exact_exp(double x) noexcept {
+  if (x == 0.0) return 1.0;
+  return x >= kDeepestExponent ? exact_exp_inside(x) : 0.0;
 }
 
 // log((1 + s) / (1 - s)) = 2 atanh(s) for |s| <= 0.18, by its series.
