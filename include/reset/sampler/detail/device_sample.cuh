@@ -52,10 +52,11 @@ static __device__ __forceinline__ void copy_words(std::uint32_t* to, const std::
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) to[i] = from[i];
 }
 
-/// Takes a ticket for what this CTA has written; whether it was the last of `count`, who then sees what all wrote.
-static __device__ __forceinline__ bool is_last(std::uint32_t* ticket, std::uint32_t count, std::int32_t& flag) {
+/// Takes a ticket for what this CTA has written; behind the next barrier `flag` tells whether it was the last of
+/// `count`, who then sees what all wrote. A thread of the policy's warp waits for it, and the others need not.
+static __device__ __forceinline__ void take_ticket(std::uint32_t* ticket, std::uint32_t count, std::int32_t& flag) {
   __syncthreads();
-  if (threadIdx.x == 0) {
+  if (threadIdx.x == 32 * kPolicyWarp) {
     // Releases what the barrier above has gathered, and acquires what the others released.
     std::uint32_t taken;
     asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(taken) : "l"(ticket) : "memory");
@@ -63,6 +64,11 @@ static __device__ __forceinline__ bool is_last(std::uint32_t* ticket, std::uint3
     if (last) *ticket = 0;  // for the next call; nobody else of this one comes
     flag = last ? 1 : 0;
   }
+}
+
+/// Whether this CTA is the last.
+static __device__ __forceinline__ bool is_last(std::uint32_t* ticket, std::uint32_t count, std::int32_t& flag) {
+  take_ticket(ticket, count, flag);
   __syncthreads();
   return flag != 0;
 }
@@ -99,8 +105,8 @@ static __device__ __forceinline__ SlotRows shuffle_xor(const SlotRows& rows, int
   return {shuffle_xor(rows.first, distance), shuffle_xor(rows.count, distance)};
 }
 
-/// Counts the entropy of a committed row.
-static __device__ __forceinline__ void count_entropy(const SlotQuantiles& quantiles, std::int64_t slot, float entropy) {
+/// Counts the entropy of a committed row. Out of line: where a slot's sketch is would be kept in registers.
+static __device__ __noinline__ void count_entropy(SlotQuantiles quantiles, std::int64_t slot, float entropy) {
   if (quantiles.data != nullptr) quantiles.data[quantiles.per_slot ? slot : 0].add_shared(entropy);
 }
 
@@ -352,7 +358,6 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   }
   // Up to 256 rows, a glance of each thread at one tells whether the slot has others.
   const int self = static_cast<int>(threadIdx.x);
-  if (self == 0) init_sums_ready(room.tail);
   const int namesakes = __syncthreads_count(self < call.count && call.rows[self].slot == input.slot ? 1 : 0);
   if (!exists || room.slot().in_use == 0) {
     if (blockIdx.x == 0 && threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);
@@ -360,8 +365,6 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   }
   const RequestParams& request = room.slot().request;
   const Temperatures expected = expected_temperatures(request, room.slot().state.mark.active);
-  const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position),
-                      RandomPurpose::kSampling};
   const PassRule rule{exponent_scale(expected.value[0]), exponent_scale(expected.value[1])};
   ChunkFacts* facts = view.memory.chunks + static_cast<std::size_t>(index) * row.chunks();
   const int step = static_cast<int>(gridDim.x) * kGroups;
@@ -374,13 +377,25 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   } else {
     pass_rest<T, kWarps, PassKind::kEntropy>(reader, row, rule, first, step, facts, group_room);
   }
-  if (!is_last(&view.memory.row_tickets[index], gridDim.x, room.flag)) return;
+  take_ticket(&view.memory.row_tickets[index], gridDim.x, room.flag);
+  const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position),
+                      RandomPurpose::kSampling};
+  // In every CTA, for the ticket takes as long.
+  const auto teams = [&] { return RaceTeams(rule, expected, races_whole(request.sampling, expected, row.columns)); };
+  if (self < 32 * kChunkWarps) {
+    draw_chunk_noises(key, room.tail);
+  } else if (self == 32 * kChunkWarps) {
+    init_barriers(room.tail, teams().warps());
+  }
+  __syncthreads();
+  if (room.flag == 0) return;
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
-  if (threadIdx.x < 32 * kRaceWarps) {
-    const bool race = races_whole(request.sampling, expected, row.columns);
-    run_races(row, key, rule, expected, facts, race, room.tail);
-  } else if (threadIdx.x < 32 * kPolicyWarp) {
-    merge_chunks(facts, row.chunks(), room.chunks, room.tail);
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  if (sum_part(warp) >= 0) merge_chunks(facts, row.chunks(), sum_part(warp), room.tail);
+  if (warp < kRaceWarps) {
+    run_races(row, key, rule, expected, facts, teams(), room.tail);
+  } else if (warp < kPolicyWarp) {
+    take_chunks(facts, row.chunks(), room.chunks);
   } else {
     prepare_and_decide(expected, only, room);
   }

@@ -38,6 +38,14 @@ static __device__ __forceinline__ ChunkFacts take_chunk(const ChunkFacts* facts,
   return own;
 }
 
+/// Takes all of them, by one warp.
+static __device__ __forceinline__ void take_chunks(const ChunkFacts* facts, int chunks, ChunkRoom& room) {
+#pragma unroll 2
+  for (int chunk = static_cast<int>(threadIdx.x) % 32; chunk < kSamplerThreads; chunk += 32) {
+    take_chunk(facts, chunk, chunks, room);
+  }
+}
+
 static __device__ __forceinline__ RowStatus status_of_max(float max) {
   if (is_nan(max)) return RowStatus::kNaN;
   if (is_finite(max)) return RowStatus::kOk;

@@ -17,8 +17,19 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 /// Warps that race: half of them at either temperature, or all at the only one.
 inline constexpr int kRaceWarps = kSamplerWarps - 2;
-inline constexpr int kSumWarp = kRaceWarps;
-inline constexpr int kPolicyWarp = kRaceWarps + 1;
+inline constexpr int kPolicyWarp = kSamplerWarps - 1;
+/// Warps that merge: the one between, and the last of either half of those that race, which has no chunk there.
+inline constexpr int kSumWarps = 3;
+
+/// Warps of a team that have chunks, four a thread.
+inline constexpr int kChunkWarps = kSamplerThreads / 4 / 32;
+static_assert(kChunkWarps == 2 && kChunkWarps < kRaceWarps / 2, "the last warp of a half has no chunks");
+
+/// Which part of the merging a warp has; -1 for none.
+static __device__ __forceinline__ int sum_part(int warp) {
+  constexpr int kHalf = kRaceWarps / 2;
+  return warp == kRaceWarps ? 0 : warp == kHalf - 1 ? 1 : warp == kRaceWarps - 1 ? 2 : -1;
+}
 
 /// The two temperatures that a pass prepares for: those of the policy, or the plain one where it will not rule. Rows
 /// behind a drafted token may turn out otherwise, and then take the long way.
@@ -34,22 +45,26 @@ struct Temperatures {
   }
 };
 
-/// The best of some tokens or chunks, and the score of the one behind it.
+/// The best score of some tokens or chunks, whose it is, its logit (of a chunk nothing), and the score behind it; -inf
+/// for none.
 struct alignas(16) RaceLead {
-  std::uint32_t best;    // the order of a score; 0: none
-  std::uint32_t second;  // likewise
-  std::int32_t id;       // whose the best is
-  float logit;           // and its logit; of chunks nothing
+  float best;
+  float second;
+  std::int32_t id;
+  float logit;
 };
 
-/// What the warps tell each other.
+/// What the warps tell each other, and the barriers at which those who wrote arrive: nobody waits to be read.
 struct TailRoom {
-  std::uint64_t sums_ready;           // a barrier
-  SumPair sums;                       // of the row
-  float max;                          // of it
-  RaceLead chunk[2][kRaceWarps];      // of each warp's chunks, at either temperature
-  RaceLead token[2][kRaceWarps];      // of its tokens of the chunk that leads
-  std::uint32_t most[2][kRaceWarps];  // the order of the largest logit of its chunks
+  std::uint64_t sums_ready;           // of the parts of the sums
+  std::uint64_t chunks_ready[2];      // of the leads among chunks, at either temperature
+  std::uint64_t tokens_ready[2];      // of those among the tokens
+  float4 noise[kSamplerThreads / 4];  // of the chunks, in bits
+  SumPair sums[kSumWarps];            // of the row, in parts
+  float max[kSumWarps];               // of it, as each of them finds it
+  RaceLead chunk[2][kChunkWarps];     // of each warp's chunks
+  float most[2][kChunkWarps];         // the largest logit of these
+  RaceLead token[2][kRaceWarps];      // of each warp's tokens of the chunk that leads
   std::int32_t early[2];              // the winner at either temperature
   float logit[2];                     // and its logit,
   std::int32_t unsure[2];             // unless floats cannot tell
@@ -57,112 +72,166 @@ struct TailRoom {
   RowFacts facts;
 };
 
-/// The warp that merges has left the sums and the maximum, and goes on; a thread of the policy's waits for that.
-static __device__ __forceinline__ void init_sums_ready(TailRoom& room) {
-  barrier_init(shared_address(&room.sums_ready), 1);
+/// By one thread, before a barrier of the CTA; `team_warps`: those of each team that races.
+static __device__ __forceinline__ void init_barriers(TailRoom& room, int team_warps) {
+  barrier_init(shared_address(&room.sums_ready), kSumWarps);
+#pragma unroll
+  for (int t = 0; t < 2; ++t) {
+    barrier_init(shared_address(&room.chunks_ready[t]), kChunkWarps);
+    barrier_init(shared_address(&room.tokens_ready[t]), team_warps);
+  }
 }
 static __device__ __forceinline__ void wait_for_sums(TailRoom& room) {
   barrier_wait(shared_address(&room.sums_ready), 0);
 }
 
-/// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row. Without a branch,
-/// so that several are under way at once; a chunk without a finite maximum adds nothing.
-static __device__ __forceinline__ SumPair rebase(const ChunkFacts& chunk, float max) {
-  const double distance = add_rn(static_cast<double>(chunk.max), -static_cast<double>(max));
-  const bool counts = is_finite(chunk.max) && distance >= kDeepestExponent;
-  const double factor = exact_exp_inside(counts ? distance : 0.0);
-  const double sum = static_cast<double>(chunk.sum);
-  const double weighted = add_rn(static_cast<double>(chunk.weighted_sum), mul_rn(counts ? distance : 0.0, sum));
-  return {counts ? mul_rn(factor, sum) : 0.0, counts ? mul_rn(factor, weighted) : 0.0};
+/// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row. Chosen before all
+/// else, so that no branch keeps several from being under way at once; a chunk that is too far below adds 0.
+static __device__ __forceinline__ SumPair rebase(const float4& front, bool exists, float max) {
+  const bool counts = exists && is_finite(front.x) && front.x - max >= kDeepestExponent;
+  const double distance = add_rn(static_cast<double>(counts ? front.x : max), -static_cast<double>(max));
+  const double sum = static_cast<double>(counts ? front.y : 0.0f);
+  const double weighted = static_cast<double>(counts ? front.z : 0.0f);
+  const double factor = exact_exp_inside(distance);
+  return {mul_rn(factor, sum), mul_rn(factor, add_rn(weighted, mul_rn(distance, sum)))};
 }
 
 static __device__ __forceinline__ SumPair add_pairs(const SumPair& a, const SumPair& b) {
   return {add_rn(a.sum, b.sum), add_rn(a.weighted_sum, b.weighted_sum)};
 }
 
+/// Loads past the first-level cache what other multiprocessors wrote. Not later than it is called for: the compiler
+/// would rather wait until the registers are needed.
+static __device__ __forceinline__ float load_now(const float* source) {
+  float value;
+  asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(value) : "l"(source) : "memory");
+  return value;
+}
+static __device__ __forceinline__ float4 load_now4(const ChunkFacts* source) {
+  float4 value;
+  asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+               : "l"(source)
+               : "memory");
+  return value;
+}
+
 /// What the sums say of the row. By one thread behind wait_for_sums.
 static __device__ __forceinline__ RowFacts merged_facts(const TailRoom& room) {
   RowFacts facts{};
-  facts.max = room.max;
-  facts.status = status_of_max(room.max);
+  facts.max = room.max[0];
+  facts.status = status_of_max(room.max[0]);
   facts.entropy = float_from_bits(0x7fc00000u);
   if (facts.status != RowStatus::kOk) return facts;
-  facts.log_sum = exact_log(room.sums.sum);
-  facts.entropy = static_cast<float>(add_rn(facts.log_sum, -div_rn(room.sums.weighted_sum, room.sums.sum)));
+  SumPair sums = room.sums[0];
+#pragma unroll
+  for (int part = 1; part < kSumWarps; ++part) sums = add_pairs(sums, room.sums[part]);
+  facts.log_sum = exact_log(sums.sum);
+  facts.entropy = static_cast<float>(add_rn(facts.log_sum, -div_rn(sums.weighted_sum, sums.sum)));
   return facts;
 }
 
-/// By one warp: takes the chunks of a row to where the choice of the token finds them, and adds their sums up, a lane
-/// every 32nd, in one fixed order in double, so that the bits depend on the chunks alone.
-static __device__ __forceinline__ void merge_chunks(const ChunkFacts* facts, int count, ChunkRoom& chunks,
-                                                    TailRoom& room) {
+/// By one warp, the `part`-th of those that merge: adds the sums of every kSumWarps-th 32 chunks up in one fixed order
+/// in double, so that the bits depend on the chunks alone. The maximum of all chunks it finds for itself.
+static __device__ __forceinline__ void merge_chunks(const ChunkFacts* facts, int count, int part, TailRoom& room) {
   constexpr int kRounds = kSamplerThreads / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  ChunkFacts own[kRounds];
+  const auto front_of = [&](int chunk) { return load_now4(&facts[min(chunk, count - 1)]); };
+  const int first = 32 * part + lane;
+  const int second = first + 32 * kSumWarps;
+  const int third = second + 32 * kSumWarps;
+  const float4 fronts[2] = {front_of(first), front_of(second)};
+  float maxima[kRounds];
 #pragma unroll
-  for (int i = 0; i < kRounds; ++i) own[i] = take_chunk(facts, lane + 32 * i, count, chunks);
-  float max = own[0].max;
+  for (int i = 0; i < kRounds; ++i) maxima[i] = load_now(&facts[min(lane + 32 * i, count - 1)].max);
+  float max = maxima[0];
 #pragma unroll
-  for (int i = 1; i < kRounds; ++i) max = max_or_nan(max, own[i].max);
+  for (int i = 1; i < kRounds; ++i) max = max_or_nan(max, maxima[i]);
   max = number_of(__reduce_max_sync(kFullWarp, order_of(max)));
-  SumPair sums{0.0, 0.0};
-#pragma unroll
-  for (int i = 0; i < kRounds; ++i) {
-    if (32 * i < count) sums = add_pairs(sums, rebase(own[i], max));
-  }
+  SumPair sums = add_pairs(rebase(fronts[0], first < count, max), rebase(fronts[1], second < count, max));
+  if (2 * 32 * kSumWarps < count) sums = add_pairs(sums, rebase(front_of(third), third < count, max));
 #pragma unroll
   for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
   if (lane != 0) return;
-  room.sums = sums;
-  room.max = max;
+  room.sums[part] = sums;
+  room.max[part] = max;  // each finds the same
   barrier_arrive(shared_address(&room.sums_ready));
 }
 
-/// By values: references to choose between would send both through memory.
-static __device__ __forceinline__ RaceLead join_leads(RaceLead a, RaceLead b) {
+static __device__ __forceinline__ RaceLead no_lead() { return {kNoScore, kNoScore, 0, kNoScore}; }
+
+/// Of equal scores either leads: then floats cannot tell, and nothing comes of it.
+static __device__ __forceinline__ RaceLead join_leads(const RaceLead& a, const RaceLead& b) {
   const bool ahead = a.best > b.best;
-  const std::uint32_t second = ahead ? a.second : b.second;
-  const std::uint32_t beaten = ahead ? b.best : a.best;
-  return {ahead ? a.best : b.best, beaten > second ? beaten : second, ahead ? a.id : b.id, ahead ? a.logit : b.logit};
+  return {fmaxf(a.best, b.best), fmaxf(fmaxf(a.second, b.second), fminf(a.best, b.best)), ahead ? a.id : b.id,
+          ahead ? a.logit : b.logit};
 }
 
 /// The lead in a warp.
 static __device__ __forceinline__ RaceLead warp_lead(const RaceLead& own) {
-  const std::uint32_t best = __reduce_max_sync(kFullWarp, own.best);
-  const int leader = __ffs(static_cast<int>(__ballot_sync(kFullWarp, own.best == best))) - 1;
+  const std::uint32_t order = order_of(own.best);
+  const std::uint32_t best = __reduce_max_sync(kFullWarp, order);
+  const int leader = __ffs(static_cast<int>(__ballot_sync(kFullWarp, order == best))) - 1;
   const bool leads = static_cast<int>(threadIdx.x) % 32 == leader;
-  const std::uint32_t second = __reduce_max_sync(kFullWarp, leads ? own.second : own.best);
-  return {best, second, __shfl_sync(kFullWarp, own.id, leader), __shfl_sync(kFullWarp, own.logit, leader)};
+  const std::uint32_t second = __reduce_max_sync(kFullWarp, leads ? order_of(own.second) : order);
+  return {number_of(best), number_of(second), __shfl_sync(kFullWarp, own.id, leader),
+          __shfl_sync(kFullWarp, own.logit, leader)};
 }
 
 /// Whether floats tell the lead from the second.
 static __device__ __forceinline__ bool is_sure(const RaceLead& lead, float slack) {
-  return lead.best != 0 && lead.second < order_of(number_of(lead.best) - slack);
+  return lead.second < lead.best - slack;
 }
 
-/// The logs of the exponential variates of the four words of a block, as log2_exponential has them. `place_of(q)` tells
-/// where word q stands.
-template <class PlaceOf>
-static __device__ __forceinline__ float4 log2_exponentials(const RandomKey& key, const PhiloxBlock& words,
-                                                           PlaceOf place_of) {
-  float logs[4];
-  bool rare = false;
-#pragma unroll
-  for (int q = 0; q < 4; ++q) {
-    logs[q] = log2_exponential_of(words.word[q]);
-    rare = rare || words.word[q] < kTailWord;
+/// Four scores and whose they are: of neighbouring chunks, or of the tokens of a block. A score lacks its noise until
+/// `add_noise`.
+struct RaceFour {
+  float score[4];
+  float logit[4];  // of chunks their maxima
+  std::int32_t first;
+  std::int32_t step;  // from one id to the next
+
+  __device__ __forceinline__ void add_noise(const float4& noise) {
+    score[0] += noise.x;
+    score[1] += noise.y;
+    score[2] += noise.z;
+    score[3] += noise.w;
   }
-  if (rare) {
+
+  __device__ __forceinline__ RaceLead lead() const {
+    RaceLead lead{score[0], kNoScore, first, logit[0]};
 #pragma unroll
-    for (int q = 0; q < 4; ++q) {
-      if (words.word[q] < kTailWord) logs[q] = log2_tail(key, place_of(q), words.word[q]);
-    }
+    for (int q = 1; q < 4; ++q) lead = join_leads(lead, {score[q], kNoScore, first + q * step, logit[q]});
+    return lead;
   }
-  return {logs[0], logs[1], logs[2], logs[3]};
+};
+
+/// What the noises of the words of a block add to scores, in bits, but for words below kTailWord.
+static __device__ __forceinline__ float4 noise_of(const PhiloxBlock& words) {
+  return {-log2_exponential_of(words.word[0]), -log2_exponential_of(words.word[1]), -log2_exponential_of(words.word[2]),
+          -log2_exponential_of(words.word[3])};
+}
+static __device__ __forceinline__ bool has_tail(const PhiloxBlock& words) {
+  return min(min(words.word[0], words.word[1]), min(words.word[2], words.word[3])) < kTailWord;
+}
+
+/// Puts right what `noise_of` has for words below kTailWord. Out of line, for it is one block's in 2^14.
+static __device__ __noinline__ float4 mend_noise(float4 noise, const RandomKey key, NoisePlace place,
+                                                 const PhiloxBlock words) {
+  place.slot.word = 0;
+  if (words.word[0] < kTailWord) noise.x = -log2_tail(key, place, words.word[0]);
+  place.slot.word = 1;
+  if (words.word[1] < kTailWord) noise.y = -log2_tail(key, place, words.word[1]);
+  place.slot.word = 2;
+  if (words.word[2] < kTailWord) noise.z = -log2_tail(key, place, words.word[2]);
+  place.slot.word = 3;
+  if (words.word[3] < kTailWord) noise.w = -log2_tail(key, place, words.word[3]);
+  return noise;
 }
 
 /// The race at one temperature among the chunks of a row, and then among the tokens of the one that wins, by a team of
-/// warps: a thread has four chunks, and then blocks of four tokens, whose noises share a call of the generator.
+/// warps: a thread has four chunks, and then blocks of four tokens, whose noises share a call of the generator. Nobody
+/// else is there to hide a warp's latencies: what can be under way at once has no branch in between.
 template <class T>
 class RowRace {
  public:
@@ -173,124 +242,121 @@ class RowRace {
         rule_(rule),
         t_(t),
         warps_(warps),
-        warp_(static_cast<int>(threadIdx.x) / 32 - first_warp),
         member_(static_cast<int>(threadIdx.x) - 32 * first_warp),
         room_(room) {}
 
   __device__ __forceinline__ void run(const ChunkFacts* facts) {
-    lead_chunks(facts);
-    sync();
-    const RaceLead chunk = join_all(room_.chunk[t_]);
-    rule_.max = row_max();
-    RaceLead token{0, 0, 0, 0.0f};
-    if (chunk.best != 0 && is_finite(rule_.max)) {
-      lead_tokens(chunk.id);
-      sync();
-      token = join_all(room_.token[t_]);
-    }
-    if (member_ == 0) settle(chunk, token);
+    if (member_ < 32 * kChunkWarps) lead_chunks(facts);
+    barrier_wait(shared_address(&room_.chunks_ready[t_]), 0);
+    const RaceLead chunk = join_leads(room_.chunk[t_][0], room_.chunk[t_][1]);
+    rule_.max = max_or_nan(room_.most[t_][0], room_.most[t_][1]);
+    const bool good = chunk.best > kNoScore && is_finite(rule_.max);
+    if (good) lead_tokens(chunk.id);
+    if (member_ != 0) return;
+    if (good) barrier_wait(shared_address(&room_.tokens_ready[t_]), 0);
+    settle(chunk, good ? join_tokens() : no_lead());
   }
 
  private:
-  __device__ __forceinline__ void sync() const {
-    asm volatile("bar.sync %0, %1;" ::"r"(8 + t_), "r"(32 * warps_) : "memory");
-  }
-
-  // Scores are not relative to the row's maximum, which is not known yet. Noises are drawn while the facts are on their
-  // way.
+  // Scores are not relative to the row's maximum, which is not known yet.
   __device__ __forceinline__ void lead_chunks(const ChunkFacts* facts) {
-    const int first = 4 * member_;
-    RaceLead lead{0, 0, 0, 0.0f};
-    std::uint32_t most = 0;
-    if (first < row_.chunks()) {
-      float max[4];
-      float mass[4];
+    RaceFour four{{}, {}, 4 * member_, 1};
+    float mass[4];
+    load(facts, four.logit, mass);
+    float most = kNoScore;
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        // Past the first-level cache: other multiprocessors wrote them.
-        const ChunkFacts* source = facts + min(first + i, row_.chunks() - 1);
-        max[i] = __ldcg(&source->max);
-        mass[i] = __ldcg(t_ == 0 ? &source->high : &source->low);
-      }
-      const auto place_of = [&](int i) { return chunk_place(static_cast<std::uint32_t>(first + i)); };
-      const NoisePlace place = place_of(0);
-      const PhiloxBlock words = random_block(rule_.key, place.slot.block, place.stream);
-      const float4 noise = log2_exponentials(rule_.key, words, place_of);
-      const float logs[4] = {noise.x, noise.y, noise.z, noise.w};
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const float score = max[i] * rule_.scale + fast_log2(mass[i]) - logs[i];
-        const bool takes_part = first + i < row_.chunks() && is_finite(max[i]);
-        lead = join_leads(lead, {takes_part ? order_of(score) : 0, 0, first + i, 0.0f});
-        const std::uint32_t order = order_of(max[i]);
-        most = order > most ? order : most;
-      }
+    for (int i = 0; i < 4; ++i) {
+      const float score = four.logit[i] * rule_.scale + fast_log2(mass[i]);
+      four.score[i] = is_finite(four.logit[i]) ? score : kNoScore;
+      most = max_or_nan(most, four.logit[i]);
     }
-    lead = warp_lead(lead);
-    most = __reduce_max_sync(kFullWarp, most);
+    four.add_noise(room_.noise[member_]);
+    const RaceLead lead = warp_lead(four.lead());
+    most = number_of(__reduce_max_sync(kFullWarp, order_of(most)));
     if (member_ % 32 != 0) return;
-    room_.chunk[t_][warp_] = lead;
-    room_.most[t_][warp_] = most;
+    room_.chunk[t_][member_ / 32] = lead;
+    room_.most[t_][member_ / 32] = most;
+    barrier_arrive(shared_address(&room_.chunks_ready[t_]));
   }
 
-  __device__ __forceinline__ float row_max() const {
-    std::uint32_t order = 0;
+  // The maxima and masses of a thread's four chunks. What is beyond the last, and so read from what lies behind the
+  // row's facts in the sampler's memory, has a maximum of -inf.
+  __device__ __forceinline__ void load(const ChunkFacts* facts, float (&max)[4], float (&mass)[4]) const {
+    const ChunkFacts* source = facts + min(4 * member_, row_.chunks() - 1);
+    const float* masses = t_ == 0 ? &source->high : &source->low;
 #pragma unroll
-    for (int w = 0; w < kRaceWarps; ++w) {
-      if (w < warps_ && room_.most[t_][w] > order) order = room_.most[t_][w];
+    for (int i = 0; i < 4; ++i) max[i] = load_now(&source[i].max);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) mass[i] = load_now(masses + i * static_cast<int>(sizeof(ChunkFacts) / 4));
+#pragma unroll
+    for (int i = 0; i < 4; ++i) max[i] = 4 * member_ + i < row_.chunks() ? max[i] : kNoScore;
+  }
+
+  __device__ __forceinline__ RaceLead join_tokens() const {
+    const RaceLead(&leads)[kRaceWarps] = room_.token[t_];
+    const RaceLead lead = join_leads(join_leads(leads[0], leads[1]), leads[2]);
+    return warps_ == 3 ? lead : join_leads(join_leads(lead, leads[3]), join_leads(leads[4], leads[5]));
+  }
+
+  // A thread has a block or two of the chunk, by the size of its team, and some warps one more.
+  __device__ __forceinline__ void lead_tokens(int chunk) {
+    RaceLead lead = warps_ < kRaceWarps ? lead_blocks<2>(chunk, 0) : lead_blocks<1>(chunk, 0);
+    const int last = warps_ < kRaceWarps ? 2 : 1;
+    if (block_of(last) - member_ % 32 < kChunkBlocks) lead = join_leads(lead, lead_blocks<1>(chunk, last));
+    lead = warp_lead(lead);
+    if (member_ % 32 != 0) return;
+    room_.token[t_][member_ / 32] = lead;
+    barrier_arrive(shared_address(&room_.tokens_ready[t_]));
+  }
+
+  // All logits are asked for before any is waited for, and the blocks are under way side by side.
+  template <int kBlocks>
+  __device__ __forceinline__ RaceLead lead_blocks(int chunk, int first) const {
+    T logits[kBlocks][4];
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) load(chunk, first + i, logits[i]);
+    PhiloxBlock words[kBlocks];
+    float4 noise[kBlocks];
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      words[i] = random_block(rule_.key, static_cast<std::uint32_t>(chunk * kChunkBlocks + block_of(first + i)));
+      noise[i] = noise_of(words[i]);
     }
-    return number_of(order);
-  }
-
-  __device__ __forceinline__ RaceLead join_all(const RaceLead* of_warps) const {
-    RaceLead lead = of_warps[0];
 #pragma unroll
-    for (int w = 1; w < kRaceWarps; ++w) {
-      if (w < warps_) lead = join_leads(lead, of_warps[w]);
+    for (int i = 0; i < kBlocks; ++i) {
+      const NoisePlace place = token_place(chunk * kChunk + block_of(first + i));
+      if (has_tail(words[i])) noise[i] = mend_noise(noise[i], rule_.key, place, words[i]);
+    }
+    RaceLead lead = no_lead();
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      RaceFour four = score(chunk, first + i, logits[i]);
+      four.add_noise(noise[i]);
+      lead = join_leads(lead, four.lead());
     }
     return lead;
   }
 
-  // All logits are asked for before any is waited for. Where the row has ended, its last logit stands in.
-  __device__ __forceinline__ void lead_tokens(int chunk) {
-    constexpr int kRounds = (2 * kChunkBlocks / kRaceWarps + 31) / 32;
-    T x[kRounds][4];
-    bool has[kRounds];
+  // The thread's i-th block, which may be none of the chunk.
+  __device__ __forceinline__ int block_of(int i) const { return member_ + i * 32 * warps_; }
+
+  // As they are stored. Where the row has ended, its last logit stands in.
+  __device__ __forceinline__ void load(int chunk, int i, T (&logits)[4]) const {
+    const T* source = row_.data + chunk * kChunk;
+    const int last = row_.columns - 1 - chunk * kChunk;
 #pragma unroll
-    for (int i = 0; i < kRounds; ++i) {
-      has[i] = i * warps_ + warp_ < kChunkBlocks / 32;  // the warp
-      if (!has[i]) continue;
-#pragma unroll
-      for (int q = 0; q < 4; ++q) x[i][q] = row_.data[min(id_of(chunk, i, q), row_.columns - 1)];
-    }
-    RaceLead lead{0, 0, 0, 0.0f};
-#pragma unroll
-    for (int i = 0; i < kRounds; ++i) {
-      if (has[i]) lead = join_leads(lead, race_block(chunk, i, x[i]));
-    }
-    lead = warp_lead(lead);
-    if (member_ % 32 == 0) room_.token[t_][warp_] = lead;
+    for (int q = 0; q < 4; ++q) logits[q] = source[min(block_of(i) + q * kChunkBlocks, last)];
   }
 
-  __device__ __forceinline__ int id_of(int chunk, int round, int q) const {
-    return chunk * kChunk + q * kChunkBlocks + round * 32 * warps_ + member_;
-  }
-
-  __device__ __forceinline__ RaceLead race_block(int chunk, int round, const T (&x)[4]) const {
-    const auto place_of = [&](int q) { return token_place(id_of(chunk, round, q)); };
-    const PhiloxBlock words = random_block(rule_.key, place_of(0).slot.block);
-    const float4 noise = log2_exponentials(rule_.key, words, place_of);
-    const float logs[4] = {noise.x, noise.y, noise.z, noise.w};
-    RaceLead lead{0, 0, 0, 0.0f};
+  __device__ __forceinline__ RaceFour score(int chunk, int i, const T (&logits)[4]) const {
+    RaceFour four{{}, {}, chunk * kChunk + block_of(i), kChunkBlocks};
+    const int left = row_.columns - four.first;
 #pragma unroll
     for (int q = 0; q < 4; ++q) {
-      const std::int32_t id = id_of(chunk, round, q);
-      const float logit = device_float(x[q]);
-      const float score = (logit - rule_.max) * rule_.scale - logs[q];
-      const bool takes_part = id < row_.columns && is_finite(logit);
-      lead = join_leads(lead, {takes_part ? order_of(score) : 0, 0, id, logit});
+      four.logit[q] = device_float(logits[q]);
+      four.score[q] = q * kChunkBlocks < left ? (four.logit[q] - rule_.max) * rule_.scale : kNoScore;
     }
-    return lead;
+    return four;
   }
 
   __device__ __forceinline__ void settle(const RaceLead& chunk, const RaceLead& token) {
@@ -306,28 +372,55 @@ class RowRace {
   const DeviceRow<T>& row_;
   RaceRule rule_;
   int t_;
-  int warps_;
-  int warp_;    // of the team
+  int warps_;   // of the team
   int member_;  // thread of it
   TailRoom& room_;
 };
 
-/// By the first kRaceWarps warps: the races of a row, if `race` says so.
+/// Who races in the end of a row, and at which of the temperatures.
+struct RaceTeams {
+  bool high;  // whether there is a race at T_high, and
+  bool low;   // at a T_low of its own
+
+  __device__ __forceinline__ RaceTeams(const PassRule& scales, const Temperatures& t, bool race)
+      : high(race && scales.scale_high > 0.0f), low(race && scales.scale_low > 0.0f && t.value[0] != t.value[1]) {}
+
+  __device__ __forceinline__ int warps() const { return high && low ? kRaceWarps / 2 : kRaceWarps; }
+  /// Of the thread's team.
+  __device__ __forceinline__ int temperature() const {
+    return !high || static_cast<int>(threadIdx.x) >= 32 * warps() ? 1 : 0;
+  }
+  __device__ __forceinline__ int first_warp() const { return high && temperature() == 1 ? warps() : 0; }
+};
+
+/// By the first 64 threads: the noises of all chunks, which depend on nothing that the row's other CTAs have to say.
+static __device__ __forceinline__ void draw_chunk_noises(const RandomKey& key, TailRoom& room) {
+  const NoisePlace place = chunk_place(4 * threadIdx.x);
+  const PhiloxBlock words = random_block(key, place.slot.block, place.stream);
+  const float4 noise = noise_of(words);
+  room.noise[threadIdx.x] = has_tail(words) ? mend_noise(noise, key, place, words) : noise;
+}
+
+/// Out of line: where registers are short, the compiler asks for one logit after the other.
+template <class T>
+static __device__ __noinline__ void run_race(const DeviceRow<T> row, const RaceRule rule, const ChunkFacts* facts,
+                                             const RaceTeams teams, TailRoom& room) {
+  RowRace<T>(row, rule, teams.temperature(), teams.first_warp(), teams.warps(), room).run(facts);
+}
+
+/// By the first kRaceWarps warps: the races of a row.
 template <class T>
 static __device__ __forceinline__ void run_races(const DeviceRow<T>& row, const RandomKey& key, const PassRule& scales,
-                                                 const Temperatures& temperatures, const ChunkFacts* facts, bool race,
-                                                 TailRoom& room) {
-  const bool high = race && scales.scale_high > 0.0f;
-  const bool low = race && scales.scale_low > 0.0f && temperatures.value[0] != temperatures.value[1];
+                                                 const Temperatures& temperatures, const ChunkFacts* facts,
+                                                 const RaceTeams& teams, TailRoom& room) {
   if (threadIdx.x == 0) {
-    if (!high) room.unsure[0] = 1;
-    if (!low) room.unsure[1] = 1;
+    if (!teams.high) room.unsure[0] = 1;
+    if (!teams.low) room.unsure[1] = 1;
   }
-  if (!high && !low) return;
-  const int warps = high && low ? kRaceWarps / 2 : kRaceWarps;
-  const int t = !high || static_cast<int>(threadIdx.x) >= 32 * warps ? 1 : 0;
+  if (!teams.high && !teams.low) return;
+  const int t = teams.temperature();
   const RaceRule rule{key, 0.0f, temperatures.at(t), t == 0 ? scales.scale_high : scales.scale_low, 0};
-  RowRace<T>(row, rule, t, high && t == 1 ? warps : 0, warps, room).run(facts);
+  run_race(row, rule, facts, teams, room);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE
