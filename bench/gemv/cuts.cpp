@@ -21,7 +21,7 @@ std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const 
     for (int groups = 1; groups <= most_groups; ++groups) {
       GemvPolicy policy;
       policy.kernel = GemvKernel::kTensorRing;
-      policy.tokens = reset::detail::tensor_ring_tokens(shape.m);
+      policy.tokens = reset::detail::tensor_tokens(shape.m);
       policy.cluster = policy.slices = cluster;
       policy.k_warps = (units + cluster - 1) / cluster;
       policy.row_groups = groups;

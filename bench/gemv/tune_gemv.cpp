@@ -42,10 +42,12 @@ std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const bench::
 std::vector<GemvPolicy> tensor_cuts(const bench::Case& c) {
   std::vector<GemvPolicy> cuts;
   const int units = reset::detail::k_units(c.layer.k);
-  for (int k_warps = 4; k_warps <= reset::detail::kTensorMaxWarps; ++k_warps) {
-    for (int groups = 1; k_warps * groups <= reset::detail::kTensorMaxWarps; ++groups) {
+  const int tokens = reset::detail::tensor_tokens(c.m);
+  const int most = reset::detail::tensor_max_warps(tokens);
+  for (int k_warps = 4; k_warps <= most; ++k_warps) {
+    for (int groups = 1; k_warps * groups <= most; ++groups) {
       GemvPolicy policy;
-      policy.tokens = c.m <= 8 ? 8 : 16;
+      policy.tokens = tokens;
       policy.k_warps = std::min(k_warps, units);
       policy.row_groups = groups;
       policy.slices = (units + policy.k_warps - 1) / policy.k_warps;

@@ -586,8 +586,7 @@ TEST_CASE("refusals read well") {
   CHECK(message(policy, problem, 90) == "invalid argument: policy.cluster is 3, expected 1, 2, 4 or 8");
   policy.tokens = 9;
   CHECK(message(policy, problem, 90) ==
-        "invalid argument: policy.tokens is 9, expected 8 or 16, or 1 for kTensorRing, and at least the tokens of the "
-        "call");
+        "invalid argument: policy.tokens is 9, expected 1, 8 or 16, and at least the tokens of the call");
   policy = reset::tensor_ring_policy(device_of(90), 4, 1000, 2048);
   policy.row_groups = 2;
   policy.stages = 3;

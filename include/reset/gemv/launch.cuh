@@ -82,6 +82,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 template <class = void>
 static TensorKernel tensor_kernel(int tokens, bool whole) noexcept {
+  if (tokens == 1) return whole ? gemv_tensor<1, true> : gemv_tensor<1, false>;
   if (tokens == 8) return whole ? gemv_tensor<8, true> : gemv_tensor<8, false>;
   return whole ? gemv_tensor<16, true> : gemv_tensor<16, false>;
 }
@@ -194,7 +195,7 @@ static Status allow_shared_memory(Kernel* kernel, int bytes) noexcept {
 
 template <class = void>
 static Status allow_shared_memory(const DeviceInfo& info) noexcept {
-  for (const int tokens : {8, 16}) {
+  for (const int tokens : {1, 8, 16}) {
     for (const bool whole : {false, true}) {
       const Status status = allow_shared_memory(tensor_kernel(tokens, whole), info.shared_bytes);
       if (!status.ok()) return status;
@@ -224,7 +225,7 @@ static Status count_clusters(DeviceInfo& info) noexcept {
     attribute.val.clusterDim = {2u << i, 1, 1};
     cudaLaunchConfig_t config = {};
     config.gridDim = dim3(static_cast<unsigned>(info.sm_count) / (2u << i) * (2u << i));
-    config.blockDim = dim3(32 * kTensorMaxWarps);
+    config.blockDim = dim3(32 * tensor_max_warps(8));
     // More than half of a multiprocessor's: one CTA each.
     config.dynamicSmemBytes = static_cast<std::size_t>(info.shared_bytes);
     config.attrs = &attribute;

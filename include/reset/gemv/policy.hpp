@@ -52,12 +52,11 @@ constexpr int resident_clusters(const DeviceInfo& device, int size) noexcept {
 /// bits for a token from every call of the same weights, whatever the other tokens.
 struct GemvPolicy {
   GemvKernel kernel = GemvKernel::kTensor;  ///< Which kernel.
-  int tokens = 8;           ///< Tokens that the kernel is compiled for, at least M: kTensor 8 or 16, kTensorRing 1, 8
-                            ///< or 16, kRing 1.
+  int tokens = 8;           ///< Tokens that the kernel is compiled for, at least M: kTensor... 1, 8 or 16, kRing 1.
   int ctas_per_sm = 1;      ///< CTAs for each multiprocessor, and the most of a launch that a ring lets on one.
   int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time; at most 16.
-  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; at most 8 warps in kTensor; in kTensorRing 27
-                            ///< for one token, 23 for 8, 15 for 16.
+  int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; in kTensor at most 12 warps for one token, 8
+                            ///< for more; in kTensorRing 27 for one token, 23 for 8, 15 for 16.
   int cluster = 1;          ///< kTensorRing: CTAs that share rows, each with a slice of K: 1, 2, 4 or 8.
   int slices = 1;           ///< kTensor...: of K, of at most 256 * k_warps each; kTensorRing as many as `cluster`.
   int warps_per_group = 1;  ///< kRing: warps that share a stage; each thread has `chunks` times 32 of K.
@@ -151,9 +150,9 @@ constexpr std::int64_t exclusive_shared_bytes(const GemvPolicy& policy, const De
 /// The policy of kTensor for a shape: as many warps as registers and shared memory allow, with room for some tiles.
 constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t k) noexcept {
   GemvPolicy policy{};
-  policy.tokens = tokens <= 8 ? 8 : 16;
+  policy.tokens = detail::tensor_tokens(tokens);
   const int units = k < 1 ? 1 : detail::k_units(k);  // a shape that no call may have is refused there
-  policy.k_warps = detail::kTensorMaxWarps;
+  policy.k_warps = detail::tensor_max_warps(policy.tokens);
   constexpr int kTiles = 16;
   while (policy.k_warps > 1 && tensor_shared_bytes(policy, kTiles) > device.shared_bytes) --policy.k_warps;
   const int most = policy.k_warps;
@@ -193,7 +192,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
                                         std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kTensorRing;
-  policy.tokens = detail::tensor_ring_tokens(tokens);
+  policy.tokens = detail::tensor_tokens(tokens);
   policy.stages = 0;
   const int units = detail::k_units(k);
   const int pairs = resident_clusters(device, 2);
@@ -296,15 +295,14 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   if (ring && device.arch < 90) {
     return Status(StatusCode::kUnsupported, "device.arch", device.arch, "90 or more for kTensorRing");
   }
-  const bool compiled = policy.tokens == 8 || policy.tokens == 16 || (ring && policy.tokens == 1);
+  const bool compiled = policy.tokens == 1 || policy.tokens == 8 || policy.tokens == 16;
   if (!compiled || policy.tokens < problem.tokens) {
-    return invalid("policy.tokens", policy.tokens,
-                   "8 or 16, or 1 for kTensorRing, and at least the tokens of the call");
+    return invalid("policy.tokens", policy.tokens, "1, 8 or 16, and at least the tokens of the call");
   }
-  const int most = ring ? tensor_ring_max_warps(policy.tokens) : kTensorMaxWarps;
+  const int most = ring ? tensor_ring_max_warps(policy.tokens) : tensor_max_warps(policy.tokens);
   if (policy.k_warps < 1 || policy.k_warps > most || (ring && policy.k_warps > kTensorRingMaxUnits)) {
     return invalid("policy.k_warps", policy.k_warps,
-                   "1..8 for kTensor; 1..16, or 1..15 for 16 tokens, for kTensorRing");
+                   "1..8, or 1..12 for one token, for kTensor; 1..16, or 1..15 for 16 tokens, for kTensorRing");
   }
   if (policy.row_groups < 1 || policy.row_groups > most / policy.k_warps) {
     return invalid("policy.row_groups", policy.row_groups, "1 or more, and k_warps * row_groups within the bound too");

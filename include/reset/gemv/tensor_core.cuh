@@ -209,7 +209,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// multiplies on the tensor core. One of the group adds its warps' sums up, tile by tile, in a fixed order: the same
 /// bits every time. No barrier of the CTA stands in the loop.
 template <int kTokens, bool kWhole>
-static __global__ void __launch_bounds__(32 * kTensorMaxWarps, 1)
+static __global__ void __launch_bounds__(32 * tensor_max_warps(kTokens), 1)
     gemv_tensor(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorShape shape,
                 const __grid_constant__ Prefetch prefetch) {
   extern __shared__ __align__(128) std::uint8_t tensor_memory[];

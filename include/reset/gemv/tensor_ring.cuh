@@ -222,14 +222,8 @@ struct ClusterTotals {
     }
   }
 
-  /// Of one token, the parts of the four lanes of a row are added up first.
   __device__ __forceinline__ void put(int tile, const TileSums<1>& sums) const {
-    float2 total = sums.part[0];
-#pragma unroll
-    for (int distance = 1; distance <= 2; distance *= 2) {
-      total.x += __shfl_xor_sync(0xffffffffu, total.x, distance);
-      total.y += __shfl_xor_sync(0xffffffffu, total.y, distance);
-    }
+    const float2 total = row_totals(sums);
     if (lane % 4 == 0) deliver(tile, tensor_total_bytes(1), lane * 2, total);
   }
 

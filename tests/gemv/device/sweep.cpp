@@ -26,7 +26,7 @@ std::vector<GemvPolicy> policies(std::int64_t k, std::int64_t tokens) {
             GemvPolicy policy;
             policy.kernel = kernel;
             policy.tokens = tokens <= 8 && (cut + groups + idle) % 4 != 0 ? 8 : 16;
-            if (kernel == GemvKernel::kTensorRing && tokens == 1 && (groups + laps + idle) % 3 != 0) policy.tokens = 1;
+            if (tokens == 1 && (groups + laps + idle) % 3 != 0) policy.tokens = 1;
             policy.slices = cut;
             policy.cluster = kernel == GemvKernel::kTensor ? 1 : cut;
             policy.k_warps = (units + cut - 1) / cut + idle;
@@ -75,7 +75,7 @@ struct Sweep {
       count += device.arch >= 90 && slices != 3 && runs[1][slices] == 0;
     }
     for (const int tokens : {1, 8, 16}) {
-      count += tokens > 1 && by_tokens[0][tokens] == 0;
+      count += by_tokens[0][tokens] == 0;
       count += device.arch >= 90 && by_tokens[1][tokens] == 0;
     }
     count += device.arch >= 90 && rings == 0;

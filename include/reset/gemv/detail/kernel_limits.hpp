@@ -53,7 +53,7 @@ RESET_HOST_DEVICE constexpr int token_tiles(int tokens) noexcept { return tokens
 inline constexpr int kTensorStages = 4;  // of a warp's ring
 inline constexpr int kTensorStageBytes = kUnitCodeBytes + kUnitScaleBytes;
 /// Warps of a CTA of kTensor: with more its registers would not suffice.
-inline constexpr int kTensorMaxWarps = 8;
+RESET_HOST_DEVICE constexpr int tensor_max_warps(int tokens) noexcept { return tokens == 1 ? 12 : 8; }
 /// Tiles whose sums the warps that share rows may have left before the first of them is added up.
 inline constexpr int kMostTensorSlots = 6;
 RESET_HOST_DEVICE constexpr int tensor_slots(int tokens) noexcept {
@@ -118,8 +118,8 @@ inline constexpr int kTensorRingMaxUnits = 16;
 /// The most CTAs of a cluster of kTensorRing, whose totals are added up: what every device can launch.
 inline constexpr int kMaxCluster = 8;
 
-/// For how many tokens the smallest kernel of kTensorRing is compiled that serves so many.
-constexpr int tensor_ring_tokens(std::int64_t tokens) noexcept { return tokens == 1 ? 1 : tokens <= 8 ? 8 : 16; }
+/// For how many tokens the smallest kernel of kTensor or kTensorRing is compiled that serves so many.
+constexpr int tensor_tokens(std::int64_t tokens) noexcept { return tokens == 1 ? 1 : tokens <= 8 ? 8 : 16; }
 /// Warps of a CTA of kTensorRing that compute, at most; one more requests weights.
 RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int tokens) noexcept {
   return tokens == 1 ? 27 : tokens <= 8 ? 23 : 15;

@@ -77,6 +77,17 @@ __device__ __forceinline__ void init_group_barriers(std::uint32_t barriers, int 
   }
 }
 
+/// Of one token, the parts of the four lanes of a row added up: each of them has the total.
+__device__ __forceinline__ float2 row_totals(const TileSums<1>& sums) {
+  float2 total = sums.part[0];
+#pragma unroll
+  for (int distance = 1; distance <= 2; distance *= 2) {
+    total.x += __shfl_xor_sync(0xffffffffu, total.x, distance);
+    total.y += __shfl_xor_sync(0xffffffffu, total.y, distance);
+  }
+  return total;
+}
+
 /// Totals stay where the CTA can read them; `add_up`: added to those of the slices of K before.
 struct LocalTotals {
   float* totals;
@@ -90,6 +101,12 @@ struct LocalTotals {
       auto* total = reinterpret_cast<float4*>(totals + tile * TensorMemory<kTokens>::kTotal) + n * 32 + lane;
       *total = add_up ? add(*total, sums.part[n]) : sums.part[n];
     }
+  }
+
+  __device__ __forceinline__ void put(int tile, const TileSums<1>& sums) const {
+    const float2 own = row_totals(sums);
+    auto* total = reinterpret_cast<float2*>(totals + tile * TensorMemory<1>::kTotal) + lane / 4;
+    if (lane % 4 == 0) *total = add_up ? add(*total, own) : own;
   }
 };
 
