@@ -63,19 +63,22 @@ static constexpr int filling_parts(int chunks, int rows, int groups, int ctas) n
   return (chunks + rounds * groups - 1) / (rounds * groups);
 }
 
-/// Few rows give four warps a chunk, so that most of the device reads them; many a warp. As many CTAs a row as run at
-/// once, or as one multiprocessor each takes where those have less to do than two that share one.
+/// Four warps a chunk where all chunks are then read at once, otherwise one. As many CTAs a row as run at once, or as
+/// one multiprocessor each takes: where those have less to do than two that share one, or as much, but so little that
+/// the two would not hide each other's latencies.
 static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunks, int rows, int sm_count) noexcept {
   SamplerPolicy policy = wanted;
   const int resident = kResidentCtas * sm_count;
-  if (policy.chunk_warps == 0) policy.chunk_warps = rows * chunks < resident * kSamplerWarps ? 4 : 1;
+  if (policy.chunk_warps == 0) policy.chunk_warps = rows * chunks * 4 <= resident * kSamplerWarps ? 4 : 1;
   const int groups = kSamplerWarps / policy.chunk_warps;
   const int most = (chunks + groups - 1) / groups;
   if (policy.parts == 0) {
     policy.parts = filling_parts(chunks, rows, groups, resident);
     const int alone = filling_parts(chunks, rows, groups, sm_count);
     const int rounds = kResidentCtas * chunk_rounds(chunks, policy.parts, groups);  // of a multiprocessor
-    if (policy.chunk_warps == 1 && chunk_rounds(chunks, alone, groups) < rounds) policy.parts = alone;
+    const int rounds_alone = chunk_rounds(chunks, alone, groups);
+    const bool spares = rounds_alone < rounds || (rounds_alone == rounds && rounds == kResidentCtas);
+    if (policy.chunk_warps == 1 && spares) policy.parts = alone;
   }
   if (policy.parts > most) policy.parts = most;
   return policy;

@@ -1,6 +1,7 @@
 /// @file
-/// The end of a row, all latency: of the eight warps of its last CTA one merges the statistics, one lets the policy
-/// decide, and the others already run the races for both temperatures.
+/// The end of a row, all latency: of the eight warps of its last CTA six already run the races for both temperatures,
+/// while another and two of these, which have nothing to do at first, merge the statistics, and the last one lets the
+/// policy decide.
 #pragma once
 
 #include <cstdint>
