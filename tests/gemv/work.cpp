@@ -49,8 +49,8 @@ reset::detail::TileRows<kRows> spread_rows(std::int64_t rows, bool gated) {
   return {rows, gated, 0, static_cast<int>(gated ? rows / 2 : rows), true};
 }
 
-// The rows of a box and where their swizzled scales lie in what it brings of a tile, as the tensor maps say: `near`
-// neighbours and those 32, 64 and 96 behind them.
+// The rows of a box and where their swizzled scales lie in what it brings of a tile: `near` neighbours and those 32, 64
+// and 96 behind them.
 template <int kRows>
 void check_boxes(const reset::detail::TileRows<kRows>& work, int near) {
   constexpr auto kLayout = reset::ScaleLayout::kSwizzled128x4;
@@ -196,18 +196,42 @@ TEST_CASE("spread rows have their swizzled scales together") {
   check_boxes(spread_rows<16>(768, true), 2);
 }
 
+TEST_CASE("a lane finds the block scales of its rows in the boxes of spread ones") {
+  constexpr auto kLayout = reset::ScaleLayout::kSwizzled128x4;
+  constexpr std::int64_t kStride = 48;  // three units of K
+  const auto work = spread_rows<16>(256, false);
+  for (int tile = 0; tile < work.tiles(); ++tile) {
+    for (int box = 0; box < 2; ++box) {
+      const std::int64_t first = work.row(tile, box * 8);
+      for (int k_warp = 0; k_warp < 3; ++k_warp) {
+        for (int lane = 0; lane < 32; ++lane) {
+          for (int half = 0; half < 2; ++half) {
+            const std::uint32_t place = reset::detail::lane_scales(true, 0, k_warp, lane) +
+                                        static_cast<std::uint32_t>(half * reset::detail::half_unit_scales(true));
+            // Byte i of a box is byte i % 32 of the piece of tile i / 32 along K.
+            const std::int64_t piece = reset::scale_offset(kLayout, kStride, first, place / 32 * 4);
+            const std::int64_t block = k_warp * 16 + half * 8 + lane % 4 * 2;
+            REQUIRE(piece + place % 32 ==
+                    reset::scale_offset(kLayout, kStride, work.row(tile, box * 8 + lane / 4), block));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("the tensor-core kernels visit every weight and store every result exactly once") {
   reset::DeviceInfo few = device_of(90);  // many tiles a cluster
   few.sm_count = 3;
   few.clusters[0] = few.clusters[1] = few.clusters[2] = 1;
   int walks = 0;
   for (const reset::DeviceInfo& device : {device_of(90), few}) {
-    for (const std::int64_t n : {1, 2, 17, 40, 130, 1000, 1280, 2114}) {
+    for (const std::int64_t n : {1, 2, 17, 40, 130, 1000, 1152, 1280, 2114}) {
       for (const std::int64_t k : {16, 256, 272, 2816, 4096, 4352}) {
         for (const int tokens : {1, 8, 16}) {
           GemvProblem problem = well_formed(reset::ActivationType::kBf16, tokens, n, k);
-          if (n % 4 == 0) problem.gate = reset::GemvGate::kGateUp;
-          if (n == 1280) swizzle_scales(problem.weights);
+          if (n % 4 == 0 && n != 1152) problem.gate = reset::GemvGate::kGateUp;
+          if (n == 1152 || n == 1280) swizzle_scales(problem.weights);
           for (const int cut : {1, 2, 3, 4, 5, 8}) {
             for (int groups = 1; groups <= 3; ++groups) {
               for (const GemvKernel kernel : {GemvKernel::kTensor, GemvKernel::kTensorRing}) {

@@ -13,6 +13,7 @@
 #include <reset/gemv/detail/epilogue.cuh>
 #include <reset/gemv/detail/prefetch.cuh>
 #include <reset/gemv/detail/ring.cuh>
+#include <reset/gemv/detail/ring_operands.cuh>
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/detail/work_shares.hpp>
 #include <reset/gemv/policy.hpp>
@@ -171,11 +172,14 @@ __device__ __forceinline__ void produce_rows(const RingSource& source, const Rin
   }
 }
 
-/// Requests the CTA's tiles where rows are spread, by one thread: the rows' weights, and a box of their scales.
+/// Requests the CTA's tiles where rows are spread, by one thread: the rows' weights, and a box of their scales, which
+/// want multiples of 128 in shared memory (K is a multiple of 512, and so are a stage and its codes one of 128).
 template <int kRows>
 __device__ __forceinline__ void produce_spread(const RingSource& source, const CUtensorMap& scales,
                                                const RingShape& shape, const RingWork<kRows, true>& work,
                                                const RingMemory& memory) {
+  static_assert(kRingBarrierBytes % 128 == 0 && kRingSumSlots * kRows * 4 % 128 == 0,
+                "stages begin at multiples of 128");
   RingCursor cursor{0, 1};
   StagesInFlight flight(shape.in_flight);
   for (int i = 0; i < work.count; ++i) {
@@ -251,76 +255,6 @@ __device__ __forceinline__ void reduce(const GemvProblem& problem, const RingSha
     epilogue.store(work.rows, work.first + i, 0, slot, total, active);
   }
 }
-
-/// A thread's activations: kChunks chunks of 32 along K, `stride` chunks apart, doubled in int8. A chunk beyond K is 0
-/// with a scale of 0, and stands at chunk 0 of the weights: it adds 0 there, and a NaN scale only where the row has
-/// one.
-template <int kChunks>
-struct RingActivations {
-  std::uint32_t values[kChunks][8];
-  float2 scales[kChunks];
-
-  __device__ __forceinline__ RingActivations(const Nvfp4MatrixView& x, int first, int stride) {
-#pragma unroll
-    for (int c = 0; c < kChunks; ++c) load(x, c, first + c * stride);
-  }
-
-  __device__ __forceinline__ void load(const Nvfp4MatrixView& x, int c, int chunk) {
-    const bool inside = chunk < x.cols / 32;
-    uint4 codes = {0, 0, 0, 0};
-    scales[c] = {0.0f, 0.0f};
-    if (inside) {
-      codes = *reinterpret_cast<const uint4*>(x.packed + chunk * std::int64_t{16});
-      const std::uint32_t low = x.block_scale.data[x.block_scale.offset(0, chunk * 2)];
-      const std::uint32_t high = x.block_scale.data[x.block_scale.offset(0, chunk * 2 + 1)];
-      scales[c] = decode_scales(low | high << 8);
-    }
-    const std::uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};
-#pragma unroll
-    for (int i = 0; i < 8; ++i) values[c][i] = doubled_int8x4(words[i / 2] >> (16 * (i % 2)));
-  }
-
-  /// Adds the products of a chunk of weights and their two block scales.
-  __device__ __forceinline__ void add(int c, const uint4& codes, float2 weight_scales, float& sum) const {
-    const std::uint32_t(&x)[8] = values[c];
-    int positive[2] = {0, 0};
-    int negative[2] = {0, 0};
-    add_doubled_products(codes.x, x[0], x[1], positive[0], negative[0]);
-    add_doubled_products(codes.y, x[2], x[3], positive[0], negative[0]);
-    add_doubled_products(codes.z, x[4], x[5], positive[1], negative[1]);
-    add_doubled_products(codes.w, x[6], x[7], positive[1], negative[1]);
-    sum = fmaf(weight_scales.x, scales[c].x * static_cast<float>(positive[0] - negative[0]), sum);
-    sum = fmaf(weight_scales.y, scales[c].y * static_cast<float>(positive[1] - negative[1]), sum);
-  }
-};
-
-/// The two block scales of a thread's chunk in each row of a stage.
-template <int kRows, bool kSpread>
-struct RingScales {
-  const std::uint8_t* place;
-  int row_bytes;
-
-  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int row_bytes, int chunk)
-      : place(scales + chunk * 2), row_bytes(row_bytes) {}
-
-  __device__ __forceinline__ std::uint32_t pair(int row) const {
-    return *reinterpret_cast<const std::uint16_t*>(place + row * row_bytes);
-  }
-};
-
-/// Where rows are spread, those of all rows and of two chunks lie together.
-template <>
-struct RingScales<4, true> {
-  uint4 runs;
-  int shift;
-
-  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int, int chunk)
-      : runs(*reinterpret_cast<const uint4*>(scales + chunk / 2 * 16)), shift(chunk % 2 * 16) {}
-
-  __device__ __forceinline__ std::uint32_t pair(int row) const {
-    return (row == 0 ? runs.x : row == 1 ? runs.y : row == 2 ? runs.z : runs.w) >> shift & 0xffff;
-  }
-};
 
 /// The warps that compute: group `group` takes every `groups`-th stage, and a thread of it keeps its part of K.
 template <int kChunks, int kRows, bool kSpread>

@@ -310,8 +310,8 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 ///   the largest of the 256 of K that it is one of (bfloat16). Products of halves are exact; a warp adds 256 of them in
 ///   two chains of 8 mma, each of which aligns 17 terms to the largest, by exponents in which subnormal halves count
 ///   as normal, and may cut off 2 u of it from each and from the sum; then come its chains, warps and slices in float.
-///   kTensorRing for one token has a chain of 4 mma for each block of 16 instead, whose sum it scales: an element of
-///   0.5 counts as 1 there, which may double what is cut off, but by half as many mma. Sums are finite as long as none
+///   A kernel for one token has a chain of 4 mma for each block of 16 instead, whose sum it scales: an element of 0.5
+///   counts as 1 there, which may double what is cut off, but by half as many mma. Sums are finite as long as none
 ///   that a lane, a warp or a slice has before the global scale leaves float. Bfloat16 becomes half after a power of
 ///   two has moved the largest of the 256 below 2^16: add 2^-40 of that largest times the sum of the 256 |W_nk|.
 ///   Bfloat16 below 2^-126 counts as 0 where the engine flushes subnormals.

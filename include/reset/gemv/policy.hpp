@@ -33,7 +33,8 @@ struct DeviceInfo {
   int shared_bytes = 0;  ///< Shared memory that one CTA can have.
   /// Clusters of 2, 4 and 8 CTAs that run at once, one CTA a multiprocessor; 0 below sm_90.
   int clusters[3] = {0, 0, 0};
-  void* encode_tensor_map = nullptr;  ///< The driver's cuTensorMapEncodeTiled; kTensorRing needs it.
+  void* encode_tensor_map = nullptr;  ///< The driver's cuTensorMapEncodeTiled, for kTensorRing, and for kRing where
+                                      ///< block scales are swizzled.
   int memory_bandwidth = 0;           ///< Of its memory, in GB/s, by clock and width of the bus; 0: unknown, or
                                       ///< below sm_90.
 };
@@ -252,7 +253,7 @@ namespace detail {
 
 /// Whether kRing is the faster where it serves a call. Of spread rows a tile's scales are many small pieces, which
 /// counts where rows are many: on an H100 at K = 4096 kRing took 2 % less than kTensorRing for 12,288 rows, and 4 %
-/// more for 24,576.
+/// more for 24,576. Other K, and other devices, were not compared.
 constexpr bool prefers_ring(const Nvfp4MatrixView& w) noexcept {
   return w.block_scale.layout == ScaleLayout::kLinear || w.rows <= 16384;
 }

@@ -104,7 +104,7 @@ struct Producer {
   }
 
  private:
-  /// The second box is that of the first one's pairs, or of its neighbours if the tile has them: otherwise it keeps
+  /// The second box is that of the first one's pairs, or of the next outputs if the tile has them: otherwise it keeps
   /// what it had, and makes sums that are not stored.
   __device__ __forceinline__ void copy_boxes(int tile, std::uint32_t stage, std::uint32_t full) const {
     const bool both = rows.holds(tile, kBoxRows);
@@ -241,16 +241,6 @@ struct ClusterTotals {
   }
 };
 
-/// Where in the scales of a box a lane's are: those of row l / 4 and of the first half of the warp's unit.
-template <bool kSpread>
-__device__ __forceinline__ std::uint32_t lane_scales(std::uint32_t pitch, int k_warp, int lane) {
-  const auto row = static_cast<std::uint32_t>(lane / 4);
-  const auto block = static_cast<std::uint32_t>(k_warp * kUnitBlocks + lane % 4 * 2);
-  if (!kSpread) return row * pitch + block;
-  // A piece of each tile along K, which has the scales of rows 0, 2, 4, 6, and then those of the others.
-  return block / 4 * kSpreadScaleBytes + row % 2 * 16 + row / 2 * 4 + block % 4;
-}
-
 /// A computing warp's tiles: those of its group.
 template <bool kSpread, int kTokens>
 __device__ __forceinline__ void consume_tiles(const RowGroup<kTokens, ClusterTotals>& sums_of,
@@ -260,8 +250,8 @@ __device__ __forceinline__ void consume_tiles(const RowGroup<kTokens, ClusterTot
   const ShiftFactors shift = unknown_factors();
   const std::uint32_t codes = keep(ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
                                    static_cast<std::uint32_t>(k_warp * (kUnitK / 2) + lane % 4 * 16));
-  const std::uint32_t scales = keep(ring.stages + ring.scales() + lane_scales<kSpread>(ring.scale_pitch, k_warp, lane));
-  constexpr int kHalf = kSpread ? 2 * kSpreadScaleBytes : kUnitBlocks / 2;
+  const std::uint32_t scales = keep(ring.stages + ring.scales() + lane_scales(kSpread, ring.scale_pitch, k_warp, lane));
+  constexpr int kHalf = half_unit_scales(kSpread);
   RingCursor cursor{group, 0};
   sums_of.run(tiles, [&](TileSums<kTokens>& sums) {
     const std::uint32_t offset = static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes;

@@ -50,42 +50,29 @@ RESET_HOST_DEVICE constexpr std::uint64_t multiply_wide(std::uint32_t a, std::ui
   return std::uint64_t{a} * b;
 }
 
-inline constexpr int kPhiloxRounds = 10;
-
-// The key of a round.
-struct PhiloxKey {
-  std::uint32_t word[2];
-
-  RESET_HOST_DEVICE constexpr void advance() noexcept {
-    word[0] += 0x9E3779B9u;
-    word[1] += 0xBB67AE85u;
-  }
-};
-
-RESET_HOST_DEVICE constexpr PhiloxKey philox_key(std::uint64_t key) noexcept {
-  return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}};
-}
-
-RESET_HOST_DEVICE constexpr PhiloxBlock philox_round(const PhiloxBlock& c, const PhiloxKey& key) noexcept {
-  const std::uint64_t product0 = multiply_wide(0xD2511F53u, c.word[0]);
-  const std::uint64_t product1 = multiply_wide(0xCD9E8D57u, c.word[2]);
-  return {{static_cast<std::uint32_t>(product1 >> 32) ^ c.word[1] ^ key.word[0], static_cast<std::uint32_t>(product1),
-           static_cast<std::uint32_t>(product0 >> 32) ^ c.word[3] ^ key.word[1], static_cast<std::uint32_t>(product0)}};
-}
-
 }  // namespace detail
 
 /// Philox4x32 with ten rounds: `counter` enciphered under the 64-bit `key` (low word first).
 RESET_HOST_DEVICE constexpr PhiloxBlock philox4x32_10(PhiloxBlock counter, std::uint64_t key) noexcept {
-  detail::PhiloxKey round_key = detail::philox_key(key);
+  constexpr std::uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
+  constexpr std::uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
+  std::uint32_t key0 = static_cast<std::uint32_t>(key);
+  std::uint32_t key1 = static_cast<std::uint32_t>(key >> 32);
+  std::uint32_t c0 = counter.word[0], c1 = counter.word[1], c2 = counter.word[2], c3 = counter.word[3];
 #if defined(__CUDA_ARCH__)
 #pragma unroll
 #endif
-  for (int round = 0; round < detail::kPhiloxRounds; ++round) {
-    counter = detail::philox_round(counter, round_key);
-    round_key.advance();
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t product0 = detail::multiply_wide(kMultiplier0, c0);
+    const std::uint64_t product1 = detail::multiply_wide(kMultiplier1, c2);
+    c0 = static_cast<std::uint32_t>(product1 >> 32) ^ c1 ^ key0;
+    c1 = static_cast<std::uint32_t>(product1);
+    c2 = static_cast<std::uint32_t>(product0 >> 32) ^ c3 ^ key1;
+    c3 = static_cast<std::uint32_t>(product0);
+    key0 += kWeyl0;
+    key1 += kWeyl1;
   }
-  return counter;
+  return {{c0, c1, c2, c3}};
 }
 
 /// Where a token's random word stands: one block serves four ids that are 256 apart in a chunk of 1,024, so that
@@ -109,17 +96,12 @@ inline namespace RESET_INSTRUCTION_SET {
 inline constexpr std::uint32_t kTailStream = 0x80000000u;
 inline constexpr std::uint32_t kChunkStream = 0x40000000u;
 
-// What is enciphered to be a block of random numbers.
-RESET_HOST_DEVICE constexpr PhiloxBlock random_counter(const RandomKey& key, std::uint32_t block,
-                                                       std::uint32_t stream) noexcept {
-  const std::uint64_t position = static_cast<std::uint64_t>(key.position);
-  return {{block, static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32),
-           static_cast<std::uint32_t>(key.purpose) | stream}};
-}
-
 RESET_HOST_DEVICE constexpr PhiloxBlock random_block(const RandomKey& key, std::uint32_t block,
                                                      std::uint32_t stream = 0) noexcept {
-  return philox4x32_10(random_counter(key, block, stream), key.seed);
+  const std::uint64_t position = static_cast<std::uint64_t>(key.position);
+  return philox4x32_10({{block, static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32),
+                         static_cast<std::uint32_t>(key.purpose) | stream}},
+                       key.seed);
 }
 
 // First words below this one are extended to 64 bits: one in 2^16, and all that 32 bits resolve coarsely.

@@ -304,7 +304,7 @@ void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, st
 // once for each 256 of K and each token's factor is a power of two: K / 256 u, and 16u for what is of second order or
 // incomplete: (336 + K / 256) u times the sum of magnitudes. The magnitude by which a product is aligned is that of its
 // factors' exponents: a subnormal half counts as the smallest normal one (measured: 430u of |x W| with weights of
-// 2^-24), a zero factor not at all. The kernel for one token multiplies elements that are not scaled, of which 0.5 is a
+// 2^-24), a zero factor not at all. Kernels for one token multiply elements that are not scaled, of which 0.5 is a
 // subnormal half and counts as 1: twice the magnitude, but a block's chain has 4 links, 160u. Bfloat16 activations are
 // rounded to halves where, 256 of K by 256, the largest magnitude lies from 2^15 on (or, if it is tiny, from its own
 // exponent plus 126): half a unit of a subnormal half is 2^-25, 2^-40 of the largest, times the sum of the weights'

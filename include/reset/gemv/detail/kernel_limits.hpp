@@ -28,10 +28,10 @@ inline constexpr int kUnitBlocks = kUnitK / 16;  // block scales of a row in a u
 RESET_HOST_DEVICE constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
 /// Units of K.
 RESET_HOST_DEVICE constexpr int k_units(std::int64_t k) noexcept { return static_cast<int>(ceil_div(k, kUnitK)); }
-/// Neighbouring rows that one copy of kTensorRing brings.
+/// Rows that one copy of kTensorRing brings: neighbours, unless they are spread (TileRows).
 inline constexpr int kBoxRows = kMmaRows / 2;
-/// Neighbouring outputs that one cluster has all of. Clusters share the outputs out in such runs, not in tiles: bytes
-/// of weights, which take the time, come out even, and only the last tile of a cluster is partly empty.
+/// Outputs in a row, by their numbers, that one cluster has all of. Clusters share the outputs out in such runs, not in
+/// tiles: bytes of weights, which take the time, come out even, and only the last tile of a cluster is partly empty.
 inline constexpr int kOutputRun = kBoxRows;
 /// Runs of N rows; a gate makes one output of two.
 constexpr std::int64_t output_runs(std::int64_t n, bool gated) noexcept {
@@ -112,6 +112,18 @@ RESET_HOST_DEVICE constexpr int tensor_stage_bytes(int units) noexcept {
 /// of scales of each swizzled tile.
 inline constexpr int kSpreadRows = 32;
 inline constexpr int kSpreadScaleBytes = kBoxRows * 4;
+/// Where in the scales of a box a lane of a warp has those of row l / 4 and of the first half of the warp's unit of K.
+/// Of spread rows it holds a piece of each tile along K: the scales of rows 0, 2, 4, 6, and then those of the others.
+RESET_HOST_DEVICE constexpr std::uint32_t lane_scales(bool spread, std::uint32_t pitch, int k_warp, int lane) noexcept {
+  const auto row = static_cast<std::uint32_t>(lane / 4);
+  const auto block = static_cast<std::uint32_t>(k_warp * kUnitBlocks + lane % 4 * 2);
+  if (!spread) return row * pitch + block;
+  return block / 4 * kSpreadScaleBytes + row % 2 * 16 + row / 2 * 4 + block % 4;
+}
+/// How far on those of the other half are.
+RESET_HOST_DEVICE constexpr int half_unit_scales(bool spread) noexcept {
+  return spread ? 2 * kSpreadScaleBytes : kUnitBlocks / 2;
+}
 /// The most units of K of a CTA of kTensorRing: a box has at most 256 columns, of 8 bytes.
 inline constexpr int kTensorRingMaxUnits = 16;
 

@@ -52,27 +52,6 @@ static __device__ __forceinline__ void copy_words(std::uint32_t* to, const std::
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) to[i] = from[i];
 }
 
-/// Takes a ticket for what this CTA has written; behind the next barrier `flag` tells whether it was the last of
-/// `count`, who then sees what all wrote. A thread of the policy's warp waits for it, and the others need not.
-static __device__ __forceinline__ void take_ticket(std::uint32_t* ticket, std::uint32_t count, std::int32_t& flag) {
-  __syncthreads();
-  if (threadIdx.x == 32 * kPolicyWarp) {
-    // Releases what the barrier above has gathered, and acquires what the others released.
-    std::uint32_t taken;
-    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(taken) : "l"(ticket) : "memory");
-    const bool last = taken == count - 1;
-    if (last) *ticket = 0;  // for the next call; nobody else of this one comes
-    flag = last ? 1 : 0;
-  }
-}
-
-/// Whether this CTA is the last.
-static __device__ __forceinline__ bool is_last(std::uint32_t* ticket, std::uint32_t count, std::int32_t& flag) {
-  take_ticket(ticket, count, flag);
-  __syncthreads();
-  return flag != 0;
-}
-
 /// The absolute position of a row: its own, or by the slot's counter.
 static __device__ __forceinline__ std::int64_t resolve_position(std::int64_t position, std::int64_t next) {
   if (position >= 0 || position < kNextPosition - kMaxRowsPerSlot) return position;

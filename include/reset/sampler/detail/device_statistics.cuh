@@ -19,23 +19,12 @@ struct ChunkRoom {
 };
 
 /// Takes one chunk of the row into shared memory.
-static __device__ __forceinline__ ChunkFacts take_chunk(const ChunkFacts* facts, int chunk, int chunks,
-                                                        ChunkRoom& room) {
-  ChunkFacts own{};
-  own.max = float_from_bits(0xff800000u);
-  if (chunk < chunks) {
-    // Past the first-level cache: other multiprocessors wrote them.
-    const float4 front = __ldcg(reinterpret_cast<const float4*>(&facts[chunk]));
-    own.max = front.x;
-    own.sum = front.y;
-    own.weighted_sum = front.z;
-    own.high = front.w;
-    own.low = __ldcg(&facts[chunk].low);
-  }
-  room.max[chunk] = own.max;
-  room.mass[0][chunk] = own.high;
-  room.mass[1][chunk] = own.low;
-  return own;
+static __device__ __forceinline__ void take_chunk(const ChunkFacts* facts, int chunk, int chunks, ChunkRoom& room) {
+  const bool exists = chunk < chunks;
+  // Past the first-level cache: other multiprocessors wrote them.
+  room.max[chunk] = exists ? __ldcg(&facts[chunk].max) : float_from_bits(0xff800000u);
+  room.mass[0][chunk] = exists ? __ldcg(&facts[chunk].high) : 0.0f;
+  room.mass[1][chunk] = exists ? __ldcg(&facts[chunk].low) : 0.0f;
 }
 
 /// Takes all of them, by one warp.

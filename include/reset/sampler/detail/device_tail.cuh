@@ -8,156 +8,14 @@
 
 #include <reset/config.hpp>
 #include <reset/detail/barrier.cuh>
+#include <reset/sampler/detail/device_merge.cuh>
 #include <reset/sampler/detail/device_pass.cuh>
 #include <reset/sampler/detail/device_race.cuh>
-#include <reset/sampler/detail/device_statistics.cuh>
+#include <reset/sampler/detail/device_tail_room.cuh>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
-
-/// Warps that race: half of them at either temperature, or all at the only one.
-inline constexpr int kRaceWarps = kSamplerWarps - 2;
-inline constexpr int kPolicyWarp = kSamplerWarps - 1;
-/// Warps that merge: the one between, and the last of either half of those that race, which has no chunk there.
-inline constexpr int kSumWarps = 3;
-
-/// Warps of a team that have chunks, four a thread.
-inline constexpr int kChunkWarps = kSamplerThreads / 4 / 32;
-static_assert(kChunkWarps == 2 && kChunkWarps < kRaceWarps / 2, "the last warp of a half has no chunks");
-
-/// Which part of the merging a warp has; -1 for none.
-static __device__ __forceinline__ int sum_part(int warp) {
-  constexpr int kHalf = kRaceWarps / 2;
-  return warp == kRaceWarps ? 0 : warp == kHalf - 1 ? 1 : warp == kRaceWarps - 1 ? 2 : -1;
-}
-
-/// The two temperatures that a pass prepares for: those of the policy, or the plain one where it will not rule. Rows
-/// behind a drafted token may turn out otherwise, and then take the long way.
-struct Temperatures {
-  float value[2];  // T_high and T_low
-
-  /// One of the two, by selection: an index would send them through memory.
-  __device__ __forceinline__ float at(int t) const { return t == 0 ? value[0] : value[1]; }
-
-  /// Which of the two a temperature is; -1 for neither.
-  __device__ __forceinline__ int index_of(float temperature) const {
-    return temperature == value[0] ? 0 : temperature == value[1] ? 1 : -1;
-  }
-};
-
-/// The best score of some tokens or chunks, whose it is, its logit (of a chunk nothing), and the score behind it; -inf
-/// for none.
-struct alignas(16) RaceLead {
-  float best;
-  float second;
-  std::int32_t id;
-  float logit;
-};
-
-/// What the warps tell each other, and the barriers at which those who wrote arrive: nobody waits to be read.
-struct TailRoom {
-  std::uint64_t sums_ready;           // of the parts of the sums
-  std::uint64_t chunks_ready[2];      // of the leads among chunks, at either temperature
-  std::uint64_t tokens_ready[2];      // of those among the tokens
-  float4 noise[kSamplerThreads / 4];  // of the chunks, in bits
-  SumPair sums[kSumWarps];            // of the row, in parts
-  float max[kSumWarps];               // of it, as each of them finds it
-  RaceLead chunk[2][kChunkWarps];     // of each warp's chunks
-  float most[2][kChunkWarps];         // the largest logit of these
-  RaceLead token[2][kRaceWarps];      // of each warp's tokens of the chunk that leads
-  std::int32_t early[2];              // the winner at either temperature
-  float logit[2];                     // and its logit,
-  std::int32_t unsure[2];             // unless floats cannot tell
-  Temperatures expected;              // what the pass was for
-  RowFacts facts;
-};
-
-/// By one thread, before a barrier of the CTA; `team_warps`: those of each team that races.
-static __device__ __forceinline__ void init_barriers(TailRoom& room, int team_warps) {
-  barrier_init(shared_address(&room.sums_ready), kSumWarps);
-#pragma unroll
-  for (int t = 0; t < 2; ++t) {
-    barrier_init(shared_address(&room.chunks_ready[t]), kChunkWarps);
-    barrier_init(shared_address(&room.tokens_ready[t]), team_warps);
-  }
-}
-static __device__ __forceinline__ void wait_for_sums(TailRoom& room) {
-  barrier_wait(shared_address(&room.sums_ready), 0);
-}
-
-/// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row. Chosen before all
-/// else, so that no branch keeps several from being under way at once; a chunk that is too far below adds 0.
-static __device__ __forceinline__ SumPair rebase(const float4& front, bool exists, float max) {
-  const bool counts = exists && is_finite(front.x) && front.x - max >= kDeepestExponent;
-  const double distance = add_rn(static_cast<double>(counts ? front.x : max), -static_cast<double>(max));
-  const double sum = static_cast<double>(counts ? front.y : 0.0f);
-  const double weighted = static_cast<double>(counts ? front.z : 0.0f);
-  const double factor = exact_exp_inside(distance);
-  return {mul_rn(factor, sum), mul_rn(factor, add_rn(weighted, mul_rn(distance, sum)))};
-}
-
-static __device__ __forceinline__ SumPair add_pairs(const SumPair& a, const SumPair& b) {
-  return {add_rn(a.sum, b.sum), add_rn(a.weighted_sum, b.weighted_sum)};
-}
-
-/// Loads past the first-level cache what other multiprocessors wrote. Not later than it is called for: the compiler
-/// would rather wait until the registers are needed.
-static __device__ __forceinline__ float load_now(const float* source) {
-  float value;
-  asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(value) : "l"(source) : "memory");
-  return value;
-}
-static __device__ __forceinline__ float4 load_now4(const ChunkFacts* source) {
-  float4 value;
-  asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
-               : "l"(source)
-               : "memory");
-  return value;
-}
-
-/// What the sums say of the row. By one thread behind wait_for_sums.
-static __device__ __forceinline__ RowFacts merged_facts(const TailRoom& room) {
-  RowFacts facts{};
-  facts.max = room.max[0];
-  facts.status = status_of_max(room.max[0]);
-  facts.entropy = float_from_bits(0x7fc00000u);
-  if (facts.status != RowStatus::kOk) return facts;
-  SumPair sums = room.sums[0];
-#pragma unroll
-  for (int part = 1; part < kSumWarps; ++part) sums = add_pairs(sums, room.sums[part]);
-  facts.log_sum = exact_log(sums.sum);
-  facts.entropy = static_cast<float>(add_rn(facts.log_sum, -div_rn(sums.weighted_sum, sums.sum)));
-  return facts;
-}
-
-/// By one warp, the `part`-th of those that merge: adds the sums of every kSumWarps-th 32 chunks up in one fixed order
-/// in double, so that the bits depend on the chunks alone. The maximum of all chunks it finds for itself.
-static __device__ __forceinline__ void merge_chunks(const ChunkFacts* facts, int count, int part, TailRoom& room) {
-  constexpr int kRounds = kSamplerThreads / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const auto front_of = [&](int chunk) { return load_now4(&facts[min(chunk, count - 1)]); };
-  const int first = 32 * part + lane;
-  const int second = first + 32 * kSumWarps;
-  const int third = second + 32 * kSumWarps;
-  const float4 fronts[2] = {front_of(first), front_of(second)};
-  float maxima[kRounds];
-#pragma unroll
-  for (int i = 0; i < kRounds; ++i) maxima[i] = load_now(&facts[min(lane + 32 * i, count - 1)].max);
-  float max = maxima[0];
-#pragma unroll
-  for (int i = 1; i < kRounds; ++i) max = max_or_nan(max, maxima[i]);
-  max = number_of(__reduce_max_sync(kFullWarp, order_of(max)));
-  SumPair sums = add_pairs(rebase(fronts[0], first < count, max), rebase(fronts[1], second < count, max));
-  if (2 * 32 * kSumWarps < count) sums = add_pairs(sums, rebase(front_of(third), third < count, max));
-#pragma unroll
-  for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
-  if (lane != 0) return;
-  room.sums[part] = sums;
-  room.max[part] = max;  // each finds the same
-  barrier_arrive(shared_address(&room.sums_ready));
-}
 
 static __device__ __forceinline__ RaceLead no_lead() { return {kNoScore, kNoScore, 0, kNoScore}; }
 
@@ -294,6 +152,7 @@ class RowRace {
   }
 
   __device__ __forceinline__ RaceLead join_tokens() const {
+    static_assert(kRaceWarps == 6, "the leads of two teams of three, or of one of six");
     const RaceLead(&leads)[kRaceWarps] = room_.token[t_];
     const RaceLead lead = join_leads(join_leads(leads[0], leads[1]), leads[2]);
     return warps_ == 3 ? lead : join_leads(join_leads(lead, leads[3]), join_leads(leads[4], leads[5]));
@@ -301,6 +160,8 @@ class RowRace {
 
   // A thread has a block or two of the chunk, by the size of its team, and some warps one more.
   __device__ __forceinline__ void lead_tokens(int chunk) {
+    static_assert(3 * kRaceWarps / 2 >= kChunkBlocks / 32 && 2 * kRaceWarps >= kChunkBlocks / 32,
+                  "all blocks are taken");
     RaceLead lead = warps_ < kRaceWarps ? lead_blocks<2>(chunk, 0) : lead_blocks<1>(chunk, 0);
     const int last = warps_ < kRaceWarps ? 2 : 1;
     if (block_of(last) - member_ % 32 < kChunkBlocks) lead = join_leads(lead, lead_blocks<1>(chunk, last));

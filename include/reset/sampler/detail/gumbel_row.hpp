@@ -24,8 +24,8 @@ struct RowSummary {
 };
 
 /// By how much scores relative to an offset may be off: floats err by 1e-4 where it matters, since nothing 110 below
-/// the maximum can win at all. The defined scores themselves are rounded to multiples of up to 2^-52 of a large offset, by
-/// which lower ones may tie with the best.
+/// the maximum can win at all. The defined scores themselves are rounded to multiples of up to 2^-52 of a large offset,
+/// by which lower ones may tie with the best.
 inline double score_slack(double offset) noexcept { return 1e-3 + std::abs(offset) * 0x1p-51; }
 
 /// The running winner among the tokens of one row.

@@ -1,0 +1,97 @@
+/// @file
+/// The statistics of a row from those of its chunks, in the end of the row.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/detail/barrier.cuh>
+#include <reset/sampler/detail/device_statistics.cuh>
+#include <reset/sampler/detail/device_tail_room.cuh>
+#include <reset/sampler/detail/exact_math.hpp>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+inline namespace RESET_ARCH_NAMESPACE {
+
+/// Loads past the first-level cache what other multiprocessors wrote. Not later than it is called for: the compiler
+/// would rather wait until the registers are needed.
+static __device__ __forceinline__ float load_now(const float* source) {
+  float value;
+  asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(value) : "l"(source) : "memory");
+  return value;
+}
+static __device__ __forceinline__ float4 load_now4(const ChunkFacts* source) {
+  float4 value;
+  asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+               : "l"(source)
+               : "memory");
+  return value;
+}
+
+/// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row. Chosen before all
+/// else, so that no branch keeps several from being under way at once; a chunk that is too far below adds 0.
+static __device__ __forceinline__ SumPair rebase(const float4& front, bool exists, float max) {
+  const bool counts = exists && is_finite(front.x) && front.x - max >= kDeepestExponent;
+  const double distance = add_rn(static_cast<double>(counts ? front.x : max), -static_cast<double>(max));
+  const double sum = static_cast<double>(counts ? front.y : 0.0f);
+  const double weighted = static_cast<double>(counts ? front.z : 0.0f);
+  const double factor = exact_exp_inside(distance);
+  return {mul_rn(factor, sum), mul_rn(factor, add_rn(weighted, mul_rn(distance, sum)))};
+}
+
+static __device__ __forceinline__ SumPair add_pairs(const SumPair& a, const SumPair& b) {
+  return {add_rn(a.sum, b.sum), add_rn(a.weighted_sum, b.weighted_sum)};
+}
+
+static __device__ __forceinline__ void wait_for_sums(TailRoom& room) {
+  barrier_wait(shared_address(&room.sums_ready), 0);
+}
+
+/// What the sums say of the row. By one thread behind wait_for_sums.
+static __device__ __forceinline__ RowFacts merged_facts(const TailRoom& room) {
+  RowFacts facts{};
+  facts.max = room.max[0];
+  facts.status = status_of_max(room.max[0]);
+  facts.entropy = float_from_bits(0x7fc00000u);
+  if (facts.status != RowStatus::kOk) return facts;
+  SumPair sums = room.sums[0];
+#pragma unroll
+  for (int part = 1; part < kSumWarps; ++part) sums = add_pairs(sums, room.sums[part]);
+  facts.log_sum = exact_log(sums.sum);
+  facts.entropy = static_cast<float>(add_rn(facts.log_sum, -div_rn(sums.weighted_sum, sums.sum)));
+  return facts;
+}
+
+/// By one warp, the `part`-th of those that merge: adds the sums of every kSumWarps-th 32 chunks up in one fixed order
+/// in double, so that the bits depend on the chunks alone. The maximum of all chunks it finds for itself.
+static __device__ __forceinline__ void merge_chunks(const ChunkFacts* facts, int count, int part, TailRoom& room) {
+  constexpr int kRounds = kSamplerThreads / 32;
+  static_assert(kRounds <= 3 * kSumWarps, "a warp has three rounds");
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const auto front_of = [&](int chunk) { return load_now4(&facts[min(chunk, count - 1)]); };
+  const int first = 32 * part + lane;
+  const int second = first + 32 * kSumWarps;
+  const int third = second + 32 * kSumWarps;
+  const float4 fronts[2] = {front_of(first), front_of(second)};
+  float maxima[kRounds];
+#pragma unroll
+  for (int i = 0; i < kRounds; ++i) maxima[i] = load_now(&facts[min(lane + 32 * i, count - 1)].max);
+  float max = maxima[0];
+#pragma unroll
+  for (int i = 1; i < kRounds; ++i) max = max_or_nan(max, maxima[i]);
+  max = number_of(__reduce_max_sync(kFullWarp, order_of(max)));
+  SumPair sums = add_pairs(rebase(fronts[0], first < count, max), rebase(fronts[1], second < count, max));
+  if (2 * 32 * kSumWarps < count) sums = add_pairs(sums, rebase(front_of(third), third < count, max));
+#pragma unroll
+  for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
+  if (lane != 0) return;
+  room.sums[part] = sums;
+  room.max[part] = max;  // each finds the same
+  barrier_arrive(shared_address(&room.sums_ready));
+}
+
+}  // namespace RESET_ARCH_NAMESPACE
+}  // namespace detail
+RESET_NAMESPACE_END
