@@ -17,26 +17,36 @@ struct TensorRingCut {
                 ///< it.
 };
 
+/// For one token, 11 to 20 units. Short rings leave room for attention's CTAs beside them, and CTAs of their own for
+/// few rows of up to 16 units leave out its clusters.
+constexpr TensorRingCut one_token_cut(int units, std::int64_t tiles_of_two) noexcept {
+  if (tiles_of_two >= 22) return units <= 14 ? TensorRingCut{2, 1, 4} : TensorRingCut{2, 2, units <= 16 ? 5 : 8};
+  if (units <= 16) return tiles_of_two >= 5 ? TensorRingCut{2, 2, 4} : TensorRingCut{1, 1, 5};
+  if (tiles_of_two >= 9) return {4, 3, tiles_of_two >= 12 ? 8 : 4};
+  return tiles_of_two >= 6 ? TensorRingCut{4, 2, 5} : TensorRingCut{2, 1, 5};
+}
+
 /// What was fastest, or near it, for so many units of K and tiles of a cluster of two, in a decode step. Much K wants
 /// large clusters, many rows or few several groups of warps: many because the start and the end of a CTA count less
-/// then than the latency of its loop, few because they are in shared memory before the kernel ahead has ended.
+/// then than the latency of its loop, few because they are in shared memory before the kernel ahead has ended. The sums
+/// of more than 8 tokens leave room for one group.
 constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
-  const bool many_rows = units > 16 && units <= 20 && tiles_of_two >= 12;
+  const bool widest = tiles_of_two >= 22;
   if (tokens > 8) {
-    if (many_rows) return {4, 3, 8};
-    return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, 4};
+    if (widest && units > 10 && units <= 20) return {2, units <= 14 ? 2 : 1, 8};
+    if (units > 16 && units <= 20 && tiles_of_two >= 12) return {4, 3, 8};
+    return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, units > 80 ? 8 : units > 20 ? 5 : 4};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
-  if (units > 80) return {8, 1, 8};
+  if (units > 80) return {8, 1, tokens == 1 ? 5 : 8};
   if (tokens == 1 && units > 32 && units <= 48) return {4, 1, 4};
   if (units > 32) return {8, units <= 64 ? 2 : 1, 5};
-  if (units > 20) return {4, 1, 5};
+  if (units > 20) return tokens == 1 ? TensorRingCut{4, 2, 8} : TensorRingCut{4, 1, 5};
+  if (tokens == 1) return one_token_cut(units, tiles_of_two);
   // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
-  if (tokens > 1 && units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
-  if (tiles_of_two >= 22) return {2, 2, 8};
-  // A short ring leaves room for attention's CTAs beside it.
-  if (tokens == 1 && units <= 16 && tiles_of_two >= 5) return {2, 2, 4};
-  return many_rows ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
+  if (units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
+  if (widest) return {2, 2, 8};
+  return units > 16 && tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
 
 /// The same where memory brings more to a multiprocessor than ten warps decode: clusters as small as K allows, for
