@@ -35,7 +35,8 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   if (tokens > 8) {
     if (widest && units > 10 && units <= 20) return {2, units <= 14 ? 2 : 1, 8};
     if (units > 16 && units <= 20 && tiles_of_two >= 12) return {4, 3, 8};
-    return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, units > 80 ? 8 : units > 20 ? 5 : 4};
+    const int cluster = units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
+    return {cluster, 1, units > 12 * cluster ? 8 : units > 20 ? 5 : 4};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
   if (units > 80) return {8, 1, tokens == 1 ? 5 : 8};
