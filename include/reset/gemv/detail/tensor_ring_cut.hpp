@@ -47,7 +47,8 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
   if (units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
   if (widest) return {2, 2, 8};
-  return units > 16 && tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
+  if (units <= 16) return tiles_of_two < 12 ? TensorRingCut{2, 1, 5} : TensorRingCut{4, 2, 5};
+  return tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
 
 /// The same where memory brings more to a multiprocessor than ten warps decode: clusters as small as K allows, for
