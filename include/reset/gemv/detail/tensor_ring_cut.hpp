@@ -17,8 +17,8 @@ struct TensorRingCut {
                 ///< it.
 };
 
-/// For one token, 11 to 20 units. Short rings leave room for attention's CTAs beside them, and CTAs of their own for
-/// few rows of up to 16 units leave out its clusters.
+/// For one token and 11 to 20 units of K. Short rings leave room for the CTAs of the kernel behind, attention's or the
+/// next mat-vec's; few rows of up to 16 units need no cluster.
 constexpr TensorRingCut one_token_cut(int units, std::int64_t tiles_of_two) noexcept {
   if (tiles_of_two >= 22) return units <= 14 ? TensorRingCut{2, 1, 4} : TensorRingCut{2, 2, units <= 16 ? 5 : 8};
   if (units <= 16) return tiles_of_two >= 5 ? TensorRingCut{2, 2, 4} : TensorRingCut{1, 1, 5};
