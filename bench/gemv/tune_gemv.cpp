@@ -95,6 +95,20 @@ class Sweep {
   std::vector<nlohmann::ordered_json> records_;
 };
 
+// With swizzled scales the calls that two kernels compete for.
+std::vector<bench::Case> swept_cases() {
+  using reset::ActivationType;
+  using reset::ScaleLayout;
+  std::vector<bench::Case> cases;
+  for (const bench::Layer& layer : bench::kLayers) {
+    for (const auto type : {ActivationType::kNvfp4, ActivationType::kBf16}) {
+      for (const std::int64_t m : {1, 4, 8, 16}) cases.push_back({layer, m, type, ScaleLayout::kLinear, true});
+    }
+    cases.push_back({layer, 1, ActivationType::kNvfp4, ScaleLayout::kSwizzled128x4, true});
+  }
+  return cases;
+}
+
 bool wanted(const std::string& name, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (name.find(argv[i]) != std::string::npos) return true;
@@ -111,13 +125,8 @@ int main(int argc, char** argv) {
   bench::Clocks clocks;
   clocks.before_mhz = fixture.sm_clock_mhz();
   Sweep sweep(fixture);
-  for (const bench::Layer& layer : bench::kLayers) {
-    for (const auto type : {reset::ActivationType::kNvfp4, reset::ActivationType::kBf16}) {
-      for (const std::int64_t m : {1, 4, 8, 16}) {
-        const bench::Case c = {layer, m, type, reset::ScaleLayout::kLinear, true};
-        if (wanted(bench::name_of(c), argc, argv)) sweep.run(c);
-      }
-    }
+  for (const bench::Case& c : swept_cases()) {
+    if (wanted(bench::name_of(c), argc, argv)) sweep.run(c);
   }
   clocks.after_mhz = fixture.sm_clock_mhz();
   if (options.results.empty()) return 0;

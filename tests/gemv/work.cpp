@@ -46,7 +46,9 @@ void check_tiles(std::int64_t rows, bool gated) {
 // All of them, spread.
 template <int kRows>
 reset::detail::TileRows<kRows> spread_rows(std::int64_t rows, bool gated) {
-  return {rows, gated, 0, static_cast<int>(gated ? rows / 2 : rows), true};
+  reset::detail::TileRows<kRows> work{rows, gated};
+  work.spread = true;
+  return work;
 }
 
 // The rows of a box and where their swizzled scales lie in what it brings of a tile: `near` neighbours and those 32, 64

@@ -195,9 +195,7 @@ __device__ __forceinline__ void produce_spread(const RingSource& source, const C
       bulk_copy(stage + static_cast<std::uint32_t>(r * work.weight_bytes),
                 weights + r * kSpreadRows * source.weight_stride, static_cast<std::uint32_t>(work.weight_bytes), full);
     }
-    constexpr int kTileRows = kScaleTileRows;
-    box_copy(stage + static_cast<std::uint32_t>(kRows * work.weight_bytes), &scales,
-             {row % kSpreadRows * 8, 0, row / kTileRows}, full);
+    box_copy(stage + static_cast<std::uint32_t>(kRows * work.weight_bytes), &scales, scale_tile_place(row, 0), full);
     cursor.advance(1, shape.stages);
   }
 }

@@ -57,7 +57,7 @@ inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy
 }
 
 inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
-                                         std::int64_t clusters, std::int64_t tiles) noexcept {
+                                         std::int64_t clusters, std::int64_t tiles, bool words) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
   const int log_cluster = policy.cluster == 8 ? 3 : policy.cluster / 2;  // of 1, 2, 4 or 8
   return {shape.runs,
@@ -67,7 +67,7 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
           policy.stages,
           stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps)),
           static_cast<int>(ceil_div(tiles, policy.cluster)),
-          scale_copies(problem) == ScaleCopies::kWords,
+          words,
           log_cluster,
           shape.activation_alignment};
 }
@@ -134,7 +134,8 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
   if (policy.kernel == GemvKernel::kTensorRing) {
     shared = exclusive_shared_bytes(policy, device, shared);
     const ScaleCopies copies = scale_copies(problem);
-    const int threads = cta_threads(policy, copies == ScaleCopies::kWords);
+    const bool words = copies == ScaleCopies::kWords;
+    const int threads = cta_threads(policy, words);
     const LaunchShape shape =
         launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(threads)), shared, options, policy.cluster);
     WeightMaps maps{};
@@ -142,7 +143,7 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
     if (!status.ok()) return status;
     const bool nvfp4 = problem.activations.type == ActivationType::kNvfp4;
     return launch(tensor_ring_kernel(policy.tokens, nvfp4, copies == ScaleCopies::kTiles), shape, stream, problem,
-                  tensor_ring_shape(problem, policy, device, clusters, tiles), maps, options.prefetch);
+                  tensor_ring_shape(problem, policy, device, clusters, tiles, words), maps, options.prefetch);
   }
   const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
   const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);

@@ -252,8 +252,8 @@ constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64
 namespace detail {
 
 /// Whether kRing is the faster where it serves a call. Of spread rows a tile's scales are many small pieces, which
-/// counts where rows are many: on an H100 at K = 4096 kRing took 2 % less than kTensorRing for 12,288 rows, and 4 %
-/// more for 24,576. Other K, and other devices, were not compared.
+/// counts where rows are many: on an H100 at K = 4096 kRing took less than kTensorRing for 12,288 rows, and more for
+/// 24,576. Other K, and other devices, were not compared; `bench_tune_gemv swizzled` does.
 constexpr bool prefers_ring(const Nvfp4MatrixView& w) noexcept {
   return w.block_scale.layout == ScaleLayout::kLinear || w.rows <= 16384;
 }

@@ -125,10 +125,8 @@ struct Producer {
     const std::uint32_t scale = stage + ring.scales() + place * ring.scale_pitch;
     const int column = units.first * (kUnitK / 2 / 8);
     if (rows.spread) {
-      const int near = row % kSpreadRows;
-      box_copy(codes, &maps.codes, {column, near, row / kSpreadRows}, full);
-      box_copy(scale, &maps.scales, {near * 8, units.first * (kUnitBlocks / 4), row / static_cast<int>(kScaleTileRows)},
-               full);
+      box_copy(codes, &maps.codes, {column, row % kSpreadRows, row / kSpreadRows}, full);
+      box_copy(scale, &maps.scales, scale_tile_place(row, units.first * (kUnitBlocks / 4)), full);
       return;
     }
     box_copy(codes, &maps.codes, {column, row, 0}, full);

@@ -111,7 +111,7 @@ RESET_HOST_DEVICE constexpr int tensor_stage_bytes(int units) noexcept {
 /// Where rows are spread (TileRows), so many lie from one to the one behind it; of kTensorRing a box has so many bytes
 /// of scales of each swizzled tile.
 inline constexpr int kSpreadRows = 32;
-inline constexpr int kSpreadScaleBytes = kBoxRows * 4;
+inline constexpr int kSpreadScaleBytes = kBoxRows * static_cast<int>(kScaleTileBlocks);
 /// Where in the scales of a box a lane of a warp has those of row l / 4 and of the first half of the warp's unit of K.
 /// Of spread rows it holds a piece of each tile along K: the scales of rows 0, 2, 4, 6, and then those of the others.
 RESET_HOST_DEVICE constexpr std::uint32_t lane_scales(bool spread, std::uint32_t pitch, int k_warp, int lane) noexcept {

@@ -39,6 +39,12 @@ struct BoxPlace {
   int z;
 };
 
+/// Where pieces of swizzled tiles begin (mapped_scale_tiles): those of `row` and the rows that are spread with it, from
+/// the `tile`-th along K on. A row has 8 elements of two bytes of a tile, with the rows 32, 64 and 96 behind it.
+__device__ __forceinline__ BoxPlace scale_tile_place(int row, int tile) {
+  return {row % kSpreadRows * 8, tile, row / static_cast<int>(kScaleTileRows)};
+}
+
 /// Copies the box of a tensor map that begins there; the barrier counts the bytes of the whole box when they have
 /// landed. Aligned to 128 in shared memory.
 __device__ __forceinline__ void box_copy(std::uint32_t shared, const void* map, const BoxPlace& place,

@@ -95,7 +95,7 @@ static inline MappedTensor mapped_scale_tiles(const Nvfp4MatrixView& w, int rows
           first_scale(w),
           {kScaleTileBytes / 2, w.cols / 64, w.rows / kScaleTileRows},
           {kScaleTileBytes, stride / kScaleTileBlocks * kScaleTileBytes},
-          {rows * 4 / 2, tiles, 1},
+          {rows * static_cast<int>(kScaleTileBlocks) / 2, tiles, 1},
           CU_TENSOR_MAP_L2_PROMOTION_L2_256B};
 }
 
@@ -111,7 +111,7 @@ static inline Status encode_weights(const DeviceInfo& device, const Nvfp4MatrixV
 
 /// The map of block scales of kRing's tiles where these are spread.
 static inline Status encode_ring_scales(const DeviceInfo& device, const Nvfp4MatrixView& w, CUtensorMap& map) noexcept {
-  return encode_tensor(device, mapped_scale_tiles(w, 4, static_cast<int>(w.cols / 64)), map);
+  return encode_tensor(device, mapped_scale_tiles(w, ring_rows(1), static_cast<int>(w.cols / 64)), map);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

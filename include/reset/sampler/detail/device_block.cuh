@@ -13,8 +13,8 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 inline constexpr int kSamplerThreads = 256;  // the blocks of random numbers of a chunk, and the most chunks of a row
 inline constexpr int kSamplerWarps = kSamplerThreads / 32;
-inline constexpr int kTicketThread = kSamplerThreads - 32;
-inline constexpr int kResidentCtas = 2;  // of a multiprocessor, by their registers
+inline constexpr int kTicketThread = kSamplerThreads - 32;  // the first of the last warp
+inline constexpr int kResidentCtas = 2;                     // of a multiprocessor, by their registers
 inline constexpr unsigned kFullWarp = 0xffffffffu;
 
 /// The larger of two, NaN if either is; subnormals count, whatever the flags.
