@@ -9,9 +9,11 @@ namespace bench {
 using reset::GemvKernel;
 using reset::GemvPolicy;
 
-std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const CutShape& shape, int most_groups,
-                                         const std::vector<std::int64_t>& shared_bytes) {
-  std::vector<GemvPolicy> cuts;
+namespace {
+
+// Of aligned rows or of odd ones.
+void add_tensor_ring_cuts(const reset::DeviceInfo& device, const CutShape& shape, int most_groups,
+                          const std::vector<std::int64_t>& shared_bytes, bool odd, std::vector<GemvPolicy>& cuts) {
   const std::int64_t runs = reset::detail::output_runs(shape.n, shape.gated);
   const int units = reset::detail::k_units(shape.k);
   for (const int cluster : {1, 2, 4, 8}) {
@@ -21,6 +23,7 @@ std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const 
     for (int groups = 1; groups <= most_groups; ++groups) {
       GemvPolicy policy;
       policy.kernel = GemvKernel::kTensorRing;
+      policy.odd_rows = odd;
       policy.tokens = reset::detail::tensor_tokens(shape.m);
       policy.cluster = policy.slices = cluster;
       policy.k_warps = (units + cluster - 1) / cluster;
@@ -34,6 +37,15 @@ std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const 
       }
     }
   }
+}
+
+}  // namespace
+
+std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const CutShape& shape, int most_groups,
+                                         const std::vector<std::int64_t>& shared_bytes) {
+  std::vector<GemvPolicy> cuts;
+  if (shape.k % 64 == 0) add_tensor_ring_cuts(device, shape, most_groups, shared_bytes, false, cuts);
+  if (shape.k % 256 != 0) add_tensor_ring_cuts(device, shape, most_groups, shared_bytes, true, cuts);
   return cuts;
 }
 
@@ -65,8 +77,8 @@ std::string text_of(const GemvPolicy& p) {
     std::snprintf(line, sizeof line, "ring chunks %d warps %d groups %d stages %d ctas %d", p.chunks, p.warps_per_group,
                   p.groups, p.stages, p.ctas_per_sm);
   } else {
-    std::snprintf(line, sizeof line, "%s cluster %d k_warps %d groups %d slices %d stages %d", name_of(p.kernel),
-                  p.cluster, p.k_warps, p.row_groups, p.slices, p.stages);
+    std::snprintf(line, sizeof line, "%s cluster %d k_warps %d groups %d slices %d stages %d%s", name_of(p.kernel),
+                  p.cluster, p.k_warps, p.row_groups, p.slices, p.stages, p.odd_rows ? " odd" : "");
   }
   return line;
 }

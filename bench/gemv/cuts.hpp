@@ -17,7 +17,8 @@ struct CutShape {
   bool gated = false;
 };
 
-// Of kTensorRing, with up to `most_groups` groups of warps; as many stages as fit each of `shared_bytes`.
+// Of kTensorRing, with odd rows where K is no multiple of 256, and without where it is one of 64, with up to
+// `most_groups` groups of warps; as many stages as fit each of `shared_bytes`.
 std::vector<reset::GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const CutShape& shape, int most_groups,
                                                 const std::vector<std::int64_t>& shared_bytes);
 

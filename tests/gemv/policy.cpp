@@ -164,7 +164,6 @@ TEST_CASE("which kernel serves which call") {
       CHECK(chosen(arch, well_formed(ActivationType::kBf16, 16, 1000, k)) == GemvKernel::kTensor);
     }
   }
-  CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 4112)) == GemvKernel::kTensor);      // no multiple of 64
   CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 4160)) == GemvKernel::kTensorRing);  // of 64, not of 256
   CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 41216)) != GemvKernel::kRing);       // more than its threads hold
   CHECK(chosen(90, well_formed(nvfp4, 1, 1000, 65536)) != GemvKernel::kRing);
@@ -176,9 +175,7 @@ TEST_CASE("which kernel serves which call") {
       return chosen(90, problem);
     };
     CHECK(changed([](GemvProblem& p) { ++p.weights.packed; }) == GemvKernel::kTensor);
-    CHECK(changed([](GemvProblem& p) { p.weights.row_stride += 8; }) == GemvKernel::kTensor);
-    CHECK(changed([](GemvProblem& p) { p.weights.block_scale.block_origin = 3; }) == GemvKernel::kTensor);
-    CHECK(changed([](GemvProblem& p) { p.weights.block_scale.stride += 2; }) == GemvKernel::kTensor);
+    CHECK(changed([](GemvProblem& p) { p.weights.row_stride += 4; }) == GemvKernel::kTensor);
     CHECK(changed([](GemvProblem& p) { p.weights.block_scale.stride += 4; }) == GemvKernel::kTensorRing);
     CHECK(changed([](GemvProblem& p) { p.weights.block_scale.layout = reset::ScaleLayout::kSwizzled128x4; }) ==
           GemvKernel::kTensorRing);
@@ -202,6 +199,28 @@ TEST_CASE("which kernel serves which call") {
   GemvProblem problem = well_formed(nvfp4, 1, 1000, 25600);                         // one row a tile of kRing: no pairs
   problem.gate = GemvGate::kGateUp;
   CHECK(chosen(90, problem) == GemvKernel::kTensorRing);
+}
+
+TEST_CASE("which calls come to kTensorRing row by row") {
+  const auto odd = [](std::int64_t m, std::int64_t k, auto change) {
+    GemvProblem problem = well_formed(ActivationType::kBf16, m, 1000, k);
+    change(problem);
+    const GemvPolicy policy = reset::select_gemv_policy(device_of(90), problem);
+    CHECK(policy.kernel == GemvKernel::kTensorRing);
+    return policy.odd_rows;
+  };
+  for (const std::int64_t m : {1, 8, 16}) {
+    for (const std::int64_t k : {16, 48, 272, 1872, 4112, 4128}) CHECK(odd(m, k, [](GemvProblem&) {}));
+    for (const std::int64_t k : {64, 1856, 4096}) CHECK_FALSE(odd(m, k, [](GemvProblem&) {}));
+    CHECK(odd(m, 4096, [](GemvProblem& p) { p.weights.packed += 8; }));
+    CHECK(odd(m, 4096, [](GemvProblem& p) { p.weights.row_stride += 8; }));
+    CHECK(odd(m, 4096, [](GemvProblem& p) { p.weights.block_scale.block_origin = 3; }));
+    CHECK(odd(m, 4096, [](GemvProblem& p) { p.weights.block_scale.data += 1; }));
+    CHECK(odd(m, 4096, [](GemvProblem& p) { p.weights.block_scale.stride += 1; }));
+  }
+  GemvProblem swizzled = well_formed(ActivationType::kBf16, 1, 1000, 4112);
+  swizzle_scales(swizzled.weights);
+  CHECK(chosen(90, swizzled) == GemvKernel::kTensor);
 }
 
 TEST_CASE("how the block scales of a call come to kTensorRing") {
@@ -265,7 +284,8 @@ TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made fo
       {1, 7168, 5120, 4, 5, 2, 10},   {1, 5120, 5120, 2, 10, 1, 5},   {1, 37888, 3584, 2, 7, 1, 6},
       {1, 24576, 4096, 2, 8, 2, 6},   {1, 5120, 25600, 8, 13, 1, 4},  {16, 34816, 5120, 2, 10, 1, 7},
       {16, 37888, 3584, 2, 7, 2, 8},  {16, 3584, 18944, 8, 10, 1, 4}, {16, 5120, 25600, 8, 13, 1, 5},
-      {16, 5120, 13824, 4, 14, 1, 5}};
+      {16, 5120, 13824, 4, 14, 1, 5}, {1, 1000, 4112, 2, 9, 1, 6},    {8, 1000, 4112, 2, 9, 1, 4},
+      {16, 1000, 4112, 2, 9, 1, 3},   {8, 5119, 1856, 1, 8, 1, 4},    {16, 5119, 1856, 1, 8, 1, 4}};
   for (const CutCall& call : calls) check_cut(device_of(90), call);
 }
 
@@ -445,6 +465,7 @@ TEST_CASE("no launch of a tensor-core policy that is accepted exceeds the shared
             const GemvProblem problem = well_formed(ActivationType::kBf16, tokens, n, k);
             GemvPolicy policy = reset::tensor_policy(device, tokens, k);
             if (cluster > 0) {
+              policy.odd_rows = n % 32 != 0;
               const auto units = static_cast<int>(k / 256);
               policy.kernel = GemvKernel::kTensorRing;
               policy.tokens = tokens;
@@ -513,6 +534,19 @@ TEST_CASE("a call that kTensorRing cannot serve is refused by the member that ke
   bad([](GemvProblem& p) { p.weights.block_scale.data += 2; }, "weights.block_scale.data");
   bad([](GemvProblem& p) { p.weights.block_scale.block_origin = 2; }, "weights.block_scale.block_origin");
   bad([](GemvProblem& p) { p.weights.block_scale.stride += 2; }, "weights.block_scale.stride");
+}
+
+TEST_CASE("a call that kTensorRing cannot serve row by row is refused by the member that keeps it") {
+  const GemvProblem good = well_formed(ActivationType::kBf16, 4, 1000, 4112);
+  const GemvPolicy policy = reset::tensor_ring_policy(device_of(90), 4, 1000, 4112, true);
+  REQUIRE(validate(policy, good, device_of(90)).ok());
+  const auto bad = [&](auto change, const char* argument) { refused_call(policy, good, change, argument); };
+  bad([](GemvProblem& p) { p.weights.packed += 4; }, "weights.packed");
+  bad([](GemvProblem& p) { p.weights.row_stride += 4; }, "weights.row_stride");
+  bad([](GemvProblem& p) { p.weights.block_scale.layout = reset::ScaleLayout::kSwizzled128x4; },
+      "weights.block_scale.layout");
+  refused(
+      policy, good, [](GemvPolicy& p) { p.odd_rows = false; }, "weights.cols");
 }
 
 TEST_CASE("a device that nobody prepared is refused") {

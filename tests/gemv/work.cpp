@@ -80,7 +80,7 @@ class Walk {
       : policy_(policy),
         n_(problem.weights.rows),
         gated_(problem.gate != reset::GemvGate::kNone),
-        spread_(policy.kernel == GemvKernel::kTensorRing &&
+        spread_(policy.kernel == GemvKernel::kTensorRing && !policy.odd_rows &&
                 reset::detail::scale_copies(problem) == reset::detail::ScaleCopies::kTiles),
         blocks_(problem.weights.cols / 16),
         clusters_(static_cast<int>(tensor_clusters(policy, problem, device))),
@@ -244,6 +244,7 @@ TEST_CASE("the tensor-core kernels visit every weight and store every result exa
                 policy.cluster = kernel == GemvKernel::kTensor ? 1 : cut;
                 policy.k_warps = static_cast<int>((k + 256 * cut - 1) / (256 * cut)) + groups % 2;
                 policy.row_groups = policy.stages = groups;
+                policy.odd_rows = k % 64 != 0;
                 if (!validate(policy, problem, device).ok()) continue;
                 INFO("n " << n << " k " << k << " cut " << cut << " groups " << groups);
                 Walk(problem, policy, device).check();

@@ -22,6 +22,7 @@
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
 #include <reset/gemv/cuda_core.cuh>
+#include <reset/gemv/detail/odd_rows.hpp>
 #include <reset/gemv/launch_options.hpp>
 #include <reset/gemv/policy.hpp>
 #include <reset/gemv/prefetch.hpp>
@@ -65,11 +66,12 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
           policy.k_warps,
           policy.row_groups,
           policy.stages,
-          stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps)),
+          stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps, policy.odd_rows)),
           static_cast<int>(ceil_div(tiles, policy.cluster)),
           words,
           log_cluster,
-          shape.activation_alignment};
+          shape.activation_alignment,
+          odd_step(problem.gate != GemvGate::kNone, policy.row_groups, problem.weights.block_scale.stride)};
 }
 
 using TensorRingKernel = void (*)(GemvProblem, TensorRingShape, WeightMaps, Prefetch);
@@ -87,21 +89,24 @@ static TensorKernel tensor_kernel(int tokens, bool whole) noexcept {
   return whole ? gemv_tensor<16, true> : gemv_tensor<16, false>;
 }
 
-template <TokenKind kKind, bool kSpread>
+template <TokenKind kKind, RingRows kRows>
 static TensorRingKernel tensor_ring_kernel_of(int tokens) noexcept {
-  return tokens == 1   ? gemv_tensor_ring<1, kKind, kSpread>
-         : tokens == 8 ? gemv_tensor_ring<8, kKind, kSpread>
-                       : gemv_tensor_ring<16, kKind, kSpread>;
+  return tokens == 1   ? gemv_tensor_ring<1, kKind, kRows>
+         : tokens == 8 ? gemv_tensor_ring<8, kKind, kRows>
+                       : gemv_tensor_ring<16, kKind, kRows>;
 }
 
+/// For odd rows, which are rare, one kernel serves all activations.
 template <class = void>
-static TensorRingKernel tensor_ring_kernel(int tokens, bool nvfp4, bool spread) noexcept {
+static TensorRingKernel tensor_ring_kernel(int tokens, bool nvfp4, RingRows rows) noexcept {
+  if (rows == RingRows::kOdd) return tensor_ring_kernel_of<TokenKind::kAny, RingRows::kOdd>(tokens);
+  const bool spread = rows == RingRows::kSpread;
   if (nvfp4) {
-    return spread ? tensor_ring_kernel_of<TokenKind::kNvfp4, true>(tokens)
-                  : tensor_ring_kernel_of<TokenKind::kNvfp4, false>(tokens);
+    return spread ? tensor_ring_kernel_of<TokenKind::kNvfp4, RingRows::kSpread>(tokens)
+                  : tensor_ring_kernel_of<TokenKind::kNvfp4, RingRows::kNeighbours>(tokens);
   }
-  return spread ? tensor_ring_kernel_of<TokenKind::kDense, true>(tokens)
-                : tensor_ring_kernel_of<TokenKind::kDense, false>(tokens);
+  return spread ? tensor_ring_kernel_of<TokenKind::kDense, RingRows::kSpread>(tokens)
+                : tensor_ring_kernel_of<TokenKind::kDense, RingRows::kNeighbours>(tokens);
 }
 
 template <class = void>
@@ -124,31 +129,44 @@ static inline LaunchShape launch_shape(std::int64_t ctas, dim3 block, std::int64
           cluster};
 }
 
+/// Tiles of a call's largest share of outputs.
+static inline std::int64_t largest_share(const GemvProblem& problem, std::int64_t clusters) noexcept {
+  const bool gated = problem.gate != GemvGate::kNone;
+  return share_tiles(output_runs(problem.weights.rows, gated), gated, clusters);
+}
+
 template <class = void>
 static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                             const LaunchOptions& options, cudaStream_t stream) noexcept {
+  const std::int64_t ctas = tensor_clusters(policy, problem, device);
+  const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
+  const std::int64_t shared = tensor_shared_bytes(policy, largest_share(problem, ctas));
+  return launch(tensor_kernel(policy.tokens, copies_are_whole(problem.weights)),
+                launch_shape(ctas, block, shared, options, 1), stream, problem, tensor_shape(problem, policy, ctas),
+                options.prefetch);
+}
+
+template <class = void>
+static Status launch_tensor_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
+                                 const LaunchOptions& options, cudaStream_t stream) noexcept {
   const std::int64_t clusters = tensor_clusters(policy, problem, device);
-  const bool gated = problem.gate != GemvGate::kNone;
-  const std::int64_t tiles = share_tiles(output_runs(problem.weights.rows, gated), gated, clusters);
-  std::int64_t shared = tensor_shared_bytes(policy, tiles);
-  if (policy.kernel == GemvKernel::kTensorRing) {
-    shared = exclusive_shared_bytes(policy, device, shared);
+  const std::int64_t tiles = largest_share(problem, clusters);
+  WeightMaps maps{};
+  RingRows rows = RingRows::kOdd;
+  bool words = false;
+  if (!policy.odd_rows) {
     const ScaleCopies copies = scale_copies(problem);
-    const bool words = copies == ScaleCopies::kWords;
-    const int threads = cta_threads(policy, words);
-    const LaunchShape shape =
-        launch_shape(clusters * policy.cluster, dim3(static_cast<unsigned>(threads)), shared, options, policy.cluster);
-    WeightMaps maps{};
+    rows = copies == ScaleCopies::kTiles ? RingRows::kSpread : RingRows::kNeighbours;
+    words = copies == ScaleCopies::kWords;
     const Status status = encode_weights(device, problem.weights, policy.k_warps, copies, maps);
     if (!status.ok()) return status;
-    const bool nvfp4 = problem.activations.type == ActivationType::kNvfp4;
-    return launch(tensor_ring_kernel(policy.tokens, nvfp4, copies == ScaleCopies::kTiles), shape, stream, problem,
-                  tensor_ring_shape(problem, policy, device, clusters, tiles, words), maps, options.prefetch);
   }
-  const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
+  const std::int64_t shared = exclusive_shared_bytes(policy, device, tensor_shared_bytes(policy, tiles));
+  const dim3 block(static_cast<unsigned>(cta_threads(policy, words)));
   const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);
-  return launch(tensor_kernel(policy.tokens, copies_are_whole(problem.weights)), shape, stream, problem,
-                tensor_shape(problem, policy, clusters), options.prefetch);
+  const bool nvfp4 = problem.activations.type == ActivationType::kNvfp4;
+  return launch(tensor_ring_kernel(policy.tokens, nvfp4, rows), shape, stream, problem,
+                tensor_ring_shape(problem, policy, device, clusters, tiles, words), maps, options.prefetch);
 }
 
 template <class = void>
@@ -177,8 +195,9 @@ static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, 
   if (status.ok()) status = check_dependent_launch(options.dependent_launch, device.arch);
   if (status.ok()) status = validate(options.prefetch);
   if (!status.ok()) return status;
-  return policy.kernel == GemvKernel::kRing ? launch_ring(problem, policy, device, options, stream)
-                                            : launch_tensor(problem, policy, device, options, stream);
+  if (policy.kernel == GemvKernel::kRing) return launch_ring(problem, policy, device, options, stream);
+  return policy.kernel == GemvKernel::kTensorRing ? launch_tensor_ring(problem, policy, device, options, stream)
+                                                  : launch_tensor(problem, policy, device, options, stream);
 }
 
 /// Lets a kernel have as much shared memory as a CTA can, and the multiprocessor set as much aside, so that a CTA of
@@ -204,10 +223,11 @@ static Status allow_shared_memory(const DeviceInfo& info) noexcept {
   }
   if (info.arch < 90) return Status();
   for (const int tokens : {1, 8, 16}) {
-    for (const int kernel : {0, 1, 2, 3}) {
-      const Status status =
-          allow_shared_memory(tensor_ring_kernel(tokens, kernel % 2 != 0, kernel / 2 != 0), info.shared_bytes);
-      if (!status.ok()) return status;
+    for (const RingRows rows : {RingRows::kNeighbours, RingRows::kSpread, RingRows::kOdd}) {
+      for (const bool nvfp4 : {false, true}) {
+        const Status status = allow_shared_memory(tensor_ring_kernel(tokens, nvfp4, rows), info.shared_bytes);
+        if (!status.ok()) return status;
+      }
     }
   }
   for (const int chunks : {1, 2, 3, 5}) {

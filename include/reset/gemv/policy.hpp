@@ -16,8 +16,9 @@ RESET_NAMESPACE_BEGIN
 /// Which kernel serves a call.
 enum class GemvKernel : std::uint8_t {
   kTensor,  ///< tensor_core.cuh: every call that `validate` accepts, on every target.
-  /// tensor_ring.cuh: K a multiple of 64 and at most 32768 (30720 for more than 8 tokens), packed rows aligned to 16
-  /// bytes, runs of four block scales to 4; sm_90 and later.
+  /// tensor_ring.cuh: K at most 32768 (30720 for more than 8 tokens); sm_90 and later. Packed rows aligned to 16 bytes,
+  /// runs of four block scales to 4, K a multiple of 64; or, with `odd_rows`, packed rows aligned to 8 bytes, linear
+  /// block scales anywhere.
   kTensorRing,
   /// cuda_core.cuh: NVFP4 activations, one token, K a multiple of 256 and at most 40960 (with a gate 16384), packed
   /// rows and rows of linear block scales aligned to 16 bytes; sm_90 and later. Swizzled block scales without a gate,
@@ -63,6 +64,7 @@ struct GemvPolicy {
   int warps_per_group = 1;  ///< kRing: warps that share a stage; each thread has `chunks` times 32 of K.
   int groups = 1;           ///< kRing: groups of warps that take turns at the stages.
   int chunks = 1;           ///< kRing: 1, 2, 3 or 5.
+  bool odd_rows = false;    ///< kTensorRing: rows come one by one, and may begin at odd places.
   int stages = 1;  ///< Rings: stages in shared memory, at most 16, a multiple of the groups that take turns at them.
 };
 
@@ -75,7 +77,7 @@ constexpr std::int64_t tensor_shared_bytes(const GemvPolicy& policy, std::int64_
   const std::int64_t fixed = policy.row_groups * detail::kTensorBarrierBytes + totals + sums;
   if (policy.kernel == GemvKernel::kTensor) return fixed + warps * detail::kTensorStages * detail::kTensorStageBytes;
   return fixed + 2 * 8 * (detail::kMaxRingStages + 1) +
-         std::int64_t{policy.stages} * detail::tensor_stage_bytes(policy.k_warps);
+         std::int64_t{policy.stages} * detail::tensor_stage_bytes(policy.k_warps, policy.odd_rows);
 }
 
 /// Clusters of the tensor-core kernel's grid: as many as are resident at once, or, where their sums do not fit, a
@@ -186,13 +188,14 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 
 }  // namespace detail
 
-/// The policy of kTensorRing for a shape; `stages` is 0 where nothing fits the device. The rules come from sweeps of
-/// bench_tune_engine, which times whole decode steps, on an H100 and an H200: see tune_engine.json of either in
-/// bench/results.
-constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n,
-                                        std::int64_t k) noexcept {
+/// The policy of kTensorRing for a shape, of aligned rows or of odd ones; `stages` is 0 where nothing fits the device.
+/// The rules come from sweeps of bench_tune_engine, which times whole decode steps, on an H100 and an H200: see
+/// tune_engine.json of either in bench/results.
+constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n, std::int64_t k,
+                                        bool odd_rows = false) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kTensorRing;
+  policy.odd_rows = odd_rows;
   policy.tokens = detail::tensor_tokens(tokens);
   policy.stages = 0;
   const int units = detail::k_units(k);
@@ -267,8 +270,9 @@ inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem
   const GemvPolicy ring = ring_policy(device.arch, problem.activations.type, problem.tokens, k);
   const bool preferred = ring.stages > 0 && detail::prefers_ring(problem.weights);
   if (preferred && detail::ring_serves(problem, ring.chunks).ok()) return ring;
-  if (device.arch >= 90 && detail::tensor_ring_serves(problem.weights).ok()) {
-    const GemvPolicy policy = tensor_ring_policy(device, problem.tokens, n, k);
+  const bool boxes = detail::boxes_serve(problem.weights).ok();
+  if (device.arch >= 90 && (boxes || detail::odd_rows_serve(problem.weights).ok())) {
+    const GemvPolicy policy = tensor_ring_policy(device, problem.tokens, n, k, !boxes);
     if (policy.stages > 0) return policy;
   }
   return tensor_policy(device, problem.tokens, k);
@@ -277,7 +281,7 @@ inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem
 namespace detail {
 
 inline Status validate_tensor_ring(const GemvPolicy& policy, const GemvProblem& problem) noexcept {
-  const Status served = tensor_ring_serves(problem.weights);
+  const Status served = policy.odd_rows ? odd_rows_serve(problem.weights) : boxes_serve(problem.weights);
   if (!served.ok()) return served;
   const int cluster = policy.cluster;
   if (cluster != 1 && cluster != 2 && cluster != 4 && cluster != 8) {

@@ -1,18 +1,20 @@
 /// @file
-/// The tensor-core mat-vec kernel whose weights come in boxes of rows (sm_90 and later): K a multiple of 64, rows
-/// aligned.
+/// The tensor-core mat-vec kernel whose weights come by bulk copies (sm_90 and later): in boxes of rows where K is a
+/// multiple of 64 and rows are aligned, row by row elsewhere.
 #pragma once
 
 #include <cstdint>
 
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
-#include <reset/gemv/detail/async_copy.cuh>
+#include <reset/gemv/detail/box_rows.cuh>
+#include <reset/gemv/detail/item_weights.cuh>
+#include <reset/gemv/detail/odd_rows.cuh>
 #include <reset/gemv/detail/prefetch.cuh>
 #include <reset/gemv/detail/ring.cuh>
-#include <reset/gemv/detail/scale_row.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
 #include <reset/gemv/detail/tensor_map.cuh>
+#include <reset/gemv/detail/tensor_stages.cuh>
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/detail/work_shares.hpp>
 #include <reset/gemv/policy.hpp>
@@ -35,117 +37,10 @@ struct TensorRingShape {
   int log_cluster;           ///< Logarithm to base 2 of the CTAs of a cluster.
   int activation_alignment;  ///< The largest power of two up to 16 that divides the address of every row of
                              ///< activations.
+  std::uint32_t odd_step;    ///< Where rows come one by one: see there.
 };
 
 #if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
-
-/// Stages of a CTA, each a tile of 16 rows of its slice of K, and their barriers.
-struct TensorRing {
-  std::uint32_t full;  // of a stage: the copies have landed
-  std::uint32_t stages;
-  std::uint32_t code_pitch;
-  std::uint32_t scale_pitch;
-  std::uint32_t stage_bytes;
-
-  /// Copies want stages at multiples of 128: they come first in shared memory.
-  __device__ __forceinline__ TensorRing(std::uint32_t memory, std::uint32_t barriers, int k_warps)
-      : full(barriers),
-        stages(memory),
-        code_pitch(static_cast<std::uint32_t>(tensor_code_pitch(k_warps))),
-        scale_pitch(static_cast<std::uint32_t>(tensor_scale_pitch(k_warps))),
-        stage_bytes(static_cast<std::uint32_t>(tensor_stage_bytes(k_warps))) {}
-
-  /// Where in a stage its scales begin.
-  __device__ __forceinline__ std::uint32_t scales() const { return kMmaRows * code_pitch; }
-  /// Its group has read a stage.
-  __device__ __forceinline__ std::uint32_t empty() const { return full + kMaxRingStages * kBarrierBytes; }
-
-  /// By a warp: scales beyond K, which no copy touches, are 0 in all stages.
-  __device__ __forceinline__ void clear_scales(int count, int lane) const {
-    const std::uint32_t words = kMmaRows * scale_pitch / 4;
-    for (int stage = 0; stage < count; ++stage) {
-      const std::uint32_t begin = stages + static_cast<std::uint32_t>(stage) * stage_bytes + scales();
-      for (auto word = static_cast<std::uint32_t>(lane); word < words; word += 32) store_shared4(begin + word * 4, 0);
-    }
-  }
-
-  /// By a warp: `writers` of a stage arrive when they have asked for its copies, `readers` when they have read it. Ends
-  /// with the fence that makes barriers known to the cluster.
-  __device__ __forceinline__ void init_barriers(int count, int writers, int readers, int lane) const {
-    const RingCursor own{lane, 0};
-    if (lane < count) {
-      barrier_init(full + own.barrier(), writers);
-      barrier_init(empty() + own.barrier(), readers);
-    }
-    barrier_init_fence();
-  }
-};
-
-/// A warp that requests weights. One lane of the first asks for boxes of eight rows of codes and of scales; where
-/// scales come in runs of four, all lanes of all these warps copy them.
-struct Producer {
-  const GemvProblem& problem;
-  const WeightMaps& maps;
-  const TensorRing& ring;
-  TileRows<kMmaRows> rows;
-  Share units;
-  bool words;
-  int warp;  // of those that request
-  int warps;
-  int lane;
-
-  /// Requests a tile into a stage.
-  __device__ __forceinline__ void request(int tile, std::uint32_t stage, std::uint32_t full) const {
-    if (warp == 0 && lane == 0) copy_boxes(tile, stage, full);
-    if (!words) return;
-    __syncwarp();
-    copy_words(tile, stage, full);
-    __syncwarp();
-  }
-
- private:
-  /// The second box is that of the first one's pairs, or of the next outputs if the tile has them: otherwise it keeps
-  /// what it had, and makes sums that are not stored.
-  __device__ __forceinline__ void copy_boxes(int tile, std::uint32_t stage, std::uint32_t full) const {
-    const bool both = rows.holds(tile, kBoxRows);
-    const std::uint32_t bytes = kBoxRows * ring.code_pitch + (words ? 0 : scale_box_bytes());
-    barrier_arrive_expecting(full, both ? 2 * bytes : bytes);
-    copy_box(static_cast<int>(rows.row(tile, 0)), 0, stage, full);
-    if (both) copy_box(static_cast<int>(rows.row(tile, kBoxRows)), 1, stage, full);
-  }
-
-  __device__ __forceinline__ std::uint32_t scale_box_bytes() const {
-    // Of spread rows 128 for each unit of K, as many as a row has of codes.
-    return rows.spread ? ring.code_pitch : kBoxRows * ring.scale_pitch;
-  }
-
-  __device__ __forceinline__ void copy_box(int row, int box, std::uint32_t stage, std::uint32_t full) const {
-    const auto place = static_cast<std::uint32_t>(box * kBoxRows);
-    const std::uint32_t codes = stage + place * ring.code_pitch;
-    const std::uint32_t scale = stage + ring.scales() + place * ring.scale_pitch;
-    const int column = units.first * (kUnitK / 2 / 8);
-    if (rows.spread) {
-      box_copy(codes, &maps.codes, {column, row % kSpreadRows, row / kSpreadRows}, full);
-      box_copy(scale, &maps.scales, scale_tile_place(row, units.first * (kUnitBlocks / 4)), full);
-      return;
-    }
-    box_copy(codes, &maps.codes, {column, row, 0}, full);
-    if (!words) box_copy(scale, &maps.scales, {units.first * (kUnitBlocks / 2), row, 0}, full);
-  }
-
-  /// Half a warp has one run of each row.
-  __device__ __forceinline__ void copy_words(int tile, std::uint32_t stage, std::uint32_t full) const {
-    const int row = lane % kMmaRows;
-    const ScaleRow source(problem.weights.block_scale, rows.readable_row(tile, row));
-    const std::uint32_t place = stage + ring.scales() + static_cast<std::uint32_t>(row) * ring.scale_pitch;
-    const int runs =
-        min(units.count * (kUnitBlocks / 4), static_cast<int>(problem.weights.cols / 64) - units.first * 4);
-    for (int run = warp * 2 + lane / kMmaRows; run < runs; run += warps * 2) {
-      async_copy<4>(place + static_cast<std::uint32_t>(run * 4), source.at(units.first * kUnitBlocks + run * 4));
-    }
-    async_arrive(full);
-  }
-};
 
 /// By a warp, of one token or two: asks for what is added to the CTA's results, `count` of its tiles, so that those
 /// who store them find it in the first-level cache. More would keep the warp from what it has to request.
@@ -170,9 +65,9 @@ __device__ __forceinline__ void touch_residual(const GemvProblem& problem, const
 
 /// Keeps up to `in_flight` of the stages on their way, the first ones before the wait of a dependent launch: no kernel
 /// writes weights.
-__device__ __forceinline__ void produce_tiles(const Producer& producer, int stages, const RingFlight& in_flight,
-                                              int tiles) {
-  const TensorRing& ring = producer.ring;
+template <class Producer>
+__device__ __forceinline__ void produce_tiles(const Producer& producer, const TensorRing& ring, int stages,
+                                              const RingFlight& in_flight, int tiles) {
   RingCursor cursor{0, 1};
   StagesInFlight flight(in_flight);
   for (int tile = 0; tile < tiles; ++tile) {
@@ -240,22 +135,18 @@ struct ClusterTotals {
 };
 
 /// A computing warp's tiles: those of its group.
-template <bool kSpread, int kTokens>
+template <int kTokens, class Weights>
 __device__ __forceinline__ void consume_tiles(const RowGroup<kTokens, ClusterTotals>& sums_of,
                                               const WarpTokens<kTokens>& x, const TensorRing& ring,
-                                              const TensorRingShape& shape, int tiles, int group, int k_warp,
+                                              const TensorRingShape& shape, int tiles, int group, Weights weights_of,
                                               int lane) {
   const ShiftFactors shift = unknown_factors();
-  const std::uint32_t codes = keep(ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
-                                   static_cast<std::uint32_t>(k_warp * (kUnitK / 2) + lane % 4 * 16));
-  const std::uint32_t scales = keep(ring.stages + ring.scales() + lane_scales(kSpread, ring.scale_pitch, k_warp, lane));
-  constexpr int kHalf = half_unit_scales(kSpread);
   RingCursor cursor{group, 0};
   sums_of.run(tiles, [&](TileSums<kTokens>& sums) {
     const std::uint32_t offset = static_cast<std::uint32_t>(cursor.stage) * ring.stage_bytes;
     barrier_wait(ring.full + cursor.barrier(), cursor.parity);
     ItemWeights weights;
-    weights.load_rows<kHalf>(codes + offset, 8 * ring.code_pitch, scales + offset, 8 * ring.scale_pitch);
+    weights_of.load(offset, weights);
     __syncwarp();
     if (lane == 0) barrier_arrive(ring.empty() + cursor.barrier());
     cursor.advance(shape.groups, shape.stages);
@@ -269,9 +160,8 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 /// As gemv_tensor, but a cluster owns a run of outputs and each of its CTAs a slice of K; one warp requests whole tiles
 /// through tensor maps, and the warps that compute find them in a ring that they share. The totals of slices are added
-/// in the order of CTAs: the same bits every time. kSpread: swizzled block scales whose tiles' pieces are copied in
-/// boxes (ScaleCopies), with rows spread as these want it (TileRows).
-template <int kTokens, TokenKind kKind, bool kSpread>
+/// in the order of CTAs: the same bits every time. kRows: how the rows of a tile come.
+template <int kTokens, TokenKind kKind, RingRows kRows>
 static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 1), 1)
     gemv_tensor_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ TensorRingShape shape,
                      const __grid_constant__ WeightMaps maps, const __grid_constant__ Prefetch prefetch) {
@@ -283,16 +173,18 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
   const int lane = static_cast<int>(threadIdx.x) % 32;
   // Found anew where they are needed: kept, they would take registers from the warps that compute.
   const auto rows = [&] {
-    return shared_rows(problem, shape.runs.share(static_cast<int>(blockIdx.x) >> shape.log_cluster), kSpread);
+    const Share runs = shape.runs.share(static_cast<int>(blockIdx.x) >> shape.log_cluster);
+    return shared_rows(problem, runs, kRows == RingRows::kSpread);
   };
   const int tiles = rows().tiles();
   const Share units = shape.units.share(cluster_rank());
   const auto own_tiles = [&](int ctas) { return (rows().tiles() - cluster_rank() + ctas - 1) >> shape.log_cluster; };
-  const int ring_bytes = shape.stages * tensor_stage_bytes(shape.k_warps);
+  constexpr bool kOdd = kRows == RingRows::kOdd;
+  const int ring_bytes = shape.stages * tensor_stage_bytes(shape.k_warps, kOdd);
   const TensorMemory<kTokens> memory(tensor_memory + ring_bytes, shape.part_tiles << shape.log_cluster, shape.k_warps,
                                      shape.groups);
   const std::uint32_t arrived = memory.end;  // the totals of the CTA's own tiles
-  const TensorRing ring(shared_address(tensor_memory), arrived + 2 * kBarrierBytes, shape.k_warps);
+  const TensorRing ring(shared_address(tensor_memory), arrived + 2 * kBarrierBytes, shape.k_warps, kOdd);
   const int computing = shape.k_warps * shape.groups;
   const int producers = tensor_ring_producers(kTokens, computing, shape.words);
   int group = 0;
@@ -315,8 +207,13 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
       barriers_ready_sync();
     }
     if (cluster > 1) cluster_arrive();
-    produce_tiles({problem, maps, ring, rows(), units, shape.words, warp - computing, producers, lane}, shape.stages,
-                  shape.in_flight, tiles);
+    if constexpr (kOdd) {
+      produce_tiles(OddProducer(problem.weights, ring, rows(), units, lane), ring, shape.stages, shape.in_flight,
+                    tiles);
+    } else {
+      produce_tiles(BoxProducer{problem, maps, ring, rows(), units, shape.words, warp - computing, producers, lane},
+                    ring, shape.stages, shape.in_flight, tiles);
+    }
     wait_for_dependencies();
     if (warp == computing) {
       touch_residual(problem, rows(), cluster_rank(), cluster, own_tiles(cluster), lane);
@@ -340,7 +237,14 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
       const ClusterTotals totals{shared_address(memory.totals), arrived, shape.log_cluster, shape.part_tiles, lane};
       const RowGroup<kTokens, ClusterTotals> sums(memory, totals, group, shape.groups, k_warp, units.count,
                                                   shape.k_warps, lane);
-      consume_tiles<kSpread>(sums, x, ring, shape, share, group, k_warp, lane);
+      if constexpr (kOdd) {
+        consume_tiles(sums, x, ring, shape, share, group,
+                      OddWeights(problem.weights, ring, rows(), shape.odd_step, group, units.first, k_warp, lane),
+                      lane);
+      } else {
+        consume_tiles(sums, x, ring, shape, share, group, BoxWeights<kRows == RingRows::kSpread>(ring, k_warp, lane),
+                      lane);
+      }
     }
   }
   // The last computing warps store, for the first ones may still be adding up. Those that have nothing to store would

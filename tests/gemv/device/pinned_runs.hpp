@@ -25,9 +25,9 @@ struct PinnedRuns {
     worst = std::max(worst, call.worst());
     if (wrong.empty()) return;
     if (++failures <= 10) {
-      std::printf("FAILED: %s: kernel %d tokens %d k_warps %d row_groups %d slices %d stages %d on %d: %s\n",
+      std::printf("FAILED: %s: kernel %d tokens %d k_warps %d row_groups %d slices %d stages %d odd %d on %d: %s\n",
                   call.options().text().c_str(), static_cast<int>(policy.kernel), policy.tokens, policy.k_warps,
-                  policy.row_groups, policy.slices, policy.stages, device.sm_count, wrong.c_str());
+                  policy.row_groups, policy.slices, policy.stages, policy.odd_rows, device.sm_count, wrong.c_str());
     }
     if (error != cudaSuccess) std::exit(1);  // nothing runs after it
   }

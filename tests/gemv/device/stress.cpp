@@ -23,8 +23,8 @@ constexpr std::size_t kCopies = 24;  // of the weights, 100 MB: more than the se
 
 std::string text(const GemvPolicy& policy) {
   char line[128];
-  std::snprintf(line, sizeof line, "tokens %d cluster %d k_warps %d row_groups %d stages %d", policy.tokens,
-                policy.cluster, policy.k_warps, policy.row_groups, policy.stages);
+  std::snprintf(line, sizeof line, "tokens %d cluster %d k_warps %d row_groups %d stages %d odd %d", policy.tokens,
+                policy.cluster, policy.k_warps, policy.row_groups, policy.stages, policy.odd_rows);
   return line;
 }
 
@@ -42,7 +42,10 @@ std::vector<GemvPolicy> policies(const Case& call, const reset::DeviceInfo& devi
           policy.k_warps = units / cluster;
           policy.row_groups = groups;
           policy.stages = stages;
-          if (validate(policy, call.problem(), device).ok()) list.push_back(policy);
+          for (const bool odd : {false, true}) {
+            policy.odd_rows = odd;
+            if (validate(policy, call.problem(), device).ok()) list.push_back(policy);
+          }
         }
       }
     }

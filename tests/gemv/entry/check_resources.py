@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REGISTERS = 65536  # of a multiprocessor
-KERNELS = 23  # that the entry can choose among
+KERNELS = 26  # that the entry can choose among
 
 
 def compile_file(nvcc, include, source, options, folder):

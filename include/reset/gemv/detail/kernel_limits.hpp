@@ -101,13 +101,23 @@ inline bool copies_are_whole(const Nvfp4MatrixView& w) noexcept {
 
 /// Bytes from one row to the next in a stage of kTensorRing, for `units` of K. Codes have the pitch of the box that
 /// brings them, and two rows that are read at once share banks: padding them would cost more. Scales of eight rows lie
-/// in different banks: the pitch is an odd multiple of 16.
-RESET_HOST_DEVICE constexpr int tensor_code_pitch(int units) noexcept { return units * (kUnitK / 2); }
-RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units) noexcept { return (units | 1) * kUnitBlocks; }
-/// Bytes of a stage: a tile.
-RESET_HOST_DEVICE constexpr int tensor_stage_bytes(int units) noexcept {
-  return kMmaRows * (tensor_code_pitch(units) + tensor_scale_pitch(units));
+/// in different banks: the pitch is an odd multiple of 16. Odd rows (RingRows) have room for 16 bytes more.
+RESET_HOST_DEVICE constexpr int tensor_code_pitch(int units, bool odd = false) noexcept {
+  return units * (kUnitK / 2) + (odd ? 16 : 0);
 }
+RESET_HOST_DEVICE constexpr int tensor_scale_pitch(int units, bool odd = false) noexcept {
+  return (odd ? (units + 1) | 1 : units | 1) * kUnitBlocks;
+}
+/// Bytes of a stage: a tile.
+RESET_HOST_DEVICE constexpr int tensor_stage_bytes(int units, bool odd = false) noexcept {
+  return kMmaRows * (tensor_code_pitch(units, odd) + tensor_scale_pitch(units, odd));
+}
+/// How the rows of a tile of kTensorRing come.
+enum class RingRows : std::uint8_t {
+  kNeighbours,  ///< In boxes of neighbours.
+  kSpread,      ///< In boxes of spread rows (TileRows), with pieces of the tiles of swizzled block scales.
+  kOdd,         ///< One by one, from wherever they begin (OddCopy).
+};
 /// Where rows are spread (TileRows), so many lie from one to the one behind it; of kTensorRing a box has so many bytes
 /// of scales of each swizzled tile.
 inline constexpr int kSpreadRows = 32;

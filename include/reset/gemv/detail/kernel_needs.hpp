@@ -16,7 +16,7 @@ RESET_NAMESPACE_BEGIN
 namespace detail {
 
 /// Where the block scales of a view begin.
-inline const std::uint8_t* first_scale(const Nvfp4MatrixView& w) noexcept {
+RESET_HOST_DEVICE inline const std::uint8_t* first_scale(const Nvfp4MatrixView& w) noexcept {
   return w.block_scale.data + w.block_scale.offset(0, 0);
 }
 
@@ -84,28 +84,43 @@ inline Status ring_serves(const GemvProblem& problem, int chunks) noexcept {
                  "an address that 16 divides, for kRing (the value is the remainder)");
 }
 
-/// Ok if kTensorRing serves a call of these weights.
-inline Status tensor_ring_serves(const Nvfp4MatrixView& w) noexcept {
+/// Ok if kTensorRing serves a call of these weights row by row: GemvPolicy::odd_rows.
+inline Status odd_rows_serve(const Nvfp4MatrixView& w) noexcept {
+  if (w.block_scale.layout != ScaleLayout::kLinear) {
+    return invalid("weights.block_scale.layout", static_cast<int>(w.block_scale.layout),
+                   "kLinear, 0, for kTensorRing with odd_rows");
+  }
+  if (address(w.packed) % 8 != 0) {
+    return invalid("weights.packed", misalignment(w.packed, 8),
+                   "an address that 8 divides, for kTensorRing (the value is the remainder)");
+  }
+  if (w.row_stride % 8 == 0) return Status();
+  return invalid("weights.row_stride", w.row_stride, "a multiple of 8 for kTensorRing");
+}
+
+/// Ok if kTensorRing serves a call of these weights by boxes of rows.
+inline Status boxes_serve(const Nvfp4MatrixView& w) noexcept {
   const BlockScaleView& scale = w.block_scale;
-  if (w.cols % 64 != 0) return invalid("weights.cols", w.cols, "a multiple of 64 for kTensorRing");
+  if (w.cols % 64 != 0) return invalid("weights.cols", w.cols, "a multiple of 64 for kTensorRing without odd_rows");
   const Status codes = whole_codes(w);
   if (!codes.ok()) return codes;
   if (address(scale.data) % 4 != 0) {
     return invalid("weights.block_scale.data", misalignment(scale.data, 4),
-                   "an address that 4 divides, for kTensorRing (the value is the remainder)");
+                   "an address that 4 divides, for kTensorRing without odd_rows (the value is the remainder)");
   }
   if (scale.block_origin % 4 != 0) {
-    return invalid("weights.block_scale.block_origin", scale.block_origin, "a multiple of 4 for kTensorRing");
+    return invalid("weights.block_scale.block_origin", scale.block_origin,
+                   "a multiple of 4 for kTensorRing without odd_rows");
   }
   if (scale.stride % 4 == 0) return Status();
-  return invalid("weights.block_scale.stride", scale.stride, "a multiple of 4 for kTensorRing");
+  return invalid("weights.block_scale.stride", scale.stride, "a multiple of 4 for kTensorRing without odd_rows");
 }
 
 /// How kTensorRing's block scales come.
 enum class ScaleCopies : std::uint8_t {
   kRows,   ///< Linear ones, in boxes of rows.
   kTiles,  ///< Swizzled ones, in boxes of pieces of their tiles: outputs are spread (TileRows).
-  kWords,  ///< Whatever else `tensor_ring_serves` allows, by runs of four.
+  kWords,  ///< Whatever else `boxes_serve` allows, by runs of four.
 };
 
 /// The fastest that serves a call.

@@ -11,7 +11,9 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-inline std::uintptr_t address(const void* pointer) noexcept { return reinterpret_cast<std::uintptr_t>(pointer); }
+RESET_HOST_DEVICE inline std::uintptr_t address(const void* pointer) noexcept {
+  return reinterpret_cast<std::uintptr_t>(pointer);
+}
 
 inline std::int64_t misalignment(const void* pointer, std::int64_t bytes) noexcept {
   return static_cast<std::int64_t>(address(pointer) % static_cast<std::uintptr_t>(bytes));

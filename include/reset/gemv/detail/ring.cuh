@@ -32,6 +32,9 @@ __device__ __forceinline__ void bulk_copy(std::uint32_t shared, const void* glob
                : "memory");
 }
 
+/// Before bulk copies write where this thread has written: they are ordered with its writes then.
+__device__ __forceinline__ void bulk_copies_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
 /// Where in a tensor of three dimensions a box begins, the one whose elements are neighbours first.
 struct BoxPlace {
   int x;

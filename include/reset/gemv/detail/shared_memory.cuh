@@ -21,11 +21,27 @@ __device__ __forceinline__ uint4 load_shared16(std::uint32_t address) {
   return value;
 }
 
+/// The 8 bytes there, a multiple of 8.
+template <int kOffset>
+__device__ __forceinline__ uint2 load_shared8(std::uint32_t address) {
+  uint2 value;
+  asm volatile("ld.shared.v2.u32 {%0, %1}, [%2 + %3];" : "=r"(value.x), "=r"(value.y) : "r"(address), "n"(kOffset));
+  return value;
+}
+
 /// The 2 bytes there.
 template <int kOffset>
 __device__ __forceinline__ std::uint32_t load_shared2(std::uint32_t address) {
   std::uint16_t value;
   asm volatile("ld.shared.u16 %0, [%1 + %2];" : "=h"(value) : "r"(address), "n"(kOffset));
+  return value;
+}
+
+/// The byte there.
+template <int kOffset>
+__device__ __forceinline__ std::uint32_t load_shared1(std::uint32_t address) {
+  std::uint32_t value;
+  asm volatile("ld.shared.u8 %0, [%1 + %2];" : "=r"(value) : "r"(address), "n"(kOffset));
   return value;
 }
 
@@ -63,6 +79,10 @@ __device__ __forceinline__ int anew(int value) {
 
 __device__ __forceinline__ void store_shared4(std::uint32_t address, std::uint32_t value) {
   asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
+}
+
+__device__ __forceinline__ void store_shared1(std::uint32_t address, std::uint32_t value) {
+  asm volatile("st.shared.u8 [%0], %1;" ::"r"(address), "r"(value) : "memory");
 }
 
 #if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)

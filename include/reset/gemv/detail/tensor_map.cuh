@@ -99,7 +99,7 @@ static inline MappedTensor mapped_scale_tiles(const Nvfp4MatrixView& w, int rows
           CU_TENSOR_MAP_L2_PROMOTION_L2_256B};
 }
 
-/// The maps of weights that kTensorRing serves, for CTAs of `units` of K.
+/// The maps of weights that kTensorRing serves in boxes, for CTAs of `units` of K.
 static inline Status encode_weights(const DeviceInfo& device, const Nvfp4MatrixView& w, int units, ScaleCopies copies,
                                     WeightMaps& maps) noexcept {
   const Status status = encode_tensor(device, mapped_codes(w, units, copies == ScaleCopies::kTiles), maps.codes);

@@ -35,7 +35,7 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   if (tokens > 8) {
     if (widest && units > 10 && units <= 20) return {2, units <= 14 ? 2 : 1, 8};
     if (units > 16 && units <= 20 && tiles_of_two >= 12) return {4, 3, 8};
-    const int cluster = units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
+    const int cluster = units <= 8 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
     return {cluster, 1, units > 12 * cluster ? 8 : units > 20 ? 5 : 4};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
@@ -47,6 +47,7 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
   if (units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
   if (widest) return {2, 2, 8};
+  if (tiles_of_two < 3) return {2, 1, units <= 16 ? 5 : 4};
   if (units <= 16) return tiles_of_two < 12 ? TensorRingCut{2, 1, 5} : TensorRingCut{4, 2, 5};
   return tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
@@ -59,7 +60,7 @@ constexpr TensorRingCut fast_memory_cut(int tokens, int units, std::int64_t tile
   const bool many_rows = tiles_of_two >= 22;
   if (tokens > 8) {
     if (units > 10 && units <= 14 && many_rows) return {2, 2, 8};
-    return {units <= 4 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, units > 20 && units <= 60 ? 5 : 4};
+    return {units <= 8 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, units > 20 && units <= 60 ? 5 : 4};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
   if (units > 80) return {8, 1, 5};

@@ -1,0 +1,62 @@
+/// @file
+/// The ring of kTensorRing in shared memory: sm_90 and later.
+#pragma once
+
+#include <cstdint>
+
+#include <reset/config.hpp>
+#include <reset/gemv/detail/kernel_limits.hpp>
+#include <reset/gemv/detail/ring.cuh>
+#include <reset/gemv/detail/shared_memory.cuh>
+
+RESET_NAMESPACE_BEGIN
+namespace detail {
+
+#if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
+
+/// Stages of a CTA, each a tile of 16 rows of its slice of K, and their barriers.
+struct TensorRing {
+  std::uint32_t full;  // of a stage: the copies have landed
+  std::uint32_t stages;
+  std::uint32_t code_pitch;
+  std::uint32_t scale_pitch;
+  std::uint32_t stage_bytes;
+
+  /// Copies want stages at multiples of 128: they come first in shared memory.
+  __device__ __forceinline__ TensorRing(std::uint32_t memory, std::uint32_t barriers, int k_warps, bool odd)
+      : full(barriers),
+        stages(memory),
+        code_pitch(static_cast<std::uint32_t>(tensor_code_pitch(k_warps, odd))),
+        scale_pitch(static_cast<std::uint32_t>(tensor_scale_pitch(k_warps, odd))),
+        stage_bytes(static_cast<std::uint32_t>(tensor_stage_bytes(k_warps, odd))) {}
+
+  /// Where in a stage its scales begin.
+  __device__ __forceinline__ std::uint32_t scales() const { return kMmaRows * code_pitch; }
+  /// Its group has read a stage.
+  __device__ __forceinline__ std::uint32_t empty() const { return full + kMaxRingStages * kBarrierBytes; }
+
+  /// By a warp: scales beyond K, which no copy touches, are 0 in all stages.
+  __device__ __forceinline__ void clear_scales(int count, int lane) const {
+    const std::uint32_t words = kMmaRows * scale_pitch / 4;
+    for (int stage = 0; stage < count; ++stage) {
+      const std::uint32_t begin = stages + static_cast<std::uint32_t>(stage) * stage_bytes + scales();
+      for (auto word = static_cast<std::uint32_t>(lane); word < words; word += 32) store_shared4(begin + word * 4, 0);
+    }
+  }
+
+  /// By a warp: `writers` of a stage arrive when they have asked for its copies, `readers` when they have read it. Ends
+  /// with the fence that makes barriers known to the cluster.
+  __device__ __forceinline__ void init_barriers(int count, int writers, int readers, int lane) const {
+    const RingCursor own{lane, 0};
+    if (lane < count) {
+      barrier_init(full + own.barrier(), writers);
+      barrier_init(empty() + own.barrier(), readers);
+    }
+    barrier_init_fence();
+  }
+};
+
+#endif
+
+}  // namespace detail
+RESET_NAMESPACE_END
