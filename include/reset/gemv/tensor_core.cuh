@@ -57,14 +57,43 @@ struct WarpTokens {
   __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, void* scratch) {
     static_assert(kTokenScratchBytes + kTiles * 32 <= tensor_warp_bytes(kTokens), "the units find room behind it");
     auto* units = static_cast<float*>(scratch) + kTokenScratchBytes / 4;
+    const ActivationType type = problem.activations.type;
+    // Where other activations have their code as well, registers do not suffice.
+    const bool whole = alignment == 16 && unit < problem.weights.cols / kUnitK;
+    if (kTiles == 2 && kKind == TokenKind::kDense && whole) {
+      load_side_by_side(problem, unit, lane, static_cast<uint4*>(scratch), units);
+    } else {
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) {
+        tile[n].template load<kKind>(problem, alignment, first_token(problem, n), unit, lane,
+                                     static_cast<uint4*>(scratch), units + n * 8);
+      }
+    }
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
-      tile[n].template load<kKind>(problem, alignment, min(n * 8, static_cast<int>(problem.tokens) - 1), unit, lane,
-                                   static_cast<uint4*>(scratch), units + n * 8);
       factors[n] = {1.0f, 1.0f};
-      if (kKind != TokenKind::kNvfp4 && problem.activations.type == ActivationType::kBf16) {
+      if (kKind != TokenKind::kNvfp4 && type == ActivationType::kBf16) {
         factors[n] = reinterpret_cast<const float2*>(units + n * 8)[lane % 4];
       }
+    }
+  }
+
+ private:
+  __device__ __forceinline__ static int first_token(const GemvProblem& problem, int n) {
+    return min(n * 8, static_cast<int>(problem.tokens) - 1);
+  }
+
+  /// All tiles of tokens are asked for before the first is waited for.
+  __device__ __forceinline__ void load_side_by_side(const GemvProblem& problem, int unit, int lane, uint4* scratch,
+                                                    float* units) {
+    const ActivationView& x = problem.activations;
+    const int last = static_cast<int>(problem.tokens) - 1;
+    RawTokens raw[kTiles];
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) raw[n].load(x, first_token(problem, n), last, unit, lane);
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+      tile[n].take(raw[n], x.type, first_token(problem, n), last, lane, scratch, units + n * 8);
     }
   }
 };

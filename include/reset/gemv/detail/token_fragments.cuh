@@ -76,6 +76,25 @@ __device__ __forceinline__ bool tokens_are_nvfp4(ActivationType type) {
 /// Shared memory that loading a TokenFragment takes, beside the units of 8 tokens.
 inline constexpr int kTokenScratchBytes = 2048;
 
+/// 256 of K of up to 8 tokens on their way to a warp's fragment: of each half, four tokens' pieces a lane.
+struct RawTokens {
+  uint4 piece[2][4];
+
+  /// Half a warp reads 256 neighbouring bytes of a token: lane by lane, as fragments have them, the loads would touch
+  /// each sector four times. Of tokens beyond the last there is nothing.
+  __device__ __forceinline__ void load(const ActivationView& x, int first_token, int last, int unit, int lane) {
+    const auto* begin = static_cast<const std::uint8_t*>(x.dense) + (unit * std::int64_t{2 * kUnitK} + lane % 16 * 16);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int token = first_token + i * 2 + lane / 16;
+      if (token > last) continue;  // nobody reads its place
+      const auto* row = reinterpret_cast<const uint4*>(begin + token * x.row_stride * 2);
+      piece[0][i] = row[0];
+      piece[1][i] = row[16];
+    }
+  }
+};
+
 /// 256 of K of one token a lane: token l / 4, of each half of these the 32 neighbours that the lane owns of each row of
 /// weights. Word w, 8 of them, goes with word w of the weights. Zeros beyond K.
 struct TokenFragment {
@@ -100,14 +119,20 @@ struct TokenFragment {
         load_few(problem.activations, first_token, last, unit, lane, scratch, units);
         return;
       }
-      load_whole(problem.activations, first_token, last, unit, lane, scratch);
+      RawTokens raw;
+      raw.load(problem.activations, first_token, last, unit, lane);
+      hand_out(raw, first_token, last, lane, scratch);
     } else {
       load_pieces(problem, alignment, token, chunk, scratch + lane * 4);
     }
-    if (problem.activations.type != ActivationType::kBf16) return;
-    const float own = narrow<4>(words);
-    if (lane % 4 == 0) units[lane / 4] = own;
-    __syncwarp();
+    if (problem.activations.type == ActivationType::kBf16) narrow_all(lane, units);
+  }
+
+  /// The same of whole tokens that are here already.
+  __device__ __forceinline__ void take(const RawTokens& raw, ActivationType type, int first_token, int last, int lane,
+                                       uint4* scratch, float* units) {
+    hand_out(raw, first_token, last, lane, scratch);
+    if (type == ActivationType::kBf16) narrow_all(lane, units);
   }
 
  private:
@@ -143,26 +168,21 @@ struct TokenFragment {
 
   __device__ __forceinline__ static HalfPairs pairs_of(const uint4& x) { return {{x.x, x.y, x.z, x.w}}; }
 
-  /// Half a warp reads 256 neighbouring bytes of a token, and shared memory hands each lane its own: lane by lane the
-  /// loads would touch each sector four times.
-  __device__ __forceinline__ void load_whole(const ActivationView& x, int first_token, int last, int unit, int lane,
-                                             uint4* scratch) {
-    uint4 raw[2][4];
-    const auto* begin = static_cast<const std::uint8_t*>(x.dense) + (unit * std::int64_t{2 * kUnitK} + lane % 16 * 16);
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int token = first_token + i * 2 + lane / 16;
-      if (token > last) continue;  // nobody reads its place
-      const auto* row = reinterpret_cast<const uint4*>(begin + token * x.row_stride * 2);
-      raw[0][i] = row[0];
-      raw[1][i] = row[16];
-    }
+  /// Makes halves of the 8 tokens' bfloat16.
+  __device__ __forceinline__ void narrow_all(int lane, float* units) {
+    const float own = narrow<4>(words);
+    if (lane % 4 == 0) units[lane / 4] = own;
+    __syncwarp();
+  }
+
+  /// Shared memory hands each lane its own.
+  __device__ __forceinline__ void hand_out(const RawTokens& raw, int first_token, int last, int lane, uint4* scratch) {
     const int token = min(first_token + lane / 4, last) - first_token;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       __syncwarp();
 #pragma unroll
-      for (int i = 0; i < 4; ++i) scratch[i * 32 + lane] = raw[half][i];
+      for (int i = 0; i < 4; ++i) scratch[i * 32 + lane] = raw.piece[half][i];
       __syncwarp();
 #pragma unroll
       for (int w = 0; w < 4; ++w) {
