@@ -33,9 +33,14 @@ constexpr Setting kSettings[] = {
     {"T_high is hot", 0.6f, 1.2f, 0, 1.0f, 0.0f},
     {"top-k 1", 0.3f, 1.0f, 1, 1.0f, 0.0f},
     {"top-k 20, top-p", 0.3f, 1.0f, 20, 0.95f, 0.0f},
+    {"top-k 7, min-p", 0.7f, 1.0f, 7, 1.0f, 0.1f},
+    {"top-k 32", 0.6f, 1.2f, 32, 1.0f, 0.0f},
+    {"top-k 33", 0.6f, 1.2f, 33, 1.0f, 0.0f},
+    {"top-k 30, half argmax", 0.0f, 2.0f, 30, 0.8f, 0.01f},
     {"top-k 500", 0.6f, 1.2f, 500, 1.0f, 0.0f},
     {"top-p", 0.3f, 1.0f, 0, 0.95f, 0.0f},
     {"top-p 0", 0.3f, 1.0f, 0, 0.0f, 0.0f},
+    {"top-p, min-p", 0.7f, 1.0f, 0, 0.9f, 0.05f},
     {"min-p", 0.7f, 1.0f, 0, 1.0f, 0.05f},
     {"all three", 0.6f, 1.0f, 50, 0.9f, 0.02f},
     {"top-p, hot", 3.0f, 5.0f, 0, 0.9f, 0.0f},
@@ -62,6 +67,12 @@ std::vector<Shape> make_shapes(std::int32_t columns, unsigned seed) {
     if (i % 3 != 0) masked.row[i] = -kInfinity;
   }
   shapes.push_back(masked);
+  // More tokens tie for the best than are kept, in a few chunks or in all of them.
+  for (const std::size_t step : {41u, 997u}) {
+    Shape plateau{step == 41 ? "wide plateau" : "plateau", make_row(size, seed + 5, 1.0f, 0, 0.0f)};
+    for (std::size_t i = 5; i < size; i += step) plateau.row[i] = 9.0f;
+    shapes.push_back(plateau);
+  }
   // Nearly all scores tie, by rounding alone or because the noise is below the resolution of a score.
   Shape tied{"tied", std::vector<float>(size, 4e15f)};
   for (std::size_t i = 0; i < size; ++i) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include <reset/sampler/detail/device_list.cuh>
 #include <reset/sampler/detail/device_reject.cuh>
 #include <reset/sampler/device_sampler.hpp>
 
@@ -37,6 +38,7 @@ struct SampleRoom {
   ChunkRoom chunks;
   ListRoom list;
   TailRoom tail;
+  BestRoom best;
   alignas(8) std::uint32_t means_words[sizeof(HistoryMeans) / 4];
   GroupRoom groups[kSamplerWarps];
   unsigned long long places;  // that a row of the slot has
@@ -360,18 +362,22 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position),
                       RandomPurpose::kSampling};
   // In every CTA, for the ticket takes as long.
+  const KeepRule keep = keep_rule(request.sampling, expected, row.columns);
   const auto teams = [&] { return RaceTeams(rule, expected, races_whole(request.sampling, expected, row.columns)); };
   if (self < 32 * kChunkWarps) {
     draw_chunk_noises(key, room.tail);
   } else if (self == 32 * kChunkWarps) {
     init_barriers(room.tail, teams().warps());
+    room.best.listed = 0;
   }
   __syncthreads();
   if (room.flag == 0) return;
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   if (sum_part(warp) >= 0) merge_chunks(facts, row.chunks(), sum_part(warp), room.tail);
-  if (warp < kRaceWarps) {
+  if (warp < kRaceWarps && keep.wanted > 0) {
+    run_list(row, key, rule, expected, keep, facts, room.best, room.tail);
+  } else if (warp < kRaceWarps) {
     run_races(row, key, rule, expected, facts, teams(), room.tail);
   } else if (warp < kPolicyWarp) {
     take_chunks(facts, row.chunks(), room.chunks);

@@ -43,6 +43,24 @@ struct Temperatures {
   }
 };
 
+inline constexpr int kMostKept = 32;                 // tokens that a list is for: one a lane
+inline constexpr int kMostListed = 32 * kRaceWarps;  // tokens of a list, one a thread
+inline constexpr int kChunksAtOnce = 4;              // that a warp reads for it
+inline constexpr int kMostRuns = 64;                 // of tokens that a warp looks through for it
+
+/// The best tokens of a row, and how they were found.
+struct BestRoom {
+  std::uint64_t key[kMostListed];           // in no order
+  std::uint64_t kept[kMostKept];            // the best of them in order,
+  std::uint32_t word[kMostKept];            // and their random words
+  double total[2];                          // the row's mass at either temperature, where shares of it count
+  std::int32_t chunk[kSamplerThreads];      // that may hold any,
+  std::int32_t run[kRaceWarps][kMostRuns];  // and where each warp has looked closer
+  std::int32_t chunks;
+  float threshold;      // what all reach; not finite where there is no list
+  std::int32_t listed;  // more than kMostListed: they could not be
+};
+
 /// The best score of some tokens or chunks, whose it is, its logit (of a chunk nothing), and the score behind it; -inf
 /// for none.
 struct alignas(16) RaceLead {
