@@ -81,6 +81,8 @@ static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunk
     if (policy.chunk_warps == 1 && spares) policy.parts = alone;
   }
   if (policy.parts > most) policy.parts = most;
+  // One CTA of each row waits for the others of the row: no more than half of those that run at once.
+  if (2 * rows > resident) policy.parts = 1;
   return policy;
 }
 

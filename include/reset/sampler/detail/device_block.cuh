@@ -13,8 +13,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 inline constexpr int kSamplerThreads = 256;  // the blocks of random numbers of a chunk, and the most chunks of a row
 inline constexpr int kSamplerWarps = kSamplerThreads / 32;
-inline constexpr int kTicketThread = kSamplerThreads - 32;  // the first of the last warp
-inline constexpr int kResidentCtas = 2;                     // of a multiprocessor, by their registers
+inline constexpr int kResidentCtas = 2;  // of a multiprocessor, by their registers
 inline constexpr unsigned kFullWarp = 0xffffffffu;
 
 /// The larger of two, NaN if either is; subnormals count, whatever the flags.
@@ -96,11 +95,10 @@ static __device__ __forceinline__ std::uint64_t block_best(std::uint64_t key, Re
   return best;
 }
 
-/// Takes a ticket for what this CTA has written; behind the next barrier `flag` tells whether it was the last of
-/// `count`, who then sees what all wrote. One thread waits for it, of the last warp, and the others need not.
-static __device__ __forceinline__ void take_ticket(std::uint32_t* ticket, std::uint32_t count, std::int32_t& flag) {
+/// Whether this CTA is the last of `count` that take a ticket; it then sees what all have written before.
+static __device__ __forceinline__ bool is_last(std::uint32_t* ticket, std::uint32_t count, std::int32_t& flag) {
   __syncthreads();
-  if (threadIdx.x == kTicketThread) {
+  if (threadIdx.x == 0) {
     // Releases what the barrier above has gathered, and acquires what the others released.
     std::uint32_t taken;
     asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(taken) : "l"(ticket) : "memory");
@@ -108,11 +106,6 @@ static __device__ __forceinline__ void take_ticket(std::uint32_t* ticket, std::u
     if (last) *ticket = 0;  // for the next call; nobody else of this one comes
     flag = last ? 1 : 0;
   }
-}
-
-/// Whether this CTA is the last.
-static __device__ __forceinline__ bool is_last(std::uint32_t* ticket, std::uint32_t count, std::int32_t& flag) {
-  take_ticket(ticket, count, flag);
   __syncthreads();
   return flag != 0;
 }

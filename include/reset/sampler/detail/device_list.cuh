@@ -52,12 +52,11 @@ struct ChunkMaxima {
   __device__ __forceinline__ static int chunk(int i) { return static_cast<int>(threadIdx.x) % 32 + 32 * i; }
 
   /// Chunks that the row does not have are below all others.
-  __device__ __forceinline__ void load(const ChunkFacts* facts, int chunks) {
-    float max[kEach];
+  __device__ __forceinline__ void load(const RowChunkFacts& facts) {
+    ChunkMax maxima[kEach];
+    facts.await(maxima, [&](int i) { return load_max(facts.sums(chunk(i))); });
 #pragma unroll
-    for (int i = 0; i < kEach; ++i) max[i] = load_now(&facts[min(chunk(i), chunks - 1)].max);
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) order[i] = chunk(i) < chunks ? order_of(max[i]) : 0;
+    for (int i = 0; i < kEach; ++i) order[i] = chunk(i) < facts.count ? order_of(maxima[i].max) : 0;
   }
 
   /// That of the row; NaN if any is.
@@ -98,13 +97,12 @@ struct ChunkMaxima {
 };
 
 /// By one warp: finds a logit that as many tokens reach as are wanted, or more, and the chunks that hold them.
-static __device__ __forceinline__ void list_chunks(const ChunkFacts* facts, int chunks, const KeepRule& keep,
-                                                   BestRoom& best) {
+static __device__ __forceinline__ void list_chunks(const RowChunkFacts& facts, const KeepRule& keep, BestRoom& best) {
   // As many as are read at once do no harm where fewer are wanted: finding the last of them does.
   constexpr std::uint32_t kAtOnce = kRaceWarps * kChunksAtOnce;
   static_assert(kMostKept <= 2 * kAtOnce, "twice as many suffice");
   ChunkMaxima maxima;
-  maxima.load(facts, chunks);
+  maxima.load(facts);
   const float max = maxima.all();
   const std::uint32_t least = keep.by_count ? static_cast<std::uint32_t>(keep.wanted) : kAtOnce * 2 / 3;
   const std::uint32_t most = least <= kAtOnce ? kAtOnce : 2 * kAtOnce;
@@ -194,11 +192,11 @@ static __device__ __forceinline__ void list_sync() {
 /// By the warps that list: the best tokens of the row, those kept in order, with their random words. Where they cannot
 /// be listed, `listed` is more than kMostListed.
 template <class T>
-static __device__ __noinline__ void list_best(const DeviceRow<T> row, const ChunkFacts* facts, const KeepRule keep,
+static __device__ __noinline__ void list_best(const DeviceRow<T> row, const RowChunkFacts facts, const KeepRule keep,
                                               const RandomKey random, BestRoom& best) {
   const auto self = static_cast<int>(threadIdx.x);
   const int warp = self / 32;
-  if (warp == 0) list_chunks(facts, row.chunks(), keep, best);
+  if (warp == 0) list_chunks(facts, keep, best);
   list_sync();
   const int runs = is_finite(best.threshold) ? list_runs(row, warp, best, best.run[warp]) : kMostRuns + 1;
   if (runs <= kMostRuns) {
@@ -225,24 +223,21 @@ static __device__ __noinline__ void list_best(const DeviceRow<T> row, const Chun
 
 /// By a warp: the mass of a row at one of the temperatures, in units of 2^-40. It is added up in another order than
 /// `draw_token` has.
-static __device__ __noinline__ double row_mass(const ChunkFacts* facts, int chunks, int t, float scale) {
+static __device__ __noinline__ double row_mass(const RowChunkFacts facts, int t, float scale) {
   constexpr int kEach = ChunkMaxima::kEach;
-  ChunkMaxima maxima;
-  float mass[kEach];
-  maxima.load(facts, chunks);
+  ChunkHalf masses[kEach];
+  facts.await(masses, [&](int i) { return load_half(facts.masses(ChunkMaxima::chunk(i))); });
+  float max = masses[0].max;
 #pragma unroll
-  for (int i = 0; i < kEach; ++i) {
-    const ChunkFacts& source = facts[min(ChunkMaxima::chunk(i), chunks - 1)];
-    mass[i] = load_now(t == 0 ? &source.high : &source.low);
-  }
-  const float max = maxima.all();
+  for (int i = 1; i < kEach; ++i) max = max_or_nan(max, masses[i].max);
+  max = number_of(__reduce_max_sync(kFullWarp, order_of(max)));
   double own = 0.0;
 #pragma unroll
   for (int i = 0; i < kEach; ++i) {
-    const float most = number_of(maxima.order[i]);
-    const bool counts = ChunkMaxima::chunk(i) < chunks && is_finite(most);
-    const float factor = fast_exp2((most - max) * scale);
-    own = add_rn(own, counts ? mul_rn(static_cast<double>(factor), static_cast<double>(mass[i])) : 0.0);
+    const bool counts = ChunkMaxima::chunk(i) < facts.count && is_finite(masses[i].max);
+    const float factor = fast_exp2((masses[i].max - max) * scale);
+    const float mass = t == 0 ? masses[i].first : masses[i].second;
+    own = add_rn(own, counts ? mul_rn(static_cast<double>(factor), static_cast<double>(mass)) : 0.0);
   }
 #pragma unroll
   for (int distance = 1; distance < 32; distance *= 2) own = add_rn(own, shuffle_xor(own, distance));
@@ -338,13 +333,13 @@ static __device__ __noinline__ void race_listed(const RaceRule rule, const KeepR
 template <class T>
 static __device__ __forceinline__ void run_list(const DeviceRow<T>& row, const RandomKey& key, const PassRule& scales,
                                                 const Temperatures& temperatures, const KeepRule& keep,
-                                                const ChunkFacts* facts, BestRoom& best, TailRoom& room) {
+                                                const RowChunkFacts& facts, BestRoom& best, TailRoom& room) {
   constexpr int kHalf = kRaceWarps / 2;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int t = warp / kHalf;  // a temperature for either half of them
   const float scale = t == 0 ? scales.scale_high : scales.scale_low;
   // The first warp looks for chunks meanwhile.
-  if (keep.by_share() && warp % kHalf == 1) best.total[t] = row_mass(facts, row.chunks(), t, scale);
+  if (keep.by_share() && warp % kHalf == 1) best.total[t] = row_mass(facts, t, scale);
   list_best(row, facts, keep, key, best);
   if (warp % kHalf != 0) return;
   if (scale > 0.0f && (t == 0 || temperatures.value[0] != temperatures.value[1])) {

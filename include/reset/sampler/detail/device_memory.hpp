@@ -29,14 +29,18 @@ struct DevicePending {
   std::int32_t follower;  // the drafted token behind it, or the sampled one
 };
 
-/// What a chunk of a row adds to it; `high` and `low` are its masses at the two temperatures.
-struct alignas(16) ChunkFacts {
-  float max;  // NaN or +inf where one is in the chunk
-  float sum;
-  float weighted_sum;
-  float high;
-  float low;
-  float unused[3];
+/// Half of what a chunk of a row adds to it.
+struct alignas(16) ChunkHalf {
+  float max;           // NaN or +inf where one is in the chunk
+  std::uint32_t call;  // the one it is of
+  float first;
+  float second;
+};
+
+/// All of it: the sum and the weighted sum; the masses at the higher and at the lower temperature.
+struct ChunkFacts {
+  ChunkHalf sums;
+  ChunkHalf masses;
 };
 
 /// What the last CTA of a row hands to the last of its slot.
@@ -53,7 +57,7 @@ struct MemoryLayout {
   std::size_t pending;
   std::size_t chunks;
   std::size_t facts;
-  std::size_t row_tickets;
+  std::size_t row_calls;
   std::size_t slot_tickets;
   std::size_t bytes;
 };
@@ -64,7 +68,7 @@ struct SamplerMemory {
   DevicePending* pending;
   ChunkFacts* chunks;
   RowFacts* facts;
-  std::uint32_t* row_tickets;
+  std::uint32_t* row_calls;  // the latest that a row has been in
   std::uint32_t* slot_tickets;
 
   static MemoryLayout layout(const SamplerConfig& config, std::int32_t max_rows) noexcept {
@@ -82,7 +86,7 @@ struct SamplerMemory {
     at.pending = take(slots * static_cast<std::size_t>(config.rows_per_slot) * sizeof(DevicePending));
     at.chunks = take(rows * chunks * sizeof(ChunkFacts));
     at.facts = take(rows * sizeof(RowFacts));
-    at.row_tickets = take(rows * sizeof(std::uint32_t));
+    at.row_calls = take(rows * sizeof(std::uint32_t));
     at.slot_tickets = take(slots * sizeof(std::uint32_t));
     at.bytes = end;
     return at;
@@ -96,7 +100,7 @@ struct SamplerMemory {
     place(arrays.pending, base + from.pending);
     place(arrays.chunks, base + from.chunks);
     place(arrays.facts, base + from.facts);
-    place(arrays.row_tickets, base + from.row_tickets);
+    place(arrays.row_calls, base + from.row_calls);
     place(arrays.slot_tickets, base + from.slot_tickets);
     return arrays;
   }

@@ -14,29 +14,13 @@ RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
-/// Loads past the first-level cache what other multiprocessors wrote. Not later than it is called for: the compiler
-/// would rather wait until the registers are needed.
-static __device__ __forceinline__ float load_now(const float* source) {
-  float value;
-  asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(value) : "l"(source) : "memory");
-  return value;
-}
-static __device__ __forceinline__ float4 load_now4(const ChunkFacts* source) {
-  float4 value;
-  asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
-               : "l"(source)
-               : "memory");
-  return value;
-}
-
 /// A chunk's sums rebased to the row's maximum, S' = e^d S and W' = e^d (W + d S) with d = m - m_row. Chosen before all
 /// else, so that no branch keeps several from being under way at once; a chunk that is too far below adds 0.
-static __device__ __forceinline__ SumPair rebase(const float4& front, bool exists, float max) {
-  const bool counts = exists && is_finite(front.x) && front.x - max >= kDeepestExponent;
-  const double distance = add_rn(static_cast<double>(counts ? front.x : max), -static_cast<double>(max));
-  const double sum = static_cast<double>(counts ? front.y : 0.0f);
-  const double weighted = static_cast<double>(counts ? front.z : 0.0f);
+static __device__ __forceinline__ SumPair rebase(const ChunkHalf& sums, bool exists, float max) {
+  const bool counts = exists && is_finite(sums.max) && sums.max - max >= kDeepestExponent;
+  const double distance = add_rn(static_cast<double>(counts ? sums.max : max), -static_cast<double>(max));
+  const double sum = static_cast<double>(counts ? sums.first : 0.0f);
+  const double weighted = static_cast<double>(counts ? sums.second : 0.0f);
   const double factor = exact_exp_inside(distance);
   return {mul_rn(factor, sum), mul_rn(factor, add_rn(weighted, mul_rn(distance, sum)))};
 }
@@ -66,24 +50,23 @@ static __device__ __forceinline__ RowFacts merged_facts(const TailRoom& room) {
 
 /// By one warp, the `part`-th of those that merge: adds the sums of every kSumWarps-th 32 chunks up in one fixed order
 /// in double, so that the bits depend on the chunks alone. The maximum of all chunks it finds for itself.
-static __device__ __forceinline__ void merge_chunks(const ChunkFacts* facts, int count, int part, TailRoom& room) {
+static __device__ __forceinline__ void merge_chunks(const RowChunkFacts& facts, int part, TailRoom& room) {
   constexpr int kRounds = kSamplerThreads / 32;
   static_assert(kRounds <= 3 * kSumWarps, "a warp has three rounds");
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const auto front_of = [&](int chunk) { return load_now4(&facts[min(chunk, count - 1)]); };
+  const int count = facts.count;
   const int first = 32 * part + lane;
   const int second = first + 32 * kSumWarps;
   const int third = second + 32 * kSumWarps;
-  const float4 fronts[2] = {front_of(first), front_of(second)};
-  float maxima[kRounds];
+  ChunkMax maxima[kRounds];
+  facts.await(maxima, [&](int i) { return load_max(facts.sums(lane + 32 * i)); });
+  const ChunkHalf halves[2] = {load_half(facts.sums(first)), load_half(facts.sums(second))};
+  float max = maxima[0].max;
 #pragma unroll
-  for (int i = 0; i < kRounds; ++i) maxima[i] = load_now(&facts[min(lane + 32 * i, count - 1)].max);
-  float max = maxima[0];
-#pragma unroll
-  for (int i = 1; i < kRounds; ++i) max = max_or_nan(max, maxima[i]);
+  for (int i = 1; i < kRounds; ++i) max = max_or_nan(max, maxima[i].max);
   max = number_of(__reduce_max_sync(kFullWarp, order_of(max)));
-  SumPair sums = add_pairs(rebase(fronts[0], first < count, max), rebase(fronts[1], second < count, max));
-  if (2 * 32 * kSumWarps < count) sums = add_pairs(sums, rebase(front_of(third), third < count, max));
+  SumPair sums = add_pairs(rebase(halves[0], first < count, max), rebase(halves[1], second < count, max));
+  if (2 * 32 * kSumWarps < count) sums = add_pairs(sums, rebase(load_half(facts.sums(third)), third < count, max));
 #pragma unroll
   for (int distance = 1; distance < 32; distance *= 2) sums = add_pairs(sums, shuffle_xor(sums, distance));
   if (lane != 0) return;

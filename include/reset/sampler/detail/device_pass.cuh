@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include <reset/sampler/detail/device_facts.cuh>
 #include <reset/sampler/detail/device_memory.hpp>
 #include <reset/sampler/detail/device_row.cuh>
 
@@ -186,7 +187,7 @@ static __device__ __forceinline__ float2 masses_of(const LeafSums& sums, const P
 /// One chunk that is already in registers.
 template <class T, int kWarps, PassKind kKind>
 static __device__ __forceinline__ void pass_chunk(const ChunkReader<T, kWarps>& reader, const PassRule& rule, int chunk,
-                                                  int lane, ChunkFacts* facts, GroupRoom& room) {
+                                                  int lane, ChunkFacts* facts, std::uint32_t call, GroupRoom& room) {
   const float max = group_max<kWarps>(reader.max(), room);
   PassRule other = rule;
   // The one temperature that is neither 1 nor 0.
@@ -195,8 +196,8 @@ static __device__ __forceinline__ void pass_chunk(const ChunkReader<T, kWarps>& 
   const LeafSums sums = group_sums<kWarps, kKind>(reader.template sums<kKind>(other, max), room);
   if (lane == 0) {
     const float2 masses = masses_of<kKind>(sums, rule);
-    *reinterpret_cast<float4*>(&facts[chunk]) = make_float4(max, sums.sum, sums.weighted_sum, masses.x);
-    facts[chunk].low = masses.y;
+    store_half(&facts[chunk].sums, {max, call, sums.sum, sums.weighted_sum});
+    store_half(&facts[chunk].masses, {max, call, masses.x, masses.y});
   }
 }
 

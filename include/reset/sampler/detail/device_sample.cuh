@@ -42,6 +42,7 @@ struct SampleRoom {
   alignas(8) std::uint32_t means_words[sizeof(HistoryMeans) / 4];
   GroupRoom groups[kSamplerWarps];
   unsigned long long places;  // that a row of the slot has
+  std::uint32_t call;         // of the row
   std::int32_t order[kMaxRowsPerSlot];
   std::int32_t flag;
 
@@ -206,8 +207,9 @@ class SlotSequence {
   __device__ void reload(std::int32_t index, bool unprepared) {
     const int chunks = DeviceRow<T>(nullptr, view_.vocabulary).chunks();
     __syncthreads();
-    take_chunk(view_.memory.chunks + static_cast<std::size_t>(index) * chunks, static_cast<int>(threadIdx.x), chunks,
-               room_.chunks);
+    const RowChunkFacts facts{view_.memory.chunks + static_cast<std::size_t>(index) * chunks, chunks, 0};
+    const auto chunk = static_cast<int>(threadIdx.x);
+    take_chunk(load_half(facts.masses(chunk)), chunk, chunk < chunks, room_.chunks);
     if (threadIdx.x < 2) room_.tail.unsure[threadIdx.x] = 1;
     auto& slot = room_.slot();
     if (threadIdx.x == 0) {
@@ -302,14 +304,14 @@ static __device__ __forceinline__ void prepare_and_decide(const Temperatures& ex
 template <class T, int kWarps, PassKind kKind>
 static __device__ __forceinline__ void pass_rest(ChunkReader<T, kWarps>& reader, const DeviceRow<T>& row,
                                                  const PassRule& rule, int chunk, int step, ChunkFacts* facts,
-                                                 GroupRoom& room) {
+                                                 std::uint32_t call, GroupRoom& room) {
   const int lane = static_cast<int>(threadIdx.x) % (32 * kWarps);
   while (chunk < row.chunks()) {
     // The next chunk comes while this one is worked on.
     ChunkReader<T, kWarps> next;
     const int after = chunk + step;
     if (after < row.chunks()) next.load(row, after, lane);
-    pass_chunk<T, kWarps, kKind>(reader, rule, chunk, lane, facts, room);
+    pass_chunk<T, kWarps, kKind>(reader, rule, chunk, lane, facts, call, room);
     reader = next;
     chunk = after;
   }
@@ -331,12 +333,14 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   // The logits are on their way before the slot is known.
   ChunkReader<T, kWarps> reader;
   if (first < row.chunks()) reader.load(row, first, static_cast<int>(threadIdx.x) % (32 * kWarps));
+  const std::uint32_t latest = threadIdx.x == 0 ? __ldcg(&view.memory.row_calls[index]) : 0;
   const SamplerRow input = call.rows[index];
   const bool exists = input.slot >= 0 && input.slot < view.slots;
   if (exists) {
     copy_words(room.slot_words, reinterpret_cast<const std::uint32_t*>(&view.memory.slots[input.slot]),
                Room::kSlotWords);
   }
+  if (threadIdx.x == 0) room.call = latest + 1;
   // Up to 256 rows, a glance of each thread at one tells whether the slot has others.
   const int self = static_cast<int>(threadIdx.x);
   const int namesakes = __syncthreads_count(self < call.count && call.rows[self].slot == input.slot ? 1 : 0);
@@ -352,16 +356,17 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   GroupRoom& group_room = room.groups[group];
   const PassKind kind = pass_kind(request.sampling, expected, row.columns);
   if (kind == PassKind::kMass) {
-    pass_rest<T, kWarps, PassKind::kMass>(reader, row, rule, first, step, facts, group_room);
+    pass_rest<T, kWarps, PassKind::kMass>(reader, row, rule, first, step, facts, room.call, group_room);
   } else if (kind == PassKind::kMasses) {
-    pass_rest<T, kWarps, PassKind::kMasses>(reader, row, rule, first, step, facts, group_room);
+    pass_rest<T, kWarps, PassKind::kMasses>(reader, row, rule, first, step, facts, room.call, group_room);
   } else {
-    pass_rest<T, kWarps, PassKind::kEntropy>(reader, row, rule, first, step, facts, group_room);
+    pass_rest<T, kWarps, PassKind::kEntropy>(reader, row, rule, first, step, facts, room.call, group_room);
   }
-  take_ticket(&view.memory.row_tickets[index], gridDim.x, room.flag);
+  // Who ends the row waits for the others. They have started before it, as far as CTAs start in their order, which
+  // scans count on as well; and choose_policy sees to it that those that wait leave room for others in any case.
+  if (blockIdx.x + 1 != gridDim.x) return;
   const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position),
                       RandomPurpose::kSampling};
-  // In every CTA, for the ticket takes as long.
   const KeepRule keep = keep_rule(request.sampling, expected, row.columns);
   const auto teams = [&] { return RaceTeams(rule, expected, races_whole(request.sampling, expected, row.columns)); };
   if (self < 32 * kChunkWarps) {
@@ -371,21 +376,23 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     room.best.listed = 0;
   }
   __syncthreads();
-  if (room.flag == 0) return;
+  const RowChunkFacts row_facts{facts, row.chunks(), room.call};
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
   const int warp = static_cast<int>(threadIdx.x) / 32;
-  if (sum_part(warp) >= 0) merge_chunks(facts, row.chunks(), sum_part(warp), room.tail);
+  if (sum_part(warp) >= 0) merge_chunks(row_facts, sum_part(warp), room.tail);
   if (warp < kRaceWarps && keep.wanted > 0) {
-    run_list(row, key, rule, expected, keep, facts, room.best, room.tail);
+    run_list(row, key, rule, expected, keep, row_facts, room.best, room.tail);
   } else if (warp < kRaceWarps) {
-    run_races(row, key, rule, expected, facts, teams(), room.tail);
+    run_races(row, key, rule, expected, row_facts, teams(), room.tail);
   } else if (warp < kPolicyWarp) {
-    take_chunks(facts, row.chunks(), room.chunks);
+    take_chunks(row_facts, room.chunks);
   } else {
     prepare_and_decide(expected, only, room);
   }
   const SlotRows rows = only ? only_row(index, key.position, room)
                              : find_rows(view, call, input.slot, room.slot().state.next_position, room);
+  // All that the others had to say is here: they know their call.
+  if (threadIdx.x == 0) view.memory.row_calls[index] = room.call;
   if (rows.count == 0) {
     if (threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);
     return;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include <reset/sampler/detail/device_facts.cuh>
 #include <reset/sampler/detail/device_memory.hpp>
 #include <reset/sampler/detail/device_row.cuh>
 
@@ -19,19 +20,21 @@ struct ChunkRoom {
 };
 
 /// Takes one chunk of the row into shared memory.
-static __device__ __forceinline__ void take_chunk(const ChunkFacts* facts, int chunk, int chunks, ChunkRoom& room) {
-  const bool exists = chunk < chunks;
-  // Past the first-level cache: other multiprocessors wrote them.
-  room.max[chunk] = exists ? __ldcg(&facts[chunk].max) : float_from_bits(0xff800000u);
-  room.mass[0][chunk] = exists ? __ldcg(&facts[chunk].high) : 0.0f;
-  room.mass[1][chunk] = exists ? __ldcg(&facts[chunk].low) : 0.0f;
+static __device__ __forceinline__ void take_chunk(const ChunkHalf& masses, int chunk, bool exists, ChunkRoom& room) {
+  room.max[chunk] = exists ? masses.max : float_from_bits(0xff800000u);
+  room.mass[0][chunk] = exists ? masses.first : 0.0f;
+  room.mass[1][chunk] = exists ? masses.second : 0.0f;
 }
 
 /// Takes all of them, by one warp.
-static __device__ __forceinline__ void take_chunks(const ChunkFacts* facts, int chunks, ChunkRoom& room) {
-#pragma unroll 2
-  for (int chunk = static_cast<int>(threadIdx.x) % 32; chunk < kSamplerThreads; chunk += 32) {
-    take_chunk(facts, chunk, chunks, room);
+static __device__ __forceinline__ void take_chunks(const RowChunkFacts& facts, ChunkRoom& room) {
+  constexpr int kAtOnce = 2;
+#pragma unroll 1
+  for (int first = static_cast<int>(threadIdx.x) % 32; first < kSamplerThreads; first += 32 * kAtOnce) {
+    ChunkHalf masses[kAtOnce];
+    facts.await(masses, [&](int i) { return load_half(facts.masses(first + 32 * i)); });
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) take_chunk(masses[i], first + 32 * i, first + 32 * i < facts.count, room);
   }
 }
 

@@ -104,7 +104,7 @@ class RowRace {
         member_(static_cast<int>(threadIdx.x) - 32 * first_warp),
         room_(room) {}
 
-  __device__ __forceinline__ void run(const ChunkFacts* facts) {
+  __device__ __forceinline__ void run(const RowChunkFacts& facts) {
     if (member_ < 32 * kChunkWarps) lead_chunks(facts);
     barrier_wait(shared_address(&room_.chunks_ready[t_]), 0);
     const RaceLead chunk = join_leads(room_.chunk[t_][0], room_.chunk[t_][1]);
@@ -118,14 +118,16 @@ class RowRace {
 
  private:
   // Scores are not relative to the row's maximum, which is not known yet.
-  __device__ __forceinline__ void lead_chunks(const ChunkFacts* facts) {
+  __device__ __forceinline__ void lead_chunks(const RowChunkFacts& facts) {
     RaceFour four{{}, {}, 4 * member_, 1};
-    float mass[4];
-    load(facts, four.logit, mass);
+    ChunkHalf masses[4];
+    facts.await(masses, [&](int i) { return load_half(facts.masses(4 * member_ + i)); });
     float most = kNoScore;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const float score = four.logit[i] * rule_.scale + fast_log2(mass[i]);
+      four.logit[i] = 4 * member_ + i < facts.count ? masses[i].max : kNoScore;
+      const float mass = t_ == 0 ? masses[i].first : masses[i].second;
+      const float score = four.logit[i] * rule_.scale + fast_log2(mass);
       four.score[i] = is_finite(four.logit[i]) ? score : kNoScore;
       most = max_or_nan(most, four.logit[i]);
     }
@@ -136,19 +138,6 @@ class RowRace {
     room_.chunk[t_][member_ / 32] = lead;
     room_.most[t_][member_ / 32] = most;
     barrier_arrive(shared_address(&room_.chunks_ready[t_]));
-  }
-
-  // The maxima and masses of a thread's four chunks. What is beyond the last, and so read from what lies behind the
-  // row's facts in the sampler's memory, has a maximum of -inf.
-  __device__ __forceinline__ void load(const ChunkFacts* facts, float (&max)[4], float (&mass)[4]) const {
-    const ChunkFacts* source = facts + min(4 * member_, row_.chunks() - 1);
-    const float* masses = t_ == 0 ? &source->high : &source->low;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) max[i] = load_now(&source[i].max);
-#pragma unroll
-    for (int i = 0; i < 4; ++i) mass[i] = load_now(masses + i * static_cast<int>(sizeof(ChunkFacts) / 4));
-#pragma unroll
-    for (int i = 0; i < 4; ++i) max[i] = 4 * member_ + i < row_.chunks() ? max[i] : kNoScore;
   }
 
   __device__ __forceinline__ RaceLead join_tokens() const {
@@ -265,7 +254,7 @@ static __device__ __forceinline__ void draw_chunk_noises(const RandomKey& key, T
 
 /// Out of line: where registers are short, the compiler asks for one logit after the other.
 template <class T>
-static __device__ __noinline__ void run_race(const DeviceRow<T> row, const RaceRule rule, const ChunkFacts* facts,
+static __device__ __noinline__ void run_race(const DeviceRow<T> row, const RaceRule rule, const RowChunkFacts facts,
                                              const RaceTeams teams, TailRoom& room) {
   RowRace<T>(row, rule, teams.temperature(), teams.first_warp(), teams.warps(), room).run(facts);
 }
@@ -273,7 +262,7 @@ static __device__ __noinline__ void run_race(const DeviceRow<T> row, const RaceR
 /// By the first kRaceWarps warps: the races of a row.
 template <class T>
 static __device__ __forceinline__ void run_races(const DeviceRow<T>& row, const RandomKey& key, const PassRule& scales,
-                                                 const Temperatures& temperatures, const ChunkFacts* facts,
+                                                 const Temperatures& temperatures, const RowChunkFacts& facts,
                                                  const RaceTeams& teams, TailRoom& room) {
   if (threadIdx.x == 0) {
     if (!teams.high) room.unsure[0] = 1;

@@ -15,7 +15,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 /// Warps that race: half of them at either temperature, or all at the only one.
 inline constexpr int kRaceWarps = kSamplerWarps - 2;
-inline constexpr int kPolicyWarp = kTicketThread / 32;  // which alone has waited for the ticket
+inline constexpr int kPolicyWarp = kSamplerWarps - 1;  // which decides
 /// Warps that merge: the one between, and the last of either half of those that race, which has no chunk there.
 inline constexpr int kSumWarps = 3;
 
