@@ -253,7 +253,7 @@ class ListRace {
 
   __device__ __forceinline__ void run() {
     if (best_.listed > kMostListed) {
-      settle(false, 0);
+      if (lane_ == 0) settle_nothing(room_, t_);
       return;
     }
     const int listed = min(best_.listed, keep_.wanted);
@@ -268,7 +268,9 @@ class ListRace {
     const std::uint32_t best = __reduce_max_sync(kFullWarp, competes ? order_of(score) : 0);
     const float near = number_of(best) - score_slack(rule_);
     const std::uint32_t close = __ballot_sync(kFullWarp, competes && score >= near);
-    settle(sure && __popc(close) == 1, __shfl_sync(kFullWarp, key, __ffs(static_cast<int>(close)) - 1));
+    const std::uint64_t winner = __shfl_sync(kFullWarp, key, __ffs(static_cast<int>(close)) - 1);
+    if (lane_ != 0) return;
+    settle_race(room_, t_, sure && __popc(close) == 1, candidate_id(winner), candidate_logit(winner));
   }
 
  private:
@@ -309,13 +311,6 @@ class ListRace {
     return sum;
   }
 
-  __device__ __forceinline__ void settle(bool sure, std::uint64_t winner) const {
-    if (lane_ != 0) return;
-    room_.unsure[t_] = sure ? 0 : 1;
-    room_.early[t_] = candidate_id(winner);
-    room_.logit[t_] = candidate_logit(winner);
-  }
-
   RaceRule rule_;
   const KeepRule& keep_;
   int t_;
@@ -345,7 +340,7 @@ static __device__ __forceinline__ void run_list(const DeviceRow<T>& row, const R
   if (scale > 0.0f && (t == 0 || temperatures.value[0] != temperatures.value[1])) {
     race_listed({key, 0.0f, temperatures.at(t), scale, 0}, keep, t, best, room);
   } else if (threadIdx.x % 32 == 0) {
-    room.unsure[t] = 1;
+    settle_nothing(room, t);
   }
 }
 

@@ -62,6 +62,10 @@ static __device__ __forceinline__ std::int64_t resolve_position(std::int64_t pos
   return next > kMaxPosition - ahead ? kMaxPosition + 1 : next + ahead;  // beyond the last is refused
 }
 
+static __device__ __forceinline__ bool is_position(std::int64_t position) {
+  return position >= 0 && position <= kMaxPosition;
+}
+
 /// Writes what a row gave.
 template <class T>
 static __device__ __forceinline__ void write_result(const SamplerCall<T>& call, std::int32_t row,
@@ -135,7 +139,7 @@ template <class Room>
 static __device__ __forceinline__ SlotRows only_row(std::int32_t index, std::int64_t position, Room& room) {
   if (threadIdx.x == 0) room.order[0] = index;
   __syncthreads();
-  return {position, position < 0 || position > kMaxPosition ? 0 : 1};
+  return {position, is_position(position) ? 1 : 0};
 }
 
 /// What the calls that sample do with the slot.
@@ -202,6 +206,26 @@ class SlotSequence {
     finish(rows.count, mode);
   }
 
+  /// By the thread that has decided: the end of a slot's only row but for `write_slot`, if the race at the temperature
+  /// has a winner that floats are sure of. `flag` tells.
+  __device__ void end_early(std::int32_t index, std::int64_t position, SampleMode mode) {
+    const int t = room_.tail.expected.index_of(room_.result().policy.temperature);
+    if (t < 0 || view_.rank || !is_position(position)) return;
+    barrier_wait(shared_address(&room_.tail.settled[t]), 0);
+    if (room_.tail.unsure[t] != 0) return;
+    const DrawnToken token{room_.tail.early[t], room_.tail.logit[t]};
+    conclude(index, token, -1);
+    advance(0, position, token.id, token.id, mode);
+    set_pending(1, mode);
+    room_.flag = 1;
+  }
+
+  /// By all threads: a step leaves its slot in memory.
+  __device__ void write_slot(SampleMode mode) {
+    if (mode == SampleMode::kApply) return;
+    copy_words(reinterpret_cast<std::uint32_t*>(&view_.memory.slots[slot_]), room_.slot_words, Room::kSlotWords);
+  }
+
  private:
   // The chunks of a row that another CTA has merged.
   __device__ void reload(std::int32_t index, bool unprepared) {
@@ -238,7 +262,6 @@ class SlotSequence {
 
   __device__ std::int32_t sample(std::int32_t index, const RandomKey& key, std::int32_t drafted, SampleMode mode) {
     const RowFacts& facts = room_.tail.facts;
-    SampledToken& result = room_.result();
     const DeviceRow<T> row(call_.logits + index * view_.row_stride, view_.vocabulary);
     const bool rejects = mode == SampleMode::kStep && call_.draft_probabilities != nullptr && drafted >= 0;
     const float* draft =
@@ -246,16 +269,21 @@ class SlotSequence {
     const DrawnToken token = draw(row, key, draft, drafted);
     const bool good = facts.status == RowStatus::kOk;
     const std::int32_t rank = good && view_.rank ? rank_of(row, room_.chunks, token, room_.reduction) : -1;
-    if (threadIdx.x == 0) {
-      result.token = token.id;
-      result.rank = rank;
-      if (good) {
-        const double distance = add_rn(static_cast<double>(token.logit), -static_cast<double>(facts.max));
-        result.logprob = static_cast<float>(add_rn(distance, -facts.log_sum));
-      }
-      write_result(call_, index, result);
-    }
+    if (threadIdx.x == 0) conclude(index, token, rank);
     return token.id;
+  }
+
+  // By one thread: what the row gives.
+  __device__ void conclude(std::int32_t index, const DrawnToken& token, std::int32_t rank) {
+    const RowFacts& facts = room_.tail.facts;
+    SampledToken& result = room_.result();
+    result.token = token.id;
+    result.rank = rank;
+    if (facts.status == RowStatus::kOk) {
+      const double distance = add_rn(static_cast<double>(token.logit), -static_cast<double>(facts.max));
+      result.logprob = static_cast<float>(add_rn(distance, -facts.log_sum));
+    }
+    write_result(call_, index, result);
   }
 
   // The token behind a row enters the history.
@@ -272,13 +300,18 @@ class SlotSequence {
   }
 
   __device__ void finish(std::int32_t count, SampleMode mode) {
-    if (mode == SampleMode::kApply) {
-      if (threadIdx.x == 0) view_.memory.slots[slot_].pending = count;
-      return;
-    }
-    if (threadIdx.x == 0) room_.slot().pending = 0;
+    if (threadIdx.x == 0) set_pending(count, mode);
     __syncthreads();
-    copy_words(reinterpret_cast<std::uint32_t*>(&view_.memory.slots[slot_]), room_.slot_words, Room::kSlotWords);
+    write_slot(mode);
+  }
+
+  // Rows that wait for a commit: none behind a step, whose slot is written as a whole.
+  __device__ void set_pending(std::int32_t count, SampleMode mode) {
+    if (mode == SampleMode::kApply) {
+      view_.memory.slots[slot_].pending = count;
+    } else {
+      room_.slot().pending = 0;
+    }
   }
 
   const SamplerView<Detector>& view_;
@@ -287,12 +320,10 @@ class SlotSequence {
   Room& room_;
 };
 
-/// The part of the policy's warp in the end of a row. Of rows that are not the `only` one of their slot, others decide.
+/// By the policy's thread in the end of a row. Of rows that are not the `only` one of their slot, others decide.
 template <class Room>
 static __device__ __forceinline__ void prepare_and_decide(const Temperatures& expected, bool only, Room& room) {
-  const bool first = threadIdx.x == 32 * kPolicyWarp;
   auto& slot = room.slot();
-  if (!first) return;
   prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
   wait_for_sums(room.tail);
   room.tail.expected = expected;
@@ -374,10 +405,12 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   } else if (self == 32 * kChunkWarps) {
     init_barriers(room.tail, teams().warps());
     room.best.listed = 0;
+    room.flag = 0;
   }
   __syncthreads();
   const RowChunkFacts row_facts{facts, row.chunks(), room.call};
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
+  SlotSequence<Detector, T> sequence(view, call, input.slot, room);
   const int warp = static_cast<int>(threadIdx.x) / 32;
   if (sum_part(warp) >= 0) merge_chunks(row_facts, sum_part(warp), room.tail);
   if (warp < kRaceWarps && keep.wanted > 0) {
@@ -386,13 +419,18 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     run_races(row, key, rule, expected, row_facts, teams(), room.tail);
   } else if (warp < kPolicyWarp) {
     take_chunks(row_facts, room.chunks);
-  } else {
+  } else if (self == 32 * kPolicyWarp) {
     prepare_and_decide(expected, only, room);
+    if (only) sequence.end_early(index, key.position, mode);
   }
   const SlotRows rows = only ? only_row(index, key.position, room)
                              : find_rows(view, call, input.slot, room.slot().state.next_position, room);
   // All that the others had to say is here: they know their call.
   if (threadIdx.x == 0) view.memory.row_calls[index] = room.call;
+  if (only && room.flag != 0) {
+    sequence.write_slot(mode);
+    return;
+  }
   if (rows.count == 0) {
     if (threadIdx.x == 0) write_nothing(call, index, RowStatus::kRefused);
     return;
@@ -401,7 +439,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     if (threadIdx.x == 0) view.memory.facts[index] = room.tail.facts;
     if (!is_last(&view.memory.slot_tickets[input.slot], static_cast<std::uint32_t>(rows.count), room.flag)) return;
   }
-  SlotSequence<Detector, T>(view, call, input.slot, room).run(rows, only, mode);
+  sequence.run(rows, only, mode);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

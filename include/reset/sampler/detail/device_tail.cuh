@@ -215,9 +215,7 @@ class RowRace {
     const float offset = float_from_bits(bits_of(rule_.max) & kFloatMagnitude) * rule_.scale;
     const float slack = score_slack(rule_);
     const bool sure = is_finite(offset) && is_sure(chunk, slack + offset * 0x1p-20f) && is_sure(token, slack);
-    room_.unsure[t_] = sure ? 0 : 1;
-    room_.early[t_] = token.id;
-    room_.logit[t_] = token.logit;
+    settle_race(room_, t_, sure, token.id, token.logit);
   }
 
   const DeviceRow<T>& row_;
@@ -265,8 +263,8 @@ static __device__ __forceinline__ void run_races(const DeviceRow<T>& row, const 
                                                  const Temperatures& temperatures, const RowChunkFacts& facts,
                                                  const RaceTeams& teams, TailRoom& room) {
   if (threadIdx.x == 0) {
-    if (!teams.high) room.unsure[0] = 1;
-    if (!teams.low) room.unsure[1] = 1;
+    if (!teams.high) settle_nothing(room, 0);
+    if (!teams.low) settle_nothing(room, 1);
   }
   if (!teams.high && !teams.low) return;
   const int t = teams.temperature();

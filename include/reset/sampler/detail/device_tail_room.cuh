@@ -75,6 +75,7 @@ struct TailRoom {
   std::uint64_t sums_ready;           // of the parts of the sums
   std::uint64_t chunks_ready[2];      // of the leads among chunks, at either temperature
   std::uint64_t tokens_ready[2];      // of those among the tokens
+  std::uint64_t settled[2];           // of the winner at either temperature, if there is one
   float4 noise[kSamplerThreads / 4];  // of the chunks, in bits
   SumPair sums[kSumWarps];            // of the row, in parts
   float max[kSumWarps];               // of it, as each of them finds it
@@ -88,6 +89,16 @@ struct TailRoom {
   RowFacts facts;
 };
 
+/// By one thread: what has come of the race at one of the temperatures.
+static __device__ __forceinline__ void settle_race(TailRoom& room, int t, bool sure, std::int32_t id, float logit) {
+  room.unsure[t] = sure ? 0 : 1;
+  room.early[t] = id;
+  room.logit[t] = logit;
+  barrier_arrive(shared_address(&room.settled[t]));
+}
+/// Nothing.
+static __device__ __forceinline__ void settle_nothing(TailRoom& room, int t) { settle_race(room, t, false, -1, 0.0f); }
+
 /// By one thread, before a barrier of the CTA; `team_warps`: those of each team that races.
 static __device__ __forceinline__ void init_barriers(TailRoom& room, int team_warps) {
   barrier_init(shared_address(&room.sums_ready), kSumWarps);
@@ -95,6 +106,7 @@ static __device__ __forceinline__ void init_barriers(TailRoom& room, int team_wa
   for (int t = 0; t < 2; ++t) {
     barrier_init(shared_address(&room.chunks_ready[t]), kChunkWarps);
     barrier_init(shared_address(&room.tokens_ready[t]), team_warps);
+    barrier_init(shared_address(&room.settled[t]), 1);
   }
 }
 }  // namespace RESET_ARCH_NAMESPACE
