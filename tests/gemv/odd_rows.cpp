@@ -16,15 +16,15 @@ std::uint8_t byte_at(std::uint64_t address) { return static_cast<std::uint8_t>(a
 // Carries a copy out, and says whether all bytes have come to their places, and none from outside first .. last - 1.
 bool carried_out(const OddCopy& copy, std::uint64_t first, std::uint64_t last) {
   std::vector<std::uint8_t> shared(static_cast<std::size_t>(copy.end - copy.begin) + 30, 0xee);
-  bool good = copy.word_bytes % 16 == 0;
-  if (copy.word_bytes > 0) good = good && copy.words % 16 == 0 && copy.place(copy.words) % 16 == 0;
+  bool good = copy.piece_bytes % 16 == 0;
+  if (copy.piece_bytes > 0) good = good && copy.pieces % 16 == 0 && copy.place(copy.pieces) % 16 == 0;
   const auto put = [&](std::uint64_t address) {
     good = good && address >= first && address < last && copy.place(address) < shared.size();
     if (good) shared[copy.place(address)] = byte_at(address);
   };
-  for (std::uint64_t address = copy.begin; address < copy.words; ++address) put(address);
-  for (std::uint32_t i = 0; i < copy.word_bytes; ++i) put(copy.words + i);
-  for (std::uint64_t address = copy.words + copy.word_bytes; address < copy.end; ++address) put(address);
+  for (std::uint64_t address = copy.begin; address < copy.pieces; ++address) put(address);
+  for (std::uint32_t i = 0; i < copy.piece_bytes; ++i) put(copy.pieces + i);
+  for (std::uint64_t address = copy.pieces + copy.piece_bytes; address < copy.end; ++address) put(address);
   for (std::uint64_t address = copy.begin; address < copy.end; ++address) {
     good = good && shared[copy.begin % 16 + (address - copy.begin)] == byte_at(address);
   }
@@ -33,7 +33,7 @@ bool carried_out(const OddCopy& copy, std::uint64_t first, std::uint64_t last) {
 
 }  // namespace
 
-TEST_CASE("an odd copy brings every byte to its place, by words where it may") {
+TEST_CASE("an odd copy brings every byte to its place, by pieces where it may") {
   for (std::uint64_t first = 64; first < 80; ++first) {
     for (std::uint64_t begin = first; begin < first + 40; begin += begin < first + 4 ? 1 : 5) {
       for (std::uint64_t end = begin + 1; end < begin + 80; ++end) {
@@ -42,8 +42,8 @@ TEST_CASE("an odd copy brings every byte to its place, by words where it may") {
           INFO(begin << " .. " << end << " of " << first << " .. " << last);
           REQUIRE(carried_out(copy, first, last));
           // In the middle of what may be read nothing comes byte by byte.
-          if (begin >= first + 15 && last >= end + 15) REQUIRE(copy.words <= begin);
-          if (begin >= first + 15 && last >= end + 15) REQUIRE(copy.words + copy.word_bytes >= end);
+          if (begin >= first + 15 && last >= end + 15) REQUIRE(copy.pieces <= begin);
+          if (begin >= first + 15 && last >= end + 15) REQUIRE(copy.pieces + copy.piece_bytes >= end);
         }
       }
     }
@@ -56,7 +56,7 @@ TEST_CASE("what a copy of a row brings fits the room of its row in a stage") {
       const auto room = [&](int bytes) {
         const std::uint64_t end = 1024 + odd + static_cast<std::uint64_t>(bytes);
         const OddCopy copy(1024 + odd, end, 0, 1 << 20);
-        return static_cast<int>(copy.place(copy.words) + copy.word_bytes);
+        return static_cast<int>(copy.place(copy.pieces) + copy.piece_bytes);
       };
       REQUIRE(room(units * 128) <= reset::detail::tensor_code_pitch(units, true));
       REQUIRE(room(units * 16) <= reset::detail::tensor_scale_pitch(units, true));

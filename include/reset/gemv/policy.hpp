@@ -64,8 +64,8 @@ struct GemvPolicy {
   int warps_per_group = 1;  ///< kRing: warps that share a stage; each thread has `chunks` times 32 of K.
   int groups = 1;           ///< kRing: groups of warps that take turns at the stages.
   int chunks = 1;           ///< kRing: 1, 2, 3 or 5.
-  bool odd_rows = false;    ///< kTensorRing: rows come one by one, and may begin at odd places.
   int stages = 1;  ///< Rings: stages in shared memory, at most 16, a multiple of the groups that take turns at them.
+  bool odd_rows = false;  ///< kTensorRing: rows come one by one, and may begin at odd places.
 };
 
 /// Shared memory that a CTA of the tensor-core kernel takes, in bytes, if its cluster has `tiles` tiles.

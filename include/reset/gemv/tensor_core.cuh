@@ -59,8 +59,8 @@ struct WarpTokens {
     auto* units = static_cast<float*>(scratch) + kTokenScratchBytes / 4;
     const ActivationType type = problem.activations.type;
     // Where other activations have their code as well, registers do not suffice.
-    const bool whole = alignment == 16 && unit < problem.weights.cols / kUnitK;
-    if (kTiles == 2 && kKind == TokenKind::kDense && whole) {
+    constexpr bool kSideBySide = kTiles == 2 && kKind == TokenKind::kDense;
+    if (kSideBySide && alignment == 16 && unit < problem.weights.cols / kUnitK) {
       load_side_by_side(problem, unit, lane, static_cast<uint4*>(scratch), units);
     } else {
 #pragma unroll

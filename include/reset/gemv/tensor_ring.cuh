@@ -159,7 +159,7 @@ __device__ __forceinline__ void consume_tiles(const RowGroup<kTokens, ClusterTot
 inline namespace RESET_ARCH_NAMESPACE {
 
 /// As gemv_tensor, but a cluster owns a run of outputs and each of its CTAs a slice of K; one warp requests whole tiles
-/// through tensor maps, and the warps that compute find them in a ring that they share. The totals of slices are added
+/// by bulk copies, and the warps that compute find them in a ring that they share. The totals of slices are added
 /// in the order of CTAs: the same bits every time. kRows: how the rows of a tile come.
 template <int kTokens, TokenKind kKind, RingRows kRows>
 static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 1), 1)

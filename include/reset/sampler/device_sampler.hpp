@@ -31,7 +31,8 @@ struct SlotQuantiles {
   bool per_slot = false;              ///< Whether slot s has data[s].
 };
 
-/// One call: `count` rows of logits, and where their tokens go. All pointers are of the device.
+/// One call: `count` rows of logits, and where their tokens go. All pointers are of the device. Rows and slots must not
+/// change while it runs.
 template <class T>
 struct SamplerCall {
   static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
@@ -62,7 +63,7 @@ struct SamplerCommit {
 
 /// How a call is spread over the device. It changes no bit of any result.
 struct SamplerPolicy {
-  int parts = 0;        ///< CTAs of a row, 1..256; 0 chooses.
+  int parts = 0;        ///< CTAs of a row, 1..256; 0 chooses. One where there are more rows than multiprocessors.
   int chunk_warps = 0;  ///< Warps that share a chunk of 1,024 logits, 1 or 4; 0 chooses.
 };
 

@@ -32,20 +32,22 @@ int launched(const reset::Status& status) {
 }
 
 // Each kernel family with each number of tokens that it is compiled for: rows aligned, block scales swizzled, in whole
-// tiles and not, rows at odd addresses.
+// tiles and not, rows at odd addresses, and at such as come one by one.
 std::vector<CaseOptions> samples() {
   std::vector<CaseOptions> list;
   for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
     for (const std::int64_t m : {1, 2, 5, 8, 9, 16}) {
-      for (int placing = 0; placing < 4; ++placing) {
+      for (int placing = 0; placing < 6; ++placing) {
         CaseOptions options;
         options.activation = activation;
         options.m = m;
         options.n = 1500;
         options.k = m == 5 ? 5376 : 1024;  // 21 units of K: several CTAs of a cluster, or slices
-        if (placing % 2 == 1) options.layout = reset::ScaleLayout::kSwizzled128x4;
+        if (placing == 1 || placing == 3) options.layout = reset::ScaleLayout::kSwizzled128x4;
         if (placing == 2) options.misalignment = 2;
         if (placing == 3) options.n = 1536;
+        if (placing == 4) options.k += 16;
+        if (placing == 5) options.misalignment = 8;
         options.residual = Residual::kApart;
         options.output = reset::OutputType::kBf16;
         options.bias = true;
@@ -61,15 +63,17 @@ std::vector<CaseOptions> samples() {
 int check_samples(const reset::DeviceInfo& device) {
   bool seen[3][17] = {};
   bool spread[3][17] = {};  // with block scales in pieces of tiles
+  bool odd[17] = {};
   for (const CaseOptions& options : samples()) {
     const Case call(options, device);
     const reset::GemvPolicy policy = reset::select_gemv_policy(device, call.problem());
     seen[static_cast<std::size_t>(policy.kernel)][policy.tokens] = true;
     const bool tiles = reset::detail::scale_copies(call.problem()) == reset::detail::ScaleCopies::kTiles;
+    if (policy.odd_rows) odd[policy.tokens] = true;
     if (tiles) spread[static_cast<std::size_t>(policy.kernel)][policy.tokens] = true;
   }
   const bool rings = device.arch < 90 || (seen[1][1] && seen[1][8] && seen[1][16] && seen[2][1] && spread[1][1] &&
-                                          spread[1][8] && spread[1][16] && spread[2][1]);
+                                          spread[1][8] && spread[1][16] && spread[2][1] && odd[1] && odd[8] && odd[16]);
   if (seen[0][1] && seen[0][8] && seen[0][16] && rings) return 0;
   std::printf("FAILED: the samples miss a kernel\n");
   return 1;
@@ -118,7 +122,8 @@ int test_rows_are_independent(const reset::DeviceInfo& device, bool reduced) {
     Case call(options, device);
     for (const std::int64_t tokens : {options.m, kMost}) {
       for (const reset::GemvPolicy& policy : {reset::tensor_policy(device, tokens, options.k),
-                                              reset::tensor_ring_policy(device, tokens, options.n, options.k)}) {
+                                              reset::tensor_ring_policy(device, tokens, options.n, options.k),
+                                              reset::tensor_ring_policy(device, tokens, options.n, options.k, true)}) {
         if (!validate(policy, call.problem(), device).ok()) continue;
         failures += check_rows_alone(call, policy, device, reduced);
         ++policies;

@@ -30,7 +30,7 @@ std::string text(const GemvPolicy& policy) {
 
 std::vector<GemvPolicy> policies(const Case& call, const reset::DeviceInfo& device) {
   std::vector<GemvPolicy> list;
-  const auto units = static_cast<int>(call.options().k / 256);
+  const int units = reset::detail::k_units(call.options().k);
   for (const int tokens : {1, 8, 16}) {
     for (const int cluster : {1, 2, 4, 8}) {
       for (int groups = 1; groups <= 8; ++groups) {
@@ -39,7 +39,7 @@ std::vector<GemvPolicy> policies(const Case& call, const reset::DeviceInfo& devi
           policy.kernel = reset::GemvKernel::kTensorRing;
           policy.tokens = tokens;
           policy.cluster = policy.slices = cluster;
-          policy.k_warps = units / cluster;
+          policy.k_warps = (units + cluster - 1) / cluster;
           policy.row_groups = groups;
           policy.stages = stages;
           for (const bool odd : {false, true}) {
@@ -159,6 +159,11 @@ int test_stress(const reset::DeviceInfo& device) {
       if (m != 2) options.layout = reset::ScaleLayout::kSwizzled128x4;
       if (m == 8) options.row_origin = 32;
       failures += Stress(options, slow).run_all();
+      CaseOptions odd = options;
+      odd.layout = reset::ScaleLayout::kLinear;
+      odd.k = 4112;
+      odd.row_origin = 5;
+      failures += Stress(odd, m == 2 ? device : slow).run_all();
     }
   }
   return failures;

@@ -122,7 +122,10 @@ int test_policies(const reset::DeviceInfo& device, bool reduced) {
         if (turn % 7 == 2) options.x_misalignment = 1 << turn / 7 % 4;
         sweep.run_all(options, turn % 3 == 0 ? device : turn % 3 == 1 ? few : slow, reduced ? 29 : 1);
         options.layout = reset::ScaleLayout::kLinear;
-        options.misalignment = 0;
+        // What of odd rows lies beside the pieces that are copied.
+        options.misalignment = turn % 4 == 1 ? 8 : 0;
+        options.row_origin = turn % 3 == 1 ? 37 : 0;
+        options.block_origin = turn % 5 == 2 ? 3 : 0;
         if (!reduced) sweep.run_all(options, turn % 3 == 0 ? few : device, 3);
       }
     }

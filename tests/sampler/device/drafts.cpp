@@ -27,6 +27,7 @@ reset::RequestParams make_request(int slot) {
   request.reset.t_low = 0.5f;
   request.reset.window = slot % 2 == 0 ? 4 : 32;
   request.sampling.top_p = slot % 3 == 2 ? 0.95f : 1.0f;
+  request.sampling.top_k = slot % 4 == 1 ? 3 : 0;  // few enough for a list of the best
   request.sampling.temperature = 0.9f;
   request.seed = static_cast<std::uint64_t>(slot) + 40;
   request.first_position = 10;

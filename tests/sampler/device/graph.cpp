@@ -1,4 +1,6 @@
 // Captured once, replayed: positions and histories advance on the device.
+#include <algorithm>
+
 #include "sampler/device/harness.hpp"
 #include "sampler/device/tests.hpp"
 
@@ -21,6 +23,9 @@ void test_replays(const reset::SamplerDevice& device, Verdict& verdict) {
     rows.push_back({slot, -1, reset::kNextPosition});
   }
   const DeviceArray<reset::Half> memory(logits);
+  // Other logits for every other call: what is left of the call before must not pass for this one's.
+  std::rotate(logits.begin(), logits.begin() + 7777, logits.end());
+  const DeviceArray<reset::Half> others(logits);
   Engine engine(device, config, kSlots);
   Engine eager(device, config, kSlots);
   reset::RequestParams request;
@@ -45,6 +50,7 @@ void test_replays(const reset::SamplerDevice& device, Verdict& verdict) {
     CHECK_CUDA(cudaStreamCreate(&stream));
     CHECK_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
     check(step(engine.device(), call, {dependent, {}}, stream), "sampler_step");
+    call.logits = others.data();
     check(step(engine.device(), call, {dependent, {}}, stream), "sampler_step");
     CHECK_CUDA(cudaStreamEndCapture(stream, &graph));
     CHECK_CUDA(cudaGraphInstantiate(&executable, graph, 0));
@@ -56,7 +62,7 @@ void test_replays(const reset::SamplerDevice& device, Verdict& verdict) {
       CHECK_CUDA(cudaStreamSynchronize(stream));
       const std::vector<std::int32_t> found = tokens.download();
       eager.step(memory.data(), rows);
-      const auto expected = eager.step(memory.data(), rows);
+      const auto expected = eager.step(others.data(), rows);
       for (std::size_t s = 0; s < kSlots; ++s) {
         verdict.expect(found[s] == expected[s].token, "replay " + std::to_string(i) + ", slot " + std::to_string(s));
       }
@@ -67,6 +73,26 @@ void test_replays(const reset::SamplerDevice& device, Verdict& verdict) {
     CHECK_CUDA(cudaGraphExecDestroy(executable));
     CHECK_CUDA(cudaGraphDestroy(graph));
     CHECK_CUDA(cudaStreamDestroy(stream));
+  }
+}
+
+// The number of a row's call begins anew, and a row is refused in between.
+void test_calls(const reset::SamplerDevice& device, Verdict& verdict) {
+  constexpr std::int32_t kVocabulary = 60000;
+  reset::SamplerConfig config;
+  config.vocabulary = kVocabulary;
+  Engine engine(device, config, 1);
+  Engine fresh(device, config, 1);
+  engine.begin_at_call(0xfffffffdu);
+  const reset::RequestParams request;
+  engine.add(0, request);
+  fresh.add(0, request);
+  for (int i = 0; i < 6; ++i) {
+    const DeviceArray<float> memory(sampler_test::make_row(kVocabulary, static_cast<unsigned>(i), 1.5f, 9, 7.0f));
+    const reset::SamplerRow row{0, -1, reset::kNextPosition};
+    if (i % 2 == 1) engine.step(memory.data(), {{7, -1, reset::kNextPosition}});
+    const auto found = engine.step(memory.data(), {row});
+    verdict.expect(same_bits(found[0], fresh.step(memory.data(), {row})[0]), "call " + std::to_string(i));
   }
 }
 
@@ -125,6 +151,7 @@ int test_graph(const reset::SamplerDevice& device) {
   Verdict verdict("graph");
   test_replays(device, verdict);
   test_streams(device, verdict);
+  test_calls(device, verdict);
   return verdict.failures();
 }
 

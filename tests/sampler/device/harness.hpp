@@ -137,6 +137,14 @@ class Engine {
   }
 
   const DeviceSampler& device() const { return device_; }
+
+  // As if all rows had been in so many calls.
+  void begin_at_call(std::uint32_t calls) {
+    using Memory = reset::detail::SamplerMemory<Detector::State>;
+    const std::vector<std::uint32_t> all(static_cast<std::size_t>(device_.max_rows()), calls);
+    const Memory memory = Memory::at(memory_.data(), device_.config(), device_.max_rows());
+    CHECK_CUDA(cudaMemcpy(memory.row_calls, all.data(), all.size() * sizeof(std::uint32_t), cudaMemcpyHostToDevice));
+  }
   HostSampler& host() { return host_; }
 
   void add(std::int32_t slot, const reset::RequestParams& request) {

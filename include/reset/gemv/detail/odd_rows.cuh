@@ -48,18 +48,18 @@ class OddProducer {
     const bool held = rows_.holds(tile, slot);
     const std::uint64_t begin = address(first_ + (rows_.readable_row(tile, slot) * stride_ + offset_));
     const OddCopy copy(begin, begin + static_cast<std::uint64_t>(bytes_), address(first_), address(last_));
-    const std::uint32_t bytes = held ? copy.word_bytes : 0;
+    const std::uint32_t bytes = held ? copy.piece_bytes : 0;
     if (held) {
-      // Hardly ever any: of the matrix's first row and its last.
-      copy_bytes(copy, copy.begin, copy.words, stage + place_);
-      copy_bytes(copy, copy.words + copy.word_bytes, copy.end, stage + place_);
+      // Hardly ever any: of rows that begin or end within 16 bytes of the matrix's own end.
+      copy_bytes(copy, copy.begin, copy.pieces, stage + place_);
+      copy_bytes(copy, copy.pieces + copy.piece_bytes, copy.end, stage + place_);
     }
     __syncwarp();  // one lane arrives for all that stored
     const std::uint32_t all = __reduce_add_sync(0xffffffffu, bytes);
     if (lane_ == 0) barrier_arrive_expecting(full, all);
     // They may land before they are expected: this phase cannot end without the one arrival.
     if (bytes == 0) return;
-    bulk_copy(stage + place_ + copy.place(copy.words), reinterpret_cast<const void*>(copy.words), bytes, full);
+    bulk_copy(stage + place_ + copy.place(copy.pieces), reinterpret_cast<const void*>(copy.pieces), bytes, full);
   }
 
  private:
@@ -120,7 +120,7 @@ class OddWeights {
   }
 
  private:
-  __device__ __forceinline__ std::uint32_t odd(int place) const { return odd_ >> place & (kWordBytes - 1); }
+  __device__ __forceinline__ std::uint32_t odd(int place) const { return odd_ >> place & (kPieceBytes - 1); }
   __device__ __forceinline__ std::uint32_t scales_of_k(int half) const {
     return (odd_ >> (kOddOfK + half) & 0x101u) * 0xffu;
   }

@@ -17,6 +17,10 @@ struct TensorRingCut {
                 ///< it.
 };
 
+/// Up to how many units of K a CTA takes alone for more than 8 tokens. Of few rows by the odd layers of
+/// bench_tune_gemv, which follow themselves; many rows would leave room for too few stages.
+constexpr int few_units(std::int64_t tiles_of_two) noexcept { return tiles_of_two < 12 ? 8 : 4; }
+
 /// For one token and 11 to 20 units of K. Short rings leave room for the CTAs of the kernel behind, attention's or the
 /// next mat-vec's; few rows of up to 16 units need no cluster.
 constexpr TensorRingCut one_token_cut(int units, std::int64_t tiles_of_two) noexcept {
@@ -35,7 +39,7 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   if (tokens > 8) {
     if (widest && units > 10 && units <= 20) return {2, units <= 14 ? 2 : 1, 8};
     if (units > 16 && units <= 20 && tiles_of_two >= 12) return {4, 3, 8};
-    const int cluster = units <= 8 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
+    const int cluster = units <= few_units(tiles_of_two) ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
     return {cluster, 1, units > 12 * cluster ? 8 : units > 20 ? 5 : 4};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
@@ -47,7 +51,7 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
   if (units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
   if (widest) return {2, 2, 8};
-  if (tiles_of_two < 3) return {2, 1, units <= 16 ? 5 : 4};
+  if (tiles_of_two < 3) return {2, 1, units <= 16 ? 5 : 4};  // by the odd layers, too
   if (units <= 16) return tiles_of_two < 12 ? TensorRingCut{2, 1, 5} : TensorRingCut{4, 2, 5};
   return tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
@@ -60,7 +64,8 @@ constexpr TensorRingCut fast_memory_cut(int tokens, int units, std::int64_t tile
   const bool many_rows = tiles_of_two >= 22;
   if (tokens > 8) {
     if (units > 10 && units <= 14 && many_rows) return {2, 2, 8};
-    return {units <= 8 ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8, 1, units > 20 && units <= 60 ? 5 : 4};
+    const int cluster = units <= few_units(tiles_of_two) ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
+    return {cluster, 1, units > 20 && units <= 60 ? 5 : 4};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
   if (units > 80) return {8, 1, 5};

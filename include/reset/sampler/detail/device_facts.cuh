@@ -44,7 +44,7 @@ static __device__ __forceinline__ ChunkHalf load_half(const ChunkHalf* place) {
   return half;
 }
 
-/// The chunk's maximum, and which call it is of.
+/// The chunk's maximum, and which call it is of: the front of a half, which comes as one with it.
 struct ChunkMax {
   float max;
   std::uint32_t call;

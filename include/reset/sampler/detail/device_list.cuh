@@ -117,7 +117,7 @@ static __device__ __forceinline__ void list_chunks(const RowChunkFacts& facts, c
   }
   if (threadIdx.x % 32 != 0) return;
   best.chunks = count;
-  best.threshold = number_of(threshold);
+  best.threshold = threshold;
 }
 
 /// By a warp: of its part of the chunks the runs of tokens, each a lane's of a ChunkReader, of which some reach the
@@ -137,12 +137,13 @@ static __device__ __forceinline__ int list_runs(const DeviceRow<T>& row, int war
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
       const int i = first + n * kRaceWarps;
-      const bool reaches = i <= last && readers[n].max() >= best.threshold;
+      const bool reaches = i <= last && order_of(readers[n].max()) >= best.threshold;
       const std::uint32_t reach = __ballot_sync(kFullWarp, reaches);
       const int place = found + __popc(reach & lanes_below());
       if (reaches && place < kMostRuns) runs[place] = best.chunk[i] * kChunk + lane * ChunkReader<T, 1>::kBlocks;
       found += __popc(reach);
     }
+    if (found > kMostRuns) break;
   }
   __syncwarp();
   return found;
@@ -169,7 +170,7 @@ static __device__ __forceinline__ void list_tokens(const DeviceRow<T>& row, cons
     for (int n = 0; n < kAtOnce; ++n) x[n] = load_logit(row, id[n]);
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
-      reach[n] = __ballot_sync(kFullWarp, first + n < count && x[n] >= best.threshold);
+      reach[n] = __ballot_sync(kFullWarp, first + n < count && order_of(x[n]) >= best.threshold);
       hits += __popc(reach[n]);
     }
     int place = 0;
@@ -198,7 +199,7 @@ static __device__ __noinline__ void list_best(const DeviceRow<T> row, const RowC
   const int warp = self / 32;
   if (warp == 0) list_chunks(facts, keep, best);
   list_sync();
-  const int runs = is_finite(best.threshold) ? list_runs(row, warp, best, best.run[warp]) : kMostRuns + 1;
+  const int runs = is_finite(number_of(best.threshold)) ? list_runs(row, warp, best, best.run[warp]) : kMostRuns + 1;
   if (runs <= kMostRuns) {
     list_tokens(row, best.run[warp], runs, best);
   } else if (self % 32 == 0) {

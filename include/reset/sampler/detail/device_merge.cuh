@@ -60,7 +60,8 @@ static __device__ __forceinline__ void merge_chunks(const RowChunkFacts& facts, 
   const int third = second + 32 * kSumWarps;
   ChunkMax maxima[kRounds];
   facts.await(maxima, [&](int i) { return load_max(facts.sums(lane + 32 * i)); });
-  const ChunkHalf halves[2] = {load_half(facts.sums(first)), load_half(facts.sums(second))};
+  ChunkHalf halves[2];
+  facts.await(halves, [&](int i) { return load_half(facts.sums(i == 0 ? first : second)); });
   float max = maxima[0].max;
 #pragma unroll
   for (int i = 1; i < kRounds; ++i) max = max_or_nan(max, maxima[i].max);

@@ -393,16 +393,18 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   } else {
     pass_rest<T, kWarps, PassKind::kEntropy>(reader, row, rule, first, step, facts, room.call, group_room);
   }
-  // Who ends the row waits for the others. They have started before it, as far as CTAs start in their order, which
-  // scans count on as well; and choose_policy sees to it that those that wait leave room for others in any case.
+  // Who ends the row waits for the others. They have started before it: CTAs start in their order, as scans count on.
+  // Besides, choose_policy leaves half of a device's room to those that do not wait.
   if (blockIdx.x + 1 != gridDim.x) return;
   const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position),
                       RandomPurpose::kSampling};
   const KeepRule keep = keep_rule(request.sampling, expected, row.columns);
   const auto teams = [&] { return RaceTeams(rule, expected, races_whole(request.sampling, expected, row.columns)); };
-  if (self < 32 * kChunkWarps) {
-    draw_chunk_noises(key, room.tail);
-  } else if (self == 32 * kChunkWarps) {
+  // By the last warps, which are likely to have had no chunk in the row's last CTA.
+  constexpr int kFirstNoise = kSamplerThreads - 32 * kChunkWarps;
+  if (self >= kFirstNoise) {
+    draw_chunk_noises(key, self - kFirstNoise, room.tail);
+  } else if (self == kFirstNoise - 32) {
     init_barriers(room.tail, teams().warps());
     room.best.listed = 0;
     room.flag = 0;
@@ -423,6 +425,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     prepare_and_decide(expected, only, room);
     if (only) sequence.end_early(index, key.position, mode);
   }
+  __syncwarp();
   const SlotRows rows = only ? only_row(index, key.position, room)
                              : find_rows(view, call, input.slot, room.slot().state.next_position, room);
   // All that the others had to say is here: they know their call.

@@ -242,12 +242,13 @@ struct RaceTeams {
   __device__ __forceinline__ int first_warp() const { return high && temperature() == 1 ? warps() : 0; }
 };
 
-/// By the first 64 threads: the noises of all chunks, which depend on nothing that the row's other CTAs have to say.
-static __device__ __forceinline__ void draw_chunk_noises(const RandomKey& key, TailRoom& room) {
-  const NoisePlace place = chunk_place(4 * threadIdx.x);
+/// By 64 threads, of which this is the `self`-th: the noises of all chunks, which depend on nothing that the row's
+/// other CTAs have to say.
+static __device__ __forceinline__ void draw_chunk_noises(const RandomKey& key, int self, TailRoom& room) {
+  const NoisePlace place = chunk_place(static_cast<std::uint32_t>(4 * self));
   const PhiloxBlock words = random_block(key, place.slot.block, place.stream);
   const float4 noise = noise_of(words);
-  room.noise[threadIdx.x] = has_tail(words) ? mend_noise(noise, key, place, words) : noise;
+  room.noise[self] = has_tail(words) ? mend_noise(noise, key, place, words) : noise;
 }
 
 /// Out of line: where registers are short, the compiler asks for one logit after the other.

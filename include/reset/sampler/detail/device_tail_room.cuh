@@ -57,8 +57,8 @@ struct BestRoom {
   std::int32_t chunk[kSamplerThreads];      // that may hold any,
   std::int32_t run[kRaceWarps][kMostRuns];  // and where each warp has looked closer
   std::int32_t chunks;
-  float threshold;      // what all reach; not finite where there is no list
-  std::int32_t listed;  // more than kMostListed: they could not be
+  std::uint32_t threshold;  // what all reach, in the order of floats; not finite where there is no list
+  std::int32_t listed;      // more than kMostListed: they could not be
 };
 
 /// The best score of some tokens or chunks, whose it is, its logit (of a chunk nothing), and the score behind it; -inf
