@@ -37,6 +37,8 @@ constexpr Setting kSettings[] = {
     {"top-k 7, min-p", 0.7f, 1.0f, 7, 1.0f, 0.1f},
     {"top-k 32", 0.6f, 1.2f, 32, 1.0f, 0.0f},
     {"top-k 33", 0.6f, 1.2f, 33, 1.0f, 0.0f},
+    {"top-k 64, top-p", 0.6f, 1.2f, 64, 0.97f, 0.0f},
+    {"top-k 65", 0.6f, 1.2f, 65, 1.0f, 0.0f},
     {"top-k 30, half argmax", 0.0f, 2.0f, 30, 0.8f, 0.01f},
     {"top-k 500", 0.6f, 1.2f, 500, 1.0f, 0.0f},
     {"top-p", 0.3f, 1.0f, 0, 0.95f, 0.0f},

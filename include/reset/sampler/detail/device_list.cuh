@@ -100,12 +100,11 @@ struct ChunkMaxima {
 static __device__ __forceinline__ void list_chunks(const RowChunkFacts& facts, const KeepRule& keep, BestRoom& best) {
   // As many as are read at once do no harm where fewer are wanted: finding the last of them does.
   constexpr std::uint32_t kAtOnce = kRaceWarps * kChunksAtOnce;
-  static_assert(kMostKept <= 2 * kAtOnce, "twice as many suffice");
   ChunkMaxima maxima;
   maxima.load(facts);
   const float max = maxima.all();
   const std::uint32_t least = keep.by_count ? static_cast<std::uint32_t>(keep.wanted) : kAtOnce * 2 / 3;
-  const std::uint32_t most = least <= kAtOnce ? kAtOnce : 2 * kAtOnce;
+  const std::uint32_t most = (least + kAtOnce - 1) / kAtOnce * kAtOnce;
   const std::uint32_t threshold = is_finite(max) ? maxima.find(least, most, max) : 0;
   int count = 0;
 #pragma unroll
@@ -258,43 +257,87 @@ class ListRace {
       return;
     }
     const int listed = min(best_.listed, keep_.wanted);
-    const std::uint64_t key = lane_ < listed ? best_.kept[lane_] : 0;
-    const std::uint32_t word = lane_ < listed ? best_.word[lane_] : kTailWord;
-    rule_.max = candidate_logit(__shfl_sync(kFullWarp, key, 0));
-    bool sure = true;
-    const int count = count_kept(key, listed, keep_.by_share() ? best_.total[t_] : -1.0, sure);
-    const float score = (candidate_logit(key) - rule_.max) * rule_.scale - log2_exponential_of(word);
-    const bool competes = lane_ < count;
-    sure = sure && !__any_sync(kFullWarp, competes && word < kTailWord);
-    const std::uint32_t best = __reduce_max_sync(kFullWarp, competes ? order_of(score) : 0);
-    const float near = number_of(best) - score_slack(rule_);
-    const std::uint32_t close = __ballot_sync(kFullWarp, competes && score >= near);
-    const std::uint64_t winner = __shfl_sync(kFullWarp, key, __ffs(static_cast<int>(close)) - 1);
-    if (lane_ != 0) return;
-    settle_race(room_, t_, sure && __popc(close) == 1, candidate_id(winner), candidate_logit(winner));
+    static_assert(kMostKept == 64, "one token a lane, or two");
+    listed <= 32 ? draw<1>(listed) : draw<2>(listed);
   }
 
  private:
-  /// How many of the `listed` tokens are left, a lane having each; not `sure` where others may be left besides.
-  /// `total`: what the share is of, negative for the listed tokens.
-  __device__ __forceinline__ int count_kept(std::uint64_t key, int listed, double total, bool& sure) const {
+  /// Where in the list the lane's r-th token is.
+  __device__ __forceinline__ int place(int r) const { return lane_ + 32 * r; }
+
+  /// Lanes have kEach tokens each.
+  template <int kEach>
+  __device__ __forceinline__ void draw(int listed) {
+    std::uint64_t key[kEach];
+#pragma unroll
+    for (int r = 0; r < kEach; ++r) key[r] = place(r) < listed ? best_.kept[place(r)] : 0;
+    rule_.max = candidate_logit(__shfl_sync(kFullWarp, key[0], 0));
+    bool sure = true;
+    const int count = count_kept(key, listed, keep_.by_share() ? best_.total[t_] : -1.0, sure);
+    float score[kEach];
+    std::uint32_t order = 0;
+    bool tail = false;
+#pragma unroll
+    for (int r = 0; r < kEach; ++r) {
+      const bool competes = place(r) < count;
+      const std::uint32_t word = competes ? best_.word[place(r)] : kTailWord;
+      tail = tail || word < kTailWord;
+      score[r] = (candidate_logit(key[r]) - rule_.max) * rule_.scale - log2_exponential_of(word);
+      order = competes ? max(order, order_of(score[r])) : order;
+    }
+    sure = sure && !__any_sync(kFullWarp, tail);
+    const float near = number_of(__reduce_max_sync(kFullWarp, order)) - score_slack(rule_);
+    std::uint64_t winner = 0;
+    int rivals = 0;
+#pragma unroll
+    for (int r = 0; r < kEach; ++r) {
+      const std::uint32_t close = __ballot_sync(kFullWarp, place(r) < count && score[r] >= near);
+      const std::uint64_t one = __shfl_sync(kFullWarp, key[r], __ffs(static_cast<int>(close)) - 1);
+      winner = close != 0 ? one : winner;
+      rivals += __popc(close);
+    }
+    if (lane_ != 0) return;
+    settle_race(room_, t_, sure && rivals == 1, candidate_id(winner), candidate_logit(winner));
+  }
+
+  /// How many of the `listed` tokens, the lanes' keys, are left; not `sure` where others may be left besides. `total`:
+  /// what the share is of, negative for the listed tokens.
+  template <int kEach>
+  __device__ __forceinline__ int count_kept(const std::uint64_t (&key)[kEach], int listed, double total,
+                                            bool& sure) const {
     int count = listed;
     if (keep_.top_p < 1.0f) {
-      const std::uint64_t own = lane_ < count ? token_mass(candidate_logit(key), {rule_.max, rule_.scale}) : 0;
-      const std::uint64_t mass = sum_up_to(own);
-      const double all = total < 0.0 ? static_cast<double>(__shfl_sync(kFullWarp, mass, 31)) : total;
+      std::uint64_t mass[kEach];
+#pragma unroll
+      for (int r = 0; r < kEach; ++r) {
+        mass[r] = sum_up_to(place(r) < listed ? token_mass(candidate_logit(key[r]), {rule_.max, rule_.scale}) : 0);
+      }
+#pragma unroll
+      for (int r = 1; r < kEach; ++r) mass[r] += __shfl_sync(kFullWarp, mass[r - 1], 31);
+      const double all = total < 0.0 ? static_cast<double>(__shfl_sync(kFullWarp, mass[kEach - 1], 31)) : total;
       const double need = static_cast<double>(keep_.top_p) * all;
-      const auto here = static_cast<double>(mass);
-      const std::uint32_t reach = __ballot_sync(kFullWarp, lane_ < count && here >= need);
+      sure = false;
+#pragma unroll
+      for (int r = kEach - 1; r >= 0; --r) {
+        const auto here = static_cast<double>(mass[r]);
+        const std::uint32_t reach = __ballot_sync(kFullWarp, place(r) < listed && here >= need);
+        count = reach != 0 ? 32 * r + __ffs(static_cast<int>(reach)) : count;
+        sure = sure || reach != 0;
+      }
       // A total that was added up in another order must not decide.
-      const bool close = total >= 0.0 && fabs(here - need) < 1e-9 * all;
-      sure = reach != 0 && !__any_sync(kFullWarp, close);
-      count = reach != 0 ? __ffs(static_cast<int>(reach)) : count;
+      bool close = false;
+#pragma unroll
+      for (int r = 0; r < kEach; ++r) close = close || fabs(static_cast<double>(mass[r]) - need) < 1e-9 * all;
+      sure = sure && !(total >= 0.0 && __any_sync(kFullWarp, close));
     }
     if (keep_.min_p > 0.0f) {
       const double nearest = min_p_distance(keep_.min_p, rule_.temperature);
-      const bool near = lane_ < count && add_rn(widen(candidate_logit(key)), -widen(rule_.max)) >= nearest;
-      const int left = __popc(__ballot_sync(kFullWarp, near));
+      int left = 0;
+#pragma unroll
+      for (int r = 0; r < kEach; ++r) {
+        const double distance = add_rn(widen(candidate_logit(key[r])), -widen(rule_.max));
+        left += __popc(__ballot_sync(kFullWarp, place(r) < count && distance >= nearest));
+      }
       const bool alone = keep_.top_p >= 1.0f && !keep_.by_count;
       sure = sure && !(alone && left == count);
       count = left;

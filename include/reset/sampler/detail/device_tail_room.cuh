@@ -43,7 +43,7 @@ struct Temperatures {
   }
 };
 
-inline constexpr int kMostKept = 32;                 // tokens that a list is for: one a lane
+inline constexpr int kMostKept = 64;                 // tokens that a list is for: two a lane
 inline constexpr int kMostListed = 32 * kRaceWarps;  // tokens of a list, one a thread
 inline constexpr int kChunksAtOnce = 4;              // that a warp reads for it
 inline constexpr int kMostRuns = 64;                 // of tokens that a warp looks through for it
