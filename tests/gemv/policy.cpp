@@ -630,6 +630,19 @@ TEST_CASE("refusals read well") {
   policy.stages = 3;
   CHECK(message(policy, well_formed(ActivationType::kBf16, 4, 1000, 2048), 90) ==
         "invalid argument: policy.stages is 3, expected a multiple of row_groups, at most 16");
+  policy = reset::tensor_ring_policy(device_of(90), 16, 1000, 40000, true);
+  CHECK(message(policy, well_formed(ActivationType::kBf16, 4, 1000, 40000), 90) ==
+        "invalid argument: weights.cols is 40000, expected at most 32768, or 30720 for a policy of more than 8 tokens, "
+        "for kTensorRing");
+  DeviceInfo alone = device_of(90);  // as one fills it who forgets the clusters
+  alone.clusters[0] = alone.clusters[1] = alone.clusters[2] = 0;
+  policy = reset::tensor_ring_policy(alone, 4, 1000, 4096);
+  CHECK(validate(policy, problem, alone).message() ==
+        "invalid argument: policy.stages is 0, expected 1 or more: it has none where no cut fits K and the device's "
+        "clusters and shared memory");
+  policy = reset::ring_policy(90, ActivationType::kBf16, 1, 4096);
+  CHECK(message(policy, well_formed(ActivationType::kBf16, 1, 1000, 4096), 90) ==
+        "invalid argument: activations.type is 2, expected kNvfp4, 0, for kRing");
   policy = reset::tensor_policy(device_of(90), 4, 4096);
   policy.cluster = 2;
   CHECK(message(policy, problem, 90) == "invalid argument: policy.cluster is 2, expected 1 for kTensor");

@@ -31,7 +31,7 @@ struct DeviceInfo {
   int device = 0;        ///< The ordinal.
   int arch = 0;          ///< The target that the kernels run as were compiled for, ten times its version: 90 for sm_90.
   int sm_count = 0;      ///< Multiprocessors.
-  int shared_bytes = 0;  ///< Shared memory that one CTA can have.
+  int shared_bytes = 0;  ///< Shared memory that one CTA can have, if it opts in.
   /// Clusters of 2, 4 and 8 CTAs that run at once, one CTA a multiprocessor; 0 below sm_90.
   int clusters[3] = {0, 0, 0};
   void* encode_tensor_map = nullptr;  ///< The driver's cuTensorMapEncodeTiled, for kTensorRing, and for kRing where
@@ -51,7 +51,9 @@ constexpr int resident_clusters(const DeviceInfo& device, int size) noexcept {
 
 /// The cut of a call. Start from `select_gemv_policy`, or from `tensor_policy`, `tensor_ring_policy` or `ring_policy`
 /// for a certain kernel, and change that: the defaults below serve K up to 2048. An engine that pins one gets the same
-/// bits for a token from every call of the same weights, whatever the other tokens.
+/// bits for a token from every call of the same weights, whatever the other tokens and however many. Kernel, tokens,
+/// warps that share rows, and slices or chunks decide the bits; groups, stages, and which device of a target it is, do
+/// not.
 struct GemvPolicy {
   GemvKernel kernel = GemvKernel::kTensor;  ///< Which kernel.
   int tokens = 8;           ///< Tokens that the kernel is compiled for, at least M: kTensor... 1, 8 or 16, kRing 1.
@@ -263,7 +265,8 @@ constexpr bool prefers_ring(const Nvfp4MatrixView& w) noexcept {
 
 }  // namespace detail
 
-/// The policy that `gemv` takes for a well-formed call on a device.
+/// The policy that `gemv` takes for a well-formed call on a device. Of the call it reads the weights' view, tokens,
+/// gate, the activations' type and where NVFP4 ones begin: an engine that loads a model need not have the rest yet.
 inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem& problem) noexcept {
   const std::int64_t n = problem.weights.rows;
   const std::int64_t k = problem.weights.cols;
@@ -280,9 +283,21 @@ inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem
 
 namespace detail {
 
-inline Status validate_tensor_ring(const GemvPolicy& policy, const GemvProblem& problem) noexcept {
+/// Ok if kTensorRing serves a call with a policy's kind of rows, and the policy has a cut.
+inline Status tensor_ring_serves(const GemvPolicy& policy, const GemvProblem& problem) noexcept {
   const Status served = policy.odd_rows ? odd_rows_serve(problem.weights) : boxes_serve(problem.weights);
   if (!served.ok()) return served;
+  const int warps = tensor_ring_max_warps(policy.tokens);
+  if (k_units(problem.weights.cols) > kMaxCluster * (warps < kTensorRingMaxUnits ? warps : kTensorRingMaxUnits)) {
+    return invalid("weights.cols", problem.weights.cols,
+                   "at most 32768, or 30720 for a policy of more than 8 tokens, for kTensorRing");
+  }
+  if (policy.stages > 0) return Status();
+  return invalid("policy.stages", policy.stages,
+                 "1 or more: it has none where no cut fits K and the device's clusters and shared memory");
+}
+
+inline Status validate_tensor_ring(const GemvPolicy& policy) noexcept {
   const int cluster = policy.cluster;
   if (cluster != 1 && cluster != 2 && cluster != 4 && cluster != 8) {
     return invalid("policy.cluster", cluster, "1, 2, 4 or 8");
@@ -304,6 +319,8 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   if (!compiled || policy.tokens < problem.tokens) {
     return invalid("policy.tokens", policy.tokens, "1, 8 or 16, and at least the tokens of the call");
   }
+  const Status served = ring ? tensor_ring_serves(policy, problem) : Status();
+  if (!served.ok()) return served;
   const int most = ring ? tensor_ring_max_warps(policy.tokens) : tensor_max_warps(policy.tokens);
   if (policy.k_warps < 1 || policy.k_warps > most || (ring && policy.k_warps > kTensorRingMaxUnits)) {
     return invalid("policy.k_warps", policy.k_warps,
@@ -315,10 +332,10 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   const int units = k_units(problem.weights.cols);
   if (policy.slices < 1 || policy.slices > units || ceil_div(units, policy.slices) > policy.k_warps) {
     return invalid("policy.slices", policy.slices,
-                   "at most K / 256, and so many that each has at most 256 * k_warps of K");
+                   "at most K / 256, rounded up, and so many that each has at most 256 * k_warps of K");
   }
   if (policy.kernel == GemvKernel::kTensorRing) {
-    const Status status = validate_tensor_ring(policy, problem);
+    const Status status = validate_tensor_ring(policy);
     if (!status.ok()) return status;
   } else if (policy.cluster != 1) {
     return invalid("policy.cluster", policy.cluster, "1 for kTensor");
@@ -354,9 +371,9 @@ inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, con
   if (policy.chunks < 1 || policy.chunks == 4 || policy.chunks > 5) {
     return detail::invalid("policy.chunks", policy.chunks, "1, 2, 3 or 5");
   }
-  if (policy.tokens != 1) return detail::invalid("policy.tokens", policy.tokens, "1 for kRing");
   const Status served = detail::ring_serves(problem, policy.chunks);
   if (!served.ok()) return served;
+  if (policy.tokens != 1) return detail::invalid("policy.tokens", policy.tokens, "1 for kRing");
   const std::int64_t covered = std::int64_t{32} * detail::kRingChunkK * policy.chunks * policy.warps_per_group;
   if (policy.warps_per_group < 1 || policy.warps_per_group > detail::kMaxRingGroup || covered < problem.weights.cols) {
     return detail::invalid("policy.warps_per_group", policy.warps_per_group,
