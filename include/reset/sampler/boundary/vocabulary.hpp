@@ -16,13 +16,14 @@ RESET_NAMESPACE_BEGIN
 /// The text of every token id, as raw bytes, and which ids are special. Host only; read once, when an engine loads a
 /// model, and not needed any more when the tables of the detectors are built.
 ///
-/// Both vectors are indexed by token id and as long as a row of logits is wide, which may be more than the tokenizer
-/// has tokens: an id without a token has no bytes, and no detector makes a boundary of it.
+/// Both vectors are indexed by token id, and equally long. A row of logits may be wider than the tokenizer has tokens;
+/// resized to that width, ids without a token have no bytes, and no detector makes a boundary of them. Left shorter,
+/// ids beyond are placeholders to the detectors: no boundary either, but they do not end a run of newlines.
 struct Vocabulary {
   std::vector<std::string> bytes;  ///< The text of each token, decoded to raw bytes ("\n", not the "Ċ" of the file).
   std::vector<std::uint8_t> special;  ///< 1 for control tokens that are not text (end of text, turn marks), else 0.
 
-  /// Number of token ids: the width of a row of logits.
+  /// Number of token ids.
   std::size_t size() const noexcept { return bytes.size(); }
 
   /// Makes room for token ids 0..`width` - 1; new ones have no bytes.
