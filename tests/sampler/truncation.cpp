@@ -38,8 +38,7 @@ std::vector<std::int32_t> kept_ids(const std::vector<float>& row, float temperat
   const reset::detail::RowSummary summary{extents.data(), statistics.partial.max, temperature};
   std::vector<std::uint64_t> keys(row.size());
   const std::size_t count =
-      reset::detail::truncate_row(chunks, summary, row.size(), {sampling.top_k, sampling.top_p, sampling.min_p},
-                                  statistics.partial.sum, keys.data());
+      reset::detail::truncate_row(chunks, summary, row.size(), sampling, statistics.partial.sum, keys.data());
   std::sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count), std::greater<>{});
   std::vector<std::int32_t> ids;
   for (std::size_t i = 0; i < count; ++i) ids.push_back(reset::detail::candidate_id(keys[i]));

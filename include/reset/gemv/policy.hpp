@@ -191,8 +191,8 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 }  // namespace detail
 
 /// The policy of kTensorRing for a shape, of aligned rows or of odd ones; `stages` is 0 where nothing fits the device.
-/// The rules come from sweeps of bench_tune_engine, which times whole decode steps, on an H100 and an H200: see
-/// tune_engine.json of either in bench/results.
+/// The rules come from sweeps of bench_tune_engine, which times whole decode steps, on an H100 and an H200, those for
+/// few rows from the odd layers of bench_tune_gemv: see tune_engine.json and tune_gemv.json in bench/results.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n, std::int64_t k,
                                         bool odd_rows = false) noexcept {
   GemvPolicy policy{};
@@ -202,7 +202,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   policy.stages = 0;
   const int units = detail::k_units(k);
   const int pairs = resident_clusters(device, 2);
-  if (units < 1 || units > 8 * detail::kTensorRingMaxUnits || pairs == 0) return policy;
+  if (units < 1 || units > detail::tensor_ring_max_k_units(policy.tokens) || pairs == 0) return policy;
   const std::int64_t tiles_of_two = detail::most_tiles(n, pairs);
   const detail::TensorRingCut cut = detail::has_fast_memory(device)
                                         ? detail::fast_memory_cut(policy.tokens, units, tiles_of_two)
@@ -211,7 +211,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   policy.k_warps = static_cast<int>(detail::ceil_div(units, cut.cluster));
   policy.row_groups = cut.row_groups;
   const std::int64_t clusters = resident_clusters(device, cut.cluster);
-  if (policy.k_warps > detail::tensor_ring_max_warps(policy.tokens) || clusters == 0) return policy;
+  if (clusters == 0) return policy;
   const std::int64_t tiles = detail::most_tiles(n, clusters);
   if (cut.eighths < 8) {
     const int enough = cut.row_groups > 1 ? 2 * cut.row_groups : policy.tokens <= 8 ? 3 : 2;
@@ -258,7 +258,8 @@ namespace detail {
 
 /// Whether kRing is the faster where it serves a call. Of spread rows a tile's scales are many small pieces, which
 /// counts where rows are many: on an H100 at K = 4096 kRing took less than kTensorRing for 12,288 rows, and more for
-/// 24,576. Other K, and other devices, were not compared; `bench_tune_gemv swizzled` does.
+/// 24,576, with one CTA a multiprocessor, as steps want it. With two it is level or ahead in chains of one layer
+/// (`bench_tune_gemv swizzled`). Other devices were not compared.
 constexpr bool prefers_ring(const Nvfp4MatrixView& w) noexcept {
   return w.block_scale.layout == ScaleLayout::kLinear || w.rows <= 16384;
 }
@@ -287,8 +288,7 @@ namespace detail {
 inline Status tensor_ring_serves(const GemvPolicy& policy, const GemvProblem& problem) noexcept {
   const Status served = policy.odd_rows ? odd_rows_serve(problem.weights) : boxes_serve(problem.weights);
   if (!served.ok()) return served;
-  const int warps = tensor_ring_max_warps(policy.tokens);
-  if (k_units(problem.weights.cols) > kMaxCluster * (warps < kTensorRingMaxUnits ? warps : kTensorRingMaxUnits)) {
+  if (k_units(problem.weights.cols) > tensor_ring_max_k_units(policy.tokens)) {
     return invalid("weights.cols", problem.weights.cols,
                    "at most 32768, or 30720 for a policy of more than 8 tokens, for kTensorRing");
   }

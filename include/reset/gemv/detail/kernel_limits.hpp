@@ -146,6 +146,11 @@ constexpr int tensor_tokens(std::int64_t tokens) noexcept { return tokens == 1 ?
 RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int tokens) noexcept {
   return tokens == 1 ? 27 : tokens <= 8 ? 23 : 15;
 }
+/// The most units of K that a cluster of kTensorRing's CTAs has warps and boxes for.
+RESET_HOST_DEVICE constexpr int tensor_ring_max_k_units(int tokens) noexcept {
+  const int warps = tensor_ring_max_warps(tokens);
+  return kMaxCluster * (warps < kTensorRingMaxUnits ? warps : kTensorRingMaxUnits);
+}
 /// Warps of a CTA, with which the registers of two still fit a multiprocessor.
 RESET_HOST_DEVICE constexpr int tensor_ring_pair_warps(int tokens) noexcept {
   return tokens == 1 ? 14 : tokens <= 8 ? 12 : 0;

@@ -1,5 +1,5 @@
 /// @file
-/// The rules by which kTensorRing cuts a shape, from sweeps over whole decode steps.
+/// The rules by which kTensorRing cuts a shape, from sweeps over whole decode steps but where a rule says otherwise.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,12 @@ struct TensorRingCut {
                 ///< it.
 };
 
-/// Up to how many units of K a CTA takes alone for more than 8 tokens. Of few rows by the odd layers of
-/// bench_tune_gemv, which follow themselves; many rows would leave room for too few stages.
-constexpr int few_units(std::int64_t tiles_of_two) noexcept { return tiles_of_two < 12 ? 8 : 4; }
+/// The cluster for more than 8 tokens. Up to how many units of K a CTA takes alone comes for few rows from the odd
+/// layers of bench_tune_gemv, which follow themselves; many rows would leave room for too few stages.
+constexpr int many_tokens_cluster(int units, std::int64_t tiles_of_two) noexcept {
+  const int alone = tiles_of_two < 12 ? 8 : 4;
+  return units <= alone ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
+}
 
 /// For one token and 11 to 20 units of K. Short rings leave room for the CTAs of the kernel behind, attention's or the
 /// next mat-vec's; few rows of up to 16 units need no cluster.
@@ -39,7 +42,7 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   if (tokens > 8) {
     if (widest && units > 10 && units <= 20) return {2, units <= 14 ? 2 : 1, 8};
     if (units > 16 && units <= 20 && tiles_of_two >= 12) return {4, 3, 8};
-    const int cluster = units <= few_units(tiles_of_two) ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
+    const int cluster = many_tokens_cluster(units, tiles_of_two);
     return {cluster, 1, units > 12 * cluster ? 8 : units > 20 ? 5 : 4};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
@@ -64,7 +67,7 @@ constexpr TensorRingCut fast_memory_cut(int tokens, int units, std::int64_t tile
   const bool many_rows = tiles_of_two >= 22;
   if (tokens > 8) {
     if (units > 10 && units <= 14 && many_rows) return {2, 2, 8};
-    const int cluster = units <= few_units(tiles_of_two) ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
+    const int cluster = many_tokens_cluster(units, tiles_of_two);
     return {cluster, 1, units > 20 && units <= 60 ? 5 : 4};
   }
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};

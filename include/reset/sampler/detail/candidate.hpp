@@ -1,10 +1,12 @@
 /// @file
-/// The order of preference among the tokens of a row, and where min-p cuts it: one definition for host and device.
+/// The order of preference among the tokens of a row, whether it is cut, and where by min-p: one definition for host
+/// and device.
 #pragma once
 
 #include <cstdint>
 
 #include <reset/sampler/detail/exact_math.hpp>
+#include <reset/sampler/sampler_types.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
@@ -32,6 +34,16 @@ RESET_HOST_DEVICE constexpr float candidate_logit(std::uint64_t key) noexcept {
 /// How far below the maximum a logit may lie under min-p: w >= min_p is (x - max) / T >= log(min_p).
 RESET_HOST_DEVICE inline double min_p_distance(float min_p, float temperature) noexcept {
   return mul_rn(static_cast<double>(temperature), exact_log(static_cast<double>(min_p)));
+}
+
+/// Whether top-k takes any of so many tokens.
+RESET_HOST_DEVICE constexpr bool cuts_by_count(const SamplingParams& sampling, std::int32_t columns) noexcept {
+  return sampling.top_k > 0 && sampling.top_k < columns;
+}
+
+/// Whether a token is drawn from less than the whole row.
+RESET_HOST_DEVICE constexpr bool truncates(const SamplingParams& sampling, std::int32_t columns) noexcept {
+  return cuts_by_count(sampling, columns) || sampling.top_p < 1.0f || sampling.min_p > 0.0f;
 }
 
 }  // namespace RESET_INSTRUCTION_SET

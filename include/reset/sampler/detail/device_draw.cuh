@@ -17,10 +17,6 @@ static __device__ __forceinline__ Temperatures expected_temperatures(const Reque
   return {{request.sampling.temperature, request.sampling.temperature}};
 }
 
-static __device__ __forceinline__ bool truncates(const SamplingParams& sampling, int columns) {
-  return (sampling.top_k > 0 && sampling.top_k < columns) || sampling.top_p < 1.0f || sampling.min_p > 0.0f;
-}
-
 /// Whether a token is drawn from the whole row, at one of the temperatures at least.
 static __device__ __forceinline__ bool races_whole(const SamplingParams& sampling, const Temperatures& t, int columns) {
   return !truncates(sampling, columns) && (t.value[0] > kArgmaxTemperature || t.value[1] > kArgmaxTemperature);
@@ -28,8 +24,7 @@ static __device__ __forceinline__ bool races_whole(const SamplingParams& samplin
 
 static __device__ __forceinline__ PassKind pass_kind(const SamplingParams& sampling, const Temperatures& t,
                                                      int columns) {
-  const bool by_count = sampling.top_k > 0 && sampling.top_k < columns;
-  const bool by_mass = !by_count && sampling.top_p < 1.0f;
+  const bool by_mass = !cuts_by_count(sampling, columns) && sampling.top_p < 1.0f;
   if (!by_mass && !races_whole(sampling, t, columns)) return PassKind::kEntropy;
   const bool high = t.value[0] > kArgmaxTemperature && t.value[0] != 1.0f;
   const bool low = t.value[1] > kArgmaxTemperature && t.value[1] != 1.0f;
@@ -141,8 +136,7 @@ static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, con
     best = race_row(rule, row, chunks.max, chunks.bounds, room);
     return {best.id, best.logit};
   }
-  const bool by_count = sampling.top_k > 0 && sampling.top_k < row.columns;
-  const bool weighed = !by_count && sampling.top_p < 1.0f;
+  const bool weighed = !cuts_by_count(sampling, row.columns) && sampling.top_p < 1.0f;
   const double total = weighed ? pass_mass(chunks, facts.max, temperature, expected, room) : -1.0;
   const KeptTokens kept = truncate_row(row, sampling, facts.max, temperature, total, chunks, list, room);
   if (kept.count > 0) {

@@ -34,7 +34,7 @@ struct KeepRule {
 /// Lists are for small top-k; for top-p and min-p in the hope that they keep no more tokens than a warp can draw from.
 static __device__ __forceinline__ KeepRule keep_rule(const SamplingParams& sampling, const Temperatures& t,
                                                      int columns) {
-  const bool by_count = sampling.top_k > 0 && sampling.top_k < columns;
+  const bool by_count = cuts_by_count(sampling, columns);
   const bool draws = t.value[0] > kArgmaxTemperature || t.value[1] > kArgmaxTemperature;
   const bool fits = by_count ? sampling.top_k <= kMostKept : truncates(sampling, columns);
   const std::int32_t wanted = draws && fits ? (by_count ? sampling.top_k : kMostKept) : 0;

@@ -4,7 +4,11 @@
 
 #include <cstdint>
 
-#include <reset/sampler/detail/device_sample.cuh>
+#include <reset/config.hpp>
+#include <reset/detail/launch.cuh>
+#include <reset/sampler/detail/device_memory.hpp>
+#include <reset/sampler/detail/device_sample_room.cuh>
+#include <reset/sampler/device_sampler.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {

@@ -191,7 +191,7 @@ template <class T>
 static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, const SamplingParams& sampling,
                                                        float max, float temperature, double total,
                                                        const ChunkRoom& chunks, ListRoom& list, ReductionRoom& room) {
-  const bool by_count = sampling.top_k > 0 && sampling.top_k < row.columns;
+  const bool by_count = cuts_by_count(sampling, row.columns);
   const bool by_mass = sampling.top_p < 1.0f;
   const double nearest = sampling.min_p > 0.0f ? min_p_distance(sampling.min_p, temperature) : 0.0;
   const MassScale scale{max, kLog2E / temperature};

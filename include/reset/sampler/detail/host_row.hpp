@@ -39,7 +39,8 @@ class HostRow {
     if (temperature <= kArgmaxTemperature) return argmax(chunks);
     const RowSummary summary{extents_.data(), statistics_.partial.max, temperature};
     GumbelRace race(summary, key);
-    if (!truncates(sampling)) return race_row(race, chunks, summary, bounds_.data());
+    if (!truncates(sampling, static_cast<std::int32_t>(columns_)))
+      return race_row(race, chunks, summary, bounds_.data());
     const std::size_t count = truncate(chunks, summary, sampling);
     std::uint64_t* keys = keys_.data();
     if (count <= kFewCandidates) return race_candidates(race, keys, count);
@@ -89,21 +90,15 @@ class HostRow {
     }
   };
 
-  bool truncates(const SamplingParams& sampling) const noexcept {
-    return (sampling.top_k > 0 && static_cast<std::size_t>(sampling.top_k) < columns_) || sampling.top_p < 1.0f ||
-           sampling.min_p > 0.0f;
-  }
-
   // What is left comes first in keys_; returns how many.
   template <class T>
   std::size_t truncate(RowChunks<T>& chunks, const RowSummary& row, const SamplingParams& sampling) noexcept {
-    const Truncation rule{sampling.top_k, sampling.top_p, sampling.min_p};
-    return truncate_row(chunks, row, columns_, rule, statistics_.partial.sum, keys_.data());
+    return truncate_row(chunks, row, columns_, sampling, statistics_.partial.sum, keys_.data());
   }
 
   template <class T>
   TargetRule target_rule(RowChunks<T>& chunks, const RowSummary& row, const SamplingParams& sampling) noexcept {
-    if (!truncates(sampling)) return {0, row_weight(chunks, row)};
+    if (!truncates(sampling, static_cast<std::int32_t>(columns_))) return {0, row_weight(chunks, row)};
     const std::size_t count = truncate(chunks, row, sampling);
     const std::uint64_t* keys = keys_.data();
     return {*std::min_element(keys, keys + count), total_weight(keys, count, row)};

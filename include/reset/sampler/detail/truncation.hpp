@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <reset/sampler/detail/candidate.hpp>
 #include <reset/sampler/detail/gumbel_row.hpp>
+#include <reset/sampler/sampler_types.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
@@ -108,13 +110,6 @@ std::size_t gather_count(RowChunks<T>& chunks, const RowSummary& row, std::size_
   return gather(chunks, row, kMinusInfinity, keys);
 }
 
-/// What is left of a row by truncation.
-struct Truncation {
-  std::int32_t top_k;
-  float top_p;
-  float min_p;
-};
-
 /// How far below the maximum top-p may reach: the rest of a vocabulary of V tokens beyond weighs at most
 /// V e^(-distance/T), which is less than (1 - p) of `weight`.
 inline float top_p_distance(double weight, std::size_t columns, float top_p, float temperature) noexcept {
@@ -136,11 +131,11 @@ inline float below_max(const RowSummary& row, float distance) noexcept {
 /// floats, so where the mass at the cut comes closer than that, a few tokens of next to no weight more or less are
 /// kept.
 template <class T>
-std::size_t truncate_row(RowChunks<T>& chunks, const RowSummary& row, std::size_t columns, const Truncation& rule,
-                         double weight_at_1, std::uint64_t* keys) {
-  const std::size_t top_k = static_cast<std::size_t>(rule.top_k);
-  const bool by_count = top_k > 0 && top_k < columns;
-  const bool by_mass = rule.top_p < 1.0f;
+std::size_t truncate_row(RowChunks<T>& chunks, const RowSummary& row, std::size_t columns,
+                         const SamplingParams& sampling, double weight_at_1, std::uint64_t* keys) {
+  const std::size_t top_k = static_cast<std::size_t>(sampling.top_k);
+  const bool by_count = cuts_by_count(sampling, static_cast<std::int32_t>(columns));
+  const bool by_mass = sampling.top_p < 1.0f;
   std::size_t count = 0;
   double weight = 0.0;
   if (by_count) {
@@ -150,15 +145,15 @@ std::size_t truncate_row(RowChunks<T>& chunks, const RowSummary& row, std::size_
     if (by_mass) weight = total_weight(keys, count, row);
   } else if (by_mass) {
     weight = row.temperature == 1.0f ? weight_at_1 : row_weight(chunks, row);
-    const float distance = top_p_distance(weight, columns, rule.top_p, row.temperature);
+    const float distance = top_p_distance(weight, columns, sampling.top_p, row.temperature);
     count = gather(chunks, row, below_max(row, distance), keys);
   } else {
-    const float distance = static_cast<float>(-min_p_distance(rule.min_p, row.temperature));
+    const float distance = static_cast<float>(-min_p_distance(sampling.min_p, row.temperature));
     count = gather(chunks, row, below_max(row, distance), keys);
   }
-  if (by_mass) count = select_mass(keys, count, static_cast<double>(rule.top_p) * weight, row);
-  if (rule.min_p > 0.0f) {
-    const double distance = min_p_distance(rule.min_p, row.temperature);
+  if (by_mass) count = select_mass(keys, count, static_cast<double>(sampling.top_p) * weight, row);
+  if (sampling.min_p > 0.0f) {
+    const double distance = min_p_distance(sampling.min_p, row.temperature);
     const auto kept = std::partition(keys, keys + count, [&](std::uint64_t key) {
       return add_rn(widen(candidate_logit(key)), -widen(row.max)) >= distance;
     });
