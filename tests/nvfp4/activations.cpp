@@ -37,7 +37,7 @@ TEST_CASE("silu of what is not finite and of zeros") {
 
 TEST_CASE("the sum of squares keeps its order") {
   // 2^24 swallows a 1 that is added to it alone, but not the pair of them that the tree adds first.
-  std::vector<float> x(8 * 512 * 2, 0.0f);
+  std::vector<float> x(8 * 1024 * 2, 0.0f);
   x[0] = 0x1p12f;
   x[2] = 1.0f;
   x[3] = 1.0f;
@@ -45,11 +45,11 @@ TEST_CASE("the sum of squares keeps its order") {
   // The next octet of the same lane is added before that of the neighbouring lane.
   x[2] = x[3] = 0.0f;
   x[8] = 1.0f;
-  x[8 * 512] = 1.0f;
-  CHECK(reset::sum_of_squares(x.data(), 8 * 512 * 2) == 0x1p24f);
-  x[8 * 512] = 0.0f;
-  x[8 * 513] = 1.0f;
-  CHECK(reset::sum_of_squares(x.data(), 8 * 512 * 2) == 0x1p24f + 2.0f);
+  x[8 * 1024] = 1.0f;
+  CHECK(reset::sum_of_squares(x.data(), 8 * 1024 * 2) == 0x1p24f);
+  x[8 * 1024] = 0.0f;
+  x[8 * 1025] = 1.0f;
+  CHECK(reset::sum_of_squares(x.data(), 8 * 1024 * 2) == 0x1p24f + 2.0f);
 }
 
 TEST_CASE("RMSNorm is close to the exact one") {

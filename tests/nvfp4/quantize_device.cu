@@ -136,34 +136,44 @@ TEMPLATE_TEST_CASE("infinities saturate and NaN marks its block", "[gpu]", float
 
 namespace {
 
-// A source as an engine writes one: values that lie nowhere in memory.
-struct Computed {
-  static constexpr int kPeriod = 97;
-  RESET_HOST_DEVICE static float value(std::int64_t row, std::int64_t k) {
-    return 0.375f * static_cast<float>((row * 13 + k * 7) % kPeriod - kPeriod / 2);
-  }
-  __device__ void load(std::int64_t row, std::int64_t octet, float (&values)[8]) const {
-    for (int i = 0; i < 8; ++i) values[i] = value(row, octet * 8 + i);
-  }
-};
+// Values that lie nowhere in memory.
+RESET_HOST_DEVICE float computed(std::int64_t row, std::int64_t k) {
+  constexpr int kPeriod = 97;
+  return 0.375f * static_cast<float>((row * 13 + k * 7) % kPeriod - kPeriod / 2);
+}
+
+// A kernel as an engine writes one: a warp of 32 a CTA, of which the last of a row has lanes without values.
+__global__ void quantize_computed(reset::OctetQuantizer quantizer, std::int64_t octets) {
+  const std::int64_t row = blockIdx.y;
+  const std::int64_t octet = blockIdx.x * 32 + threadIdx.x;
+  float values[8];
+  for (int i = 0; i < 8; ++i) values[i] = computed(row, octet * 8 + i);
+  quantizer.store(values, row, octet, octet < octets);
+}
 
 }  // namespace
 
-TEST_CASE("values that a source computes are quantised", "[gpu]") {
+TEST_CASE("an engine's kernel quantises what it has computed", "[gpu]") {
   need_gpu();
+  const DeviceArray<float> global_in_memory(std::vector<float>{0x1.9p-7f});
   for (const ScaleLayout layout : {ScaleLayout::kLinear, ScaleLayout::kSwizzled128x4}) {
-    const Shape shape{5, 4112, 4112, 0};
-    std::vector<float> x(elements(shape));
-    for (std::int64_t row = 0; row < shape.rows; ++row) {
-      for (std::int64_t k = 0; k < shape.cols; ++k) {
-        x[static_cast<std::size_t>(row * shape.ld + k)] = Computed::value(row, k);
+    for (const bool in_memory : {false, true}) {
+      const Shape shape{5, 4112, 4112, 0};
+      std::vector<float> x(elements(shape));
+      for (std::int64_t row = 0; row < shape.rows; ++row) {
+        for (std::int64_t k = 0; k < shape.cols; ++k) {
+          x[static_cast<std::size_t>(row * shape.ld + k)] = computed(row, k);
+        }
       }
+      const Image image(shape.rows, shape.cols, layout, 0, 0);
+      const Image found = run(image, kGlobal, [&](const reset::Nvfp4MutableMatrixView& out) {
+        reset::OctetQuantizer quantizer;
+        const reset::Status status = quantizer.set_target(out, in_memory ? global_in_memory.data() : nullptr);
+        quantize_computed<<<dim3(17, 5), 32>>>(quantizer, shape.cols / 8);
+        return status;
+      });
+      CHECK(found == expected_image(x, shape, image, in_memory ? 0x1.9p-7f : kGlobal, false));
     }
-    const Image image(shape.rows, shape.cols, layout, 0, 0);
-    const Image found = run(image, kGlobal, [&](const reset::Nvfp4MutableMatrixView& out) {
-      return reset::quantize_source(Computed{}, out, {}, nullptr);
-    });
-    CHECK(found == expected_image(x, shape, image, kGlobal, false));
   }
 }
 

@@ -6,11 +6,18 @@
 #include <reset/nvfp4/quantize.cuh>
 
 #include "attention.hpp"
-#include "attention_parts.cuh"
 #include "launch.cuh"
 
 namespace engine::cuda {
 namespace {
+
+struct Parts {
+  const float* values;  // [row][head][split][head_dim]
+  const float2* sums;   // [row][head][split]: maximum and sum; a sum of 0: not written, and none behind it is
+  int heads;
+  int head_dim;
+  int splits;
+};
 
 Parts parts_of(const AttentionCall& call) {
   return {call.parts, call.part_sums, call.shape.heads, call.shape.head_dim, call.shape.splits};
@@ -22,15 +29,30 @@ __device__ float4 scaled_sum(float4 sum, float factor, float4 x) {
   return {sum.x + factor * x.x, sum.y + factor * x.y, sum.z + factor * x.z, sum.w + factor * x.w};
 }
 
-// A CTA a head of a row. Its warps share the parts, a lane four columns of them; lane i has the sums of part i.
-__global__ __launch_bounds__(32 * kMostWarps) void merge_kernel(Parts parts, __nv_bfloat16* out) {
+// Rows in bfloat16, stored as a reset::OctetQuantizer stores its own.
+struct DenseRows {
+  __nv_bfloat16* out;
+  std::int64_t cols;
+
+  __device__ void store(const float (&values)[8], std::int64_t row, std::int64_t octet, bool present) const {
+    if (!present) return;
+    __nv_bfloat162 pairs[4];
+    for (int i = 0; i < 4; ++i) pairs[i] = __floats2bfloat162_rn(values[2 * i], values[2 * i + 1]);
+    reinterpret_cast<uint4*>(out + row * cols)[octet] = *reinterpret_cast<const uint4*>(pairs);
+  }
+};
+
+// A CTA a head of a row. Its warps share the parts, a lane four columns of them; lane i has the sums of part i. The
+// first warp adds up what they have, a lane eight columns.
+template <class Output>
+__global__ __launch_bounds__(32 * kMostWarps) void merge_kernel(Parts parts, Output output) {
   begin_dependent();
   __shared__ float4 of_warp[kMostWarps][32];
   const int warps = static_cast<int>(blockDim.x) / 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int quads = parts.head_dim / 4;
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * parts.splits;
+  const std::int64_t first = (static_cast<std::int64_t>(blockIdx.y) * parts.heads + blockIdx.x) * parts.splits;
   float4 part[kMaxSplits / kMostWarps] = {};
 #pragma unroll
   for (int i = 0; i < kMaxSplits / kMostWarps; ++i) {
@@ -56,27 +78,38 @@ __global__ __launch_bounds__(32 * kMostWarps) void merge_kernel(Parts parts, __n
   }
   of_warp[warp][lane] = sum;
   __syncthreads();
-  if (warp != 0 || lane >= quads) return;
-  for (int other = 1; other < warps; ++other) sum = scaled_sum(sum, 1.0f, of_warp[other][lane]);
+  if (warp != 0) return;
+  const int octets = parts.head_dim / 8;
+  const bool present = lane < octets;
+  float4 low = {};
+  float4 high = {};
+  for (int other = 0; present && other < warps; ++other) {
+    low = scaled_sum(low, 1.0f, of_warp[other][2 * lane]);
+    high = scaled_sum(high, 1.0f, of_warp[other][2 * lane + 1]);
+  }
   const float share = total == 0.0f ? 0.0f : 1.0f / total;
-  __nv_bfloat162 pairs[2] = {__floats2bfloat162_rn(sum.x * share, sum.y * share),
-                             __floats2bfloat162_rn(sum.z * share, sum.w * share)};
-  reinterpret_cast<uint2*>(out)[static_cast<std::int64_t>(blockIdx.x) * quads + lane] =
-      *reinterpret_cast<const uint2*>(pairs);
+  const float values[8] = {low.x * share,  low.y * share,  low.z * share,  low.w * share,
+                           high.x * share, high.y * share, high.z * share, high.w * share};
+  output.store(values, blockIdx.y, static_cast<std::int64_t>(blockIdx.x) * octets + lane, present);
+}
+
+template <class Output>
+void merge_into(const AttentionCall& call, const Output& output, const Stream& stream) {
+  const int warps = call.shape.splits < kMostWarps ? call.shape.splits : kMostWarps;
+  launch(merge_kernel<Output>, dim3(static_cast<unsigned>(call.shape.heads), static_cast<unsigned>(call.rows)),
+         dim3(static_cast<unsigned>(32 * warps)), 0, stream, parts_of(call), output);
 }
 
 }  // namespace
 
 void merge(const AttentionCall& call, __nv_bfloat16* out, const Stream& stream) {
-  const auto heads = static_cast<unsigned>(call.rows * call.shape.heads);
-  const int warps = call.shape.splits < kMostWarps ? call.shape.splits : kMostWarps;
-  launch(merge_kernel, dim3(heads), dim3(static_cast<unsigned>(32 * warps)), 0, stream, parts_of(call), out);
+  merge_into(call, DenseRows{out, static_cast<std::int64_t>(call.shape.heads) * call.shape.head_dim}, stream);
 }
 
 void merge_quantize(const AttentionCall& call, const reset::Nvfp4MutableMatrixView& out, const Stream& stream) {
-  reset::QuantizeOptions options;
-  options.dependent_launch = stream.dependent;
-  reset::throw_if_failed(reset::quantize_source(Merge{parts_of(call)}, out, options, stream.handle));
+  reset::OctetQuantizer quantizer;
+  reset::throw_if_failed(quantizer.set_target(out));
+  merge_into(call, quantizer, stream);
 }
 
 }  // namespace engine::cuda

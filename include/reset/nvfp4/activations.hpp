@@ -33,7 +33,7 @@ RESET_HOST_DEVICE inline float rms_reciprocal(float sum_of_squares, std::int64_t
 }
 
 /// Sum of the squares of x[0 .. cols), cols a multiple of 8, in the one order that host and device share: eight
-/// neighbours in a tree, every 512th of these sums in ascending order, the 512 results in a tree of neighbours.
+/// neighbours in a tree, every 1024th of these sums in ascending order, the 1024 results in a tree of neighbours.
 inline float sum_of_squares(const float* x, std::int64_t cols) noexcept {
   float lanes[detail::kSumLanes] = {};
   for (std::int64_t k = 0; k < cols; k += 8) {

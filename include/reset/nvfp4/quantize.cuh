@@ -1,6 +1,7 @@
 /// @file
-/// Quantisation of activations to NVFP4 on the device: as they lie, after RMSNorm, as SiLU times up, or as a source of
-/// the engine's computes them. One kernel each, which never allocates nor synchronises and can be captured in a graph.
+/// Quantisation of activations to NVFP4 on the device: as they lie, after RMSNorm, or as SiLU times up, one kernel
+/// each, which never allocates nor synchronises and can be captured in a graph; and the same in kernels of the engine's
+/// own.
 ///
 /// The result is that of `RoundToNearest` on the host, bit for bit, for the same values and global scale. What the rule
 /// leaves open is defined here: an infinity counts as a magnitude beyond all others (scale 448, element 6); a NaN makes
@@ -14,7 +15,7 @@
 /// A dependent launch starts while the kernel ahead of it in the stream still runs and waits for it before it reads or
 /// writes anything but the norm's weights, which that kernel must not write.
 ///
-/// Each function returns kInvalidArgument, and launches nothing, for a view that `validate` refuses, a null or
+/// Each launcher returns kInvalidArgument, and launches nothing, for a view that `validate` refuses, a null or
 /// misaligned pointer, a leading dimension below the columns it holds, inputs that overlap outputs, or
 /// zero_scale_padding on a view of a part; kUnsupported for more rows than a grid can have or a device this code is not
 /// compiled for; kCudaError with the runtime's code if the launch itself fails.
@@ -111,20 +112,30 @@ template <class T>
   return detail::launch_quantize(source, out, options, stream);
 }
 
-/// Quantises the M x K values that `source` computes, for engines that have them nowhere yet: the merge of attention's
-/// parts, say. `Source` is trivially copyable and has
-///
-///     __device__ void load(std::int64_t row, std::int64_t octet, float (&values)[8]) const;
-///
-/// which is called once for each octet of neighbouring values, after the wait of a dependent launch. What it reads must
-/// not overlap `out`, which nobody can check.
-template <class Source>
-[[nodiscard]] static Status quantize_source(const Source& source, const Nvfp4MutableMatrixView& out,
-                                            const QuantizeOptions& options, cudaStream_t stream) noexcept {
-  static_assert(std::is_trivially_copyable_v<Source>, "a source is handed to the kernel by value");
-  const Status status = detail::validate_target(out, options.zero_scale_padding);
-  return status.ok() ? detail::launch_quantize(source, out, options, stream) : status;
-}
+/// Quantises what the threads of an engine's own kernel have computed, where they have it: the merge of attention's
+/// parts, say. The kernel takes it by value.
+class OctetQuantizer {
+ public:
+  /// Where to: `out`, with its global scales or, if that is not null, the one in device memory at `global` (see
+  /// QuantizeOptions). Returns kInvalidArgument, and changes nothing, for a view that `validate` refuses. The padding
+  /// of swizzled scales is left alone.
+  [[nodiscard]] Status set_target(const Nvfp4MutableMatrixView& out, const float* global = nullptr) noexcept {
+    const Status status = detail::validate_target(out, false);
+    if (status.ok()) target_ = detail::quantize_target(out, QuantizeOptions{global});
+    return status;
+  }
+
+  /// Quantises the eight values of columns 8 * octet and on of a row, and stores them. Whole warps call it, each with
+  /// neighbouring octets of one row, the first of them even; lanes that have none bring `present` = false. Behind
+  /// set_target, and in a dependent launch behind the wait.
+  __device__ __forceinline__ void store(const float (&values)[8], std::int64_t row, std::int64_t octet,
+                                        bool present) const {
+    detail::quantize_octet<false>(values, row, octet, present, target_);
+  }
+
+ private:
+  detail::QuantizeTarget target_{};
+};
 
 }  // namespace RESET_ARCH_NAMESPACE
 RESET_NAMESPACE_END

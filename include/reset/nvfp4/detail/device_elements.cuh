@@ -94,8 +94,10 @@ struct ElementRows {
   std::int64_t stride;
   bool aligned;
 
+  /// kAligned: they are known to.
+  template <bool kAligned>
   __device__ __forceinline__ Octet<std::remove_const_t<T>> load(std::int64_t row, std::int64_t octet) const {
-    return Octet<std::remove_const_t<T>>::load(data + row * stride + octet * 8, aligned);
+    return Octet<std::remove_const_t<T>>::load(data + row * stride + octet * 8, kAligned || aligned);
   }
 };
 

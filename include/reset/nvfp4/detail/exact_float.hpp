@@ -11,8 +11,8 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// Partial sums of a row: the threads of the kernel that adds it up.
-inline constexpr int kSumLanes = 512;
+/// Partial sums of a row: the most threads of the kernel that adds it up.
+inline constexpr int kSumLanes = 1024;
 
 /// The square root, rounded once to nearest even; subnormals are never flushed.
 RESET_HOST_DEVICE inline float sqrt_rn(float x) noexcept {

@@ -107,18 +107,20 @@ static __device__ __forceinline__ std::uint8_t block_scale_code(float block_amax
 
 /// Quantises this thread's half of a block and stores it. All threads of a warp call it, with neighbouring octets of
 /// one row, the first of the warp even; those past the end of the row have `present` false.
+template <bool kAligned>
 static __device__ __forceinline__ void quantize_octet(const float (&x)[8], std::int64_t row, std::int64_t octet,
-                                                      bool present, GlobalScale global, const QuantizeTarget& target) {
+                                                      bool present, const QuantizeTarget& target) {
   std::uint32_t amax = 0;
 #pragma unroll
   for (int i = 0; i < 8; ++i) amax = max(amax, bits_of(x[i]) & kFloatMagnitude);
   amax = max(amax, __shfl_xor_sync(0xffffffffu, amax, 1));
   if (!present) return;
+  const GlobalScale global = target.global_of(row);
   const std::uint8_t scale = block_scale_code(float_from_bits(amax), global);
   const std::uint32_t codes = encode_octet(x, scale, global);
 
   std::uint8_t* packed = target.out.packed + row * target.out.row_stride + octet * 4;
-  if (target.packed_aligned) {
+  if (kAligned || target.packed_aligned) {
     *reinterpret_cast<std::uint32_t*>(packed) = codes;
   } else {
 #pragma unroll
@@ -150,17 +152,17 @@ static __device__ __forceinline__ void zero_row_padding(unsigned cta, const Quan
   }
 }
 
-/// The sum of `partial` over the kSumLanes threads of the CTA, in a tree of neighbours; the same bits in every thread.
+/// The sum of `partial` over the threads of the CTA, whole warps of up to kSumLanes, in a tree of neighbours; the same
+/// bits in every thread. Sums are 0 or more: the lanes that the CTA lacks change nothing.
 static __device__ __forceinline__ float sum_over_lanes(float partial) {
-  constexpr int kWarps = kSumLanes / 32;
-  __shared__ float of_warp[kWarps];
+  __shared__ float of_warp[kSumLanes / 32];
   for (int distance = 1; distance < 32; distance *= 2) {
     partial = add_rn(partial, __shfl_xor_sync(0xffffffffu, partial, distance));
   }
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = partial;
   __syncthreads();
-  partial = of_warp[threadIdx.x % kWarps];
-  for (int distance = 1; distance < kWarps; distance *= 2) {
+  partial = threadIdx.x % 32 < blockDim.x / 32 ? of_warp[threadIdx.x % 32] : 0.0f;
+  for (int distance = 1; distance < kSumLanes / 32; distance *= 2) {
     partial = add_rn(partial, __shfl_xor_sync(0xffffffffu, partial, distance));
   }
   return partial;

@@ -27,8 +27,10 @@ template <class T>
 struct PlainSource {
   ElementRows<const T> x;
 
+  bool aligned() const { return x.aligned; }
+  template <bool kAligned>
   __device__ __forceinline__ void load(std::int64_t row, std::int64_t octet, float (&values)[8]) const {
-    widen_octet(x.load(row, octet), values);
+    widen_octet(x.template load<kAligned>(row, octet), values);
   }
 };
 
@@ -38,9 +40,11 @@ struct SiluMulSource {
   ElementRows<const T> gate;
   ElementRows<const T> up;
 
+  bool aligned() const { return gate.aligned && up.aligned; }
+  template <bool kAligned>
   __device__ __forceinline__ void load(std::int64_t row, std::int64_t octet, float (&values)[8]) const {
-    const Octet<T> gates = gate.load(row, octet);
-    const Octet<T> ups = up.load(row, octet);
+    const Octet<T> gates = gate.template load<kAligned>(row, octet);
+    const Octet<T> ups = up.template load<kAligned>(row, octet);
 #pragma unroll
     for (int i = 0; i < 8; ++i)
       values[i] = mul_rn(silu(widen_element(gates.element[i])), widen_element(ups.element[i]));
@@ -48,7 +52,8 @@ struct SiluMulSource {
 };
 
 /// A thread an octet; `chunks` CTAs in a row share a row of the result, those after the last row clear the padding.
-template <class Source>
+/// kAligned: all that is read and written is, and the long code for rows that begin anywhere need not be fetched.
+template <class Source, bool kAligned>
 static __global__ __launch_bounds__(kQuantizeThreads) void quantize_kernel(Source source, QuantizeTarget target,
                                                                            unsigned chunks) {
   release_dependents();
@@ -63,12 +68,9 @@ static __global__ __launch_bounds__(kQuantizeThreads) void quantize_kernel(Sourc
   const std::int64_t octet = static_cast<std::int64_t>(chunk) * blockDim.x + threadIdx.x;
   const bool present = octet < target.octets();
   float values[8] = {};
-  if (present) source.load(row, octet, values);
-  quantize_octet(values, row, octet, present, target.global_of(row), target);
+  if (present) source.template load<kAligned>(row, octet, values);
+  quantize_octet<kAligned>(values, row, octet, present, target);
 }
-
-/// Octets of a row that a thread of the norm keeps in registers; it reads further ones a second time.
-inline constexpr int kHeldOctets = 2;
 
 /// What RMSNorm reads; `residual.data` may be null.
 template <class T>
@@ -78,116 +80,99 @@ struct RmsSource {
   ElementRows<const T> weight;
   float epsilon;
 
+  bool aligned() const { return x.aligned && residual.aligned && weight.aligned; }
+
   /// x + residual rounded to T, which becomes the residual.
+  template <bool kAligned>
   __device__ __forceinline__ Octet<T> add(const Octet<T>& octet_of_x, const Octet<T>& old, std::int64_t row,
                                           std::int64_t octet) const {
     float sums[8];
 #pragma unroll
     for (int i = 0; i < 8; ++i) sums[i] = add_rn(widen_element(octet_of_x.element[i]), widen_element(old.element[i]));
     const Octet<T> sum = round_octet<T>(sums);
-    sum.store(residual.data + row * residual.stride + octet * 8, residual.aligned);
+    sum.store(residual.data + row * residual.stride + octet * 8, kAligned || residual.aligned);
     return sum;
   }
 
   /// s of an octet.
+  template <bool kAligned>
   __device__ __forceinline__ Octet<T> load_sum(std::int64_t row, std::int64_t octet) const {
-    const Octet<T> octet_of_x = x.load(row, octet);
-    return residual.data == nullptr ? octet_of_x : add(octet_of_x, residual.load(row, octet), row, octet);
+    const Octet<T> octet_of_x = x.template load<kAligned>(row, octet);
+    if (residual.data == nullptr) return octet_of_x;
+    return add<kAligned>(octet_of_x, residual.template load<kAligned>(row, octet), row, octet);
   }
 
   /// The same octet again, by the thread that has called load_sum for it.
+  template <bool kAligned>
   __device__ __forceinline__ Octet<T> reload_sum(std::int64_t row, std::int64_t octet) const {
-    return residual.data == nullptr ? x.load(row, octet) : residual.load(row, octet);
+    return residual.data == nullptr ? x.template load<kAligned>(row, octet)
+                                    : residual.template load<kAligned>(row, octet);
   }
 };
 
-/// One CTA's row on its way through RMSNorm.
-template <class T>
+/// One CTA's row on its way through RMSNorm. A thread keeps its first octet in registers, and reads those of rows of
+/// more than 8 * kSumLanes columns a second time.
+template <class T, bool kAligned>
 struct RmsRow {
   const RmsSource<T>& source;
   std::int64_t row;
   std::int64_t octets;
-  Octet<T> weight[kHeldOctets];
-  Octet<T> sum[kHeldOctets];
+  Octet<T> weight;
+  Octet<T> sum;
 
-  __device__ __forceinline__ static std::int64_t octet_of(int held) { return threadIdx.x + held * kSumLanes; }
+  __device__ __forceinline__ bool present() const { return threadIdx.x < octets; }
 
   /// No kernel ahead in the stream writes the weights: they may be read before it ends.
   __device__ __forceinline__ void load_weights() {
-#pragma unroll
-    for (int i = 0; i < kHeldOctets; ++i) {
-      if (octet_of(i) < octets) weight[i] = source.weight.load(0, octet_of(i));
-    }
+    if (present()) weight = source.weight.template load<kAligned>(0, threadIdx.x);
   }
 
-  /// Reads all held octets before it writes any sum, so that their loads overlap.
   __device__ __forceinline__ void load_sums() {
-    Octet<T> old[kHeldOctets];
-#pragma unroll
-    for (int i = 0; i < kHeldOctets; ++i) {
-      if (octet_of(i) >= octets) continue;
-      sum[i] = source.x.load(row, octet_of(i));
-      if (source.residual.data != nullptr) old[i] = source.residual.load(row, octet_of(i));
-    }
-#pragma unroll
-    for (int i = 0; i < kHeldOctets; ++i) {
-      if (octet_of(i) >= octets || source.residual.data == nullptr) continue;
-      sum[i] = source.add(sum[i], old[i], row, octet_of(i));
-    }
+    if (present()) sum = source.template load_sum<kAligned>(row, threadIdx.x);
   }
 
   __device__ __forceinline__ float sum_of_squares() const {
     float partial = 0.0f;
     float values[8];
-#pragma unroll
-    for (int i = 0; i < kHeldOctets; ++i) {
-      if (octet_of(i) >= octets) continue;
-      widen_octet(sum[i], values);
-      partial = add_rn(partial, sum_of_eight_squares(values));
+    if (present()) {
+      widen_octet(sum, values);
+      partial = sum_of_eight_squares(values);
     }
 #pragma unroll 1
-    for (std::int64_t octet = octet_of(kHeldOctets); octet < octets; octet += kSumLanes) {
-      widen_octet(source.load_sum(row, octet), values);
+    for (std::int64_t octet = threadIdx.x + kSumLanes; octet < octets; octet += kSumLanes) {
+      widen_octet(source.template load_sum<kAligned>(row, octet), values);
       partial = add_rn(partial, sum_of_eight_squares(values));
     }
     return sum_over_lanes(partial);
   }
 
-  __device__ __forceinline__ static void normalize(const Octet<T>& sum, const Octet<T>& weight, float factor,
-                                                   float (&values)[8]) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      values[i] = mul_rn(mul_rn(widen_element(sum.element[i]), factor), widen_element(weight.element[i]));
-    }
-  }
-
   __device__ __forceinline__ void quantize(float factor, const QuantizeTarget& target) const {
-    const GlobalScale global = target.global_of(row);
-    // One loop for held octets and others: the quantiser, which is long, stands in the code once.
+    Octet<T> own = sum;
+    Octet<T> factors = weight;
+    // One loop for the held octets and others: the quantiser, which is long, stands in the code once.
 #pragma unroll 1
-    for (int i = 0; i * kSumLanes < octets; ++i) {
-      const bool present = octet_of(i) < octets;
+    for (std::int64_t octet = threadIdx.x; octet - threadIdx.x < octets; octet += kSumLanes) {
       float values[8] = {};
-      if (present) {
-        static_assert(kHeldOctets == 2, "held octets are told apart here, by selection");
-        Octet<T> own = i == 0 ? sum[0] : sum[1];
-        Octet<T> factors = i == 0 ? weight[0] : weight[1];
-        if (i >= kHeldOctets) {
-          own = source.reload_sum(row, octet_of(i));
-          factors = source.weight.load(0, octet_of(i));
+      if (octet < octets) {
+        if (octet >= kSumLanes) {
+          own = source.template reload_sum<kAligned>(row, octet);
+          factors = source.weight.template load<kAligned>(0, octet);
         }
-        normalize(own, factors, factor, values);
+#pragma unroll
+        for (int i = 0; i < 8; ++i) {
+          values[i] = mul_rn(mul_rn(widen_element(own.element[i]), factor), widen_element(factors.element[i]));
+        }
       }
-      quantize_octet(values, row, octet_of(i), present, global, target);
+      quantize_octet<kAligned>(values, row, octet, octet < octets, target);
     }
   }
 };
 
-/// A CTA a row; those after the last row clear the padding.
-template <class T>
+/// A CTA a row, of up to kSumLanes threads; those after the last row clear the padding.
+template <class T, bool kAligned>
 static __global__ __launch_bounds__(kSumLanes) void rms_norm_quantize_kernel(RmsSource<T> source,
                                                                              QuantizeTarget target) {
-  RmsRow<T> row{source, blockIdx.x, target.octets(), {}, {}};
+  RmsRow<T, kAligned> row{source, blockIdx.x, target.octets(), {}, {}};
   row.load_weights();
   release_dependents();
   wait_for_dependencies();

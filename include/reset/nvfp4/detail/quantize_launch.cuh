@@ -2,6 +2,7 @@
 /// What the launchers of quantize.cuh check, and the grids they choose.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include <reset/config.hpp>
@@ -149,17 +150,23 @@ static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView
   if (ctas > kMaxCtas) return too_many_rows(out.rows);
   const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(static_cast<unsigned>(threads)), 0,
                           options.dependent_launch};
-  return launch(quantize_kernel<Source>, shape, stream, source, target, static_cast<unsigned>(chunks));
+  const auto kernel =
+      source.aligned() && target.packed_aligned ? quantize_kernel<Source, true> : quantize_kernel<Source, false>;
+  return launch(kernel, shape, stream, source, target, static_cast<unsigned>(chunks));
 }
 
 template <class T, class Options>
 static Status launch_rms_norm_quantize(const RmsSource<T>& source, const Nvfp4MutableMatrixView& out,
                                        const Options& options, cudaStream_t stream) noexcept {
   const QuantizeTarget target = quantize_target(out, options);
-  const std::int64_t ctas = out.rows + padding_ctas(target, kSumLanes);
+  const auto threads = static_cast<int>(std::min<std::int64_t>(round_up(target.out.cols / 8, 32), kSumLanes));
+  const std::int64_t ctas = out.rows + padding_ctas(target, threads);
   if (ctas > kMaxCtas) return too_many_rows(out.rows);
-  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kSumLanes), 0, options.dependent_launch};
-  return launch(rms_norm_quantize_kernel<T>, shape, stream, source, target);
+  const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(static_cast<unsigned>(threads)), 0,
+                          options.dependent_launch};
+  const auto kernel = source.aligned() && target.packed_aligned ? rms_norm_quantize_kernel<T, true>
+                                                                : rms_norm_quantize_kernel<T, false>;
+  return launch(kernel, shape, stream, source, target);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE
