@@ -130,7 +130,7 @@ class OctetQuantizer {
   /// set_target, and in a dependent launch behind the wait.
   __device__ __forceinline__ void store(const float (&values)[8], std::int64_t row, std::int64_t octet,
                                         bool present) const {
-    detail::quantize_octet<false>(values, row, octet, present, target_);
+    detail::quantize_octet<false>(values, detail::OctetPlace(target_, row, octet), present, target_);
   }
 
  private:

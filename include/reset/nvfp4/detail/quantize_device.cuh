@@ -28,9 +28,6 @@ struct QuantizeTarget {
   bool zero_padding;    ///< Clear the padding of the scales.
 
   __device__ __forceinline__ std::int64_t octets() const { return out.cols / 8; }
-  __device__ __forceinline__ GlobalScale global_of(std::int64_t row) const {
-    return global != nullptr ? GlobalScale{*global} : out.global.at(row);
-  }
 };
 
 static __device__ __forceinline__ float fma_rn(float x, float y, float z) {
@@ -40,11 +37,13 @@ static __device__ __forceinline__ float fma_rn(float x, float y, float z) {
 }
 
 /// Code of the E2M1 magnitude nearest to a quotient >= 0, ties to even, infinity and NaN saturating. Adding 2^22, 2^23
-/// or 2^24 rounds to the spacing of the codes below 2, below 4 and above, and leaves their number in the low bits.
+/// or 2^24 rounds to the spacing of the codes below 2, below 4 and above, and leaves their number in the low bits; two
+/// codes more for each power of two.
 static __device__ __forceinline__ std::uint32_t code_of_magnitude(float quotient) {
-  const float spacing = quotient < 2.0f ? 0x1p22f : quotient < 4.0f ? 0x1p23f : 0x1p24f;
-  const std::uint32_t below = quotient < 2.0f ? 0 : quotient < 4.0f ? 2 : 4;
-  return min(bits_of(add_rn(quotient, spacing)) - (bits_of(spacing) - below), 7u);
+  constexpr std::uint32_t kSpacing = 22u << 23;  // from a power of two to what rounds its octave
+  const std::uint32_t power = max(bits_of(quotient) & kFloatInfinity, bits_of(1.0f));
+  const std::uint32_t sum = bits_of(add_rn(quotient, float_from_bits(power + kSpacing)));
+  return min(sum - power + (power >> 22) - (kSpacing + (bits_of(1.0f) >> 22)), 7u);
 }
 
 /// x / step rounded to nearest even, by the division itself.
@@ -78,7 +77,7 @@ static __device__ __forceinline__ std::uint32_t encode_octet(const float (&x)[8]
   for (int i = 0; i < 8; ++i) {
     const float quotient = divide(float_from_bits(bits_of(x[i]) & kFloatMagnitude));
     const std::uint32_t code = code_of_magnitude(float_from_bits(bits_of(quotient) & kFloatMagnitude));
-    codes |= (code | (bits_of(x[i]) >> 31 << 3)) << (4 * i);
+    codes |= (code | (bits_of(x[i]) >> 28 & 8u)) << (4 * i);
   }
   return codes;
 }
@@ -105,28 +104,40 @@ static __device__ __forceinline__ std::uint8_t block_scale_code(float block_amax
   return is_valid(global) ? float_to_e4m3(unrounded_scale(block_amax, global)) : kE4M3Nan;
 }
 
+/// Where an octet of the result goes. It depends on nothing that a kernel waits for.
+struct OctetPlace {
+  std::uint8_t* packed;
+  std::uint8_t* scale;  ///< Of its block.
+  GlobalScale global;   ///< That the view carries.
+  bool stores_scale;    ///< Of the two octets of a block the first does.
+
+  __device__ __forceinline__ OctetPlace(const QuantizeTarget& target, std::int64_t row, std::int64_t octet)
+      : packed(target.out.packed + row * target.out.row_stride + octet * 4),
+        scale(target.out.block_scale.data + target.out.block_scale.offset(row, octet / 2)),
+        global(target.out.global.at(row)),
+        stores_scale(octet % 2 == 0) {}
+};
+
 /// Quantises this thread's half of a block and stores it. All threads of a warp call it, with neighbouring octets of
 /// one row, the first of the warp even; those past the end of the row have `present` false.
 template <bool kAligned>
-static __device__ __forceinline__ void quantize_octet(const float (&x)[8], std::int64_t row, std::int64_t octet,
-                                                      bool present, const QuantizeTarget& target) {
+static __device__ __forceinline__ void quantize_octet(const float (&x)[8], const OctetPlace& place, bool present,
+                                                      const QuantizeTarget& target) {
   std::uint32_t amax = 0;
 #pragma unroll
   for (int i = 0; i < 8; ++i) amax = max(amax, bits_of(x[i]) & kFloatMagnitude);
   amax = max(amax, __shfl_xor_sync(0xffffffffu, amax, 1));
   if (!present) return;
-  const GlobalScale global = target.global_of(row);
+  const GlobalScale global = target.global == nullptr ? place.global : GlobalScale{*target.global};
   const std::uint8_t scale = block_scale_code(float_from_bits(amax), global);
   const std::uint32_t codes = encode_octet(x, scale, global);
-
-  std::uint8_t* packed = target.out.packed + row * target.out.row_stride + octet * 4;
   if (kAligned || target.packed_aligned) {
-    *reinterpret_cast<std::uint32_t*>(packed) = codes;
+    *reinterpret_cast<std::uint32_t*>(place.packed) = codes;
   } else {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) packed[i] = static_cast<std::uint8_t>(codes >> (8 * i));
+    for (int i = 0; i < 4; ++i) place.packed[i] = static_cast<std::uint8_t>(codes >> (8 * i));
   }
-  if (octet % 2 == 0) target.out.block_scale.data[target.out.block_scale.offset(row, octet / 2)] = scale;
+  if (place.stores_scale) *place.scale = scale;
 }
 
 /// Clears the scales beyond the last block of a row of the result: up to three.

@@ -56,20 +56,21 @@ struct SiluMulSource {
 template <class Source, bool kAligned>
 static __global__ __launch_bounds__(kQuantizeThreads) void quantize_kernel(Source source, QuantizeTarget target,
                                                                            unsigned chunks) {
-  release_dependents();
-  wait_for_dependencies();
   const std::int64_t row = blockIdx.x / chunks;
   const unsigned chunk = blockIdx.x % chunks;
+  const std::int64_t octet = static_cast<std::int64_t>(chunk) * blockDim.x + threadIdx.x;
+  const OctetPlace place(target, row, octet);
+  release_dependents();
+  wait_for_dependencies();
   if (row >= target.out.rows) {
     zero_row_padding(blockIdx.x - static_cast<unsigned>(target.out.rows) * chunks, target);
     return;
   }
   if (chunk == 0) zero_block_padding(row, target);
-  const std::int64_t octet = static_cast<std::int64_t>(chunk) * blockDim.x + threadIdx.x;
   const bool present = octet < target.octets();
   float values[8] = {};
   if (present) source.template load<kAligned>(row, octet, values);
-  quantize_octet<kAligned>(values, row, octet, present, target);
+  quantize_octet<kAligned>(values, place, present, target);
 }
 
 /// What RMSNorm reads; `residual.data` may be null.
@@ -146,7 +147,7 @@ struct RmsRow {
     return sum_over_lanes(partial);
   }
 
-  __device__ __forceinline__ void quantize(float factor, const QuantizeTarget& target) const {
+  __device__ __forceinline__ void quantize(float factor, OctetPlace place, const QuantizeTarget& target) const {
     Octet<T> own = sum;
     Octet<T> factors = weight;
     // One loop for the held octets and others: the quantiser, which is long, stands in the code once.
@@ -157,33 +158,42 @@ struct RmsRow {
         if (octet >= kSumLanes) {
           own = source.template reload_sum<kAligned>(row, octet);
           factors = source.weight.template load<kAligned>(0, octet);
+          place = OctetPlace(target, row, octet);
         }
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
           values[i] = mul_rn(mul_rn(widen_element(own.element[i]), factor), widen_element(factors.element[i]));
         }
       }
-      quantize_octet<kAligned>(values, row, octet, octet < octets, target);
+      quantize_octet<kAligned>(values, place, octet < octets, target);
     }
   }
 };
 
-/// A CTA a row, of up to kSumLanes threads; those after the last row clear the padding.
+/// Warps of a CTA that quantise where several CTAs share a row: one for each scheduler of a multiprocessor.
+inline constexpr int kNormPartWarps = 4;
+
+/// `parts` CTAs in a row, of up to kSumLanes threads, share a row: each adds all of it up, which is quicker than to ask
+/// the others, and quantises what its part of the warps hold, which would otherwise keep one multiprocessor busy. Those
+/// after the last row clear the padding. One part where sums are written.
 template <class T, bool kAligned>
-static __global__ __launch_bounds__(kSumLanes) void rms_norm_quantize_kernel(RmsSource<T> source,
-                                                                             QuantizeTarget target) {
-  RmsRow<T, kAligned> row{source, blockIdx.x, target.octets(), {}, {}};
-  row.load_weights();
+static __global__ __launch_bounds__(kSumLanes) void rms_norm_quantize_kernel(RmsSource<T> source, QuantizeTarget target,
+                                                                             unsigned parts) {
+  const unsigned part = blockIdx.x % parts;
+  RmsRow<T, kAligned> row{source, blockIdx.x / parts, target.octets(), {}, {}};
+  const bool quantizes = parts == 1 || threadIdx.x / (32 * kNormPartWarps) == part;
+  if (quantizes) row.load_weights();
+  const OctetPlace place(target, row.row, threadIdx.x);
   release_dependents();
   wait_for_dependencies();
   if (row.row >= target.out.rows) {
-    zero_row_padding(blockIdx.x - static_cast<unsigned>(target.out.rows), target);
+    zero_row_padding(blockIdx.x - static_cast<unsigned>(target.out.rows) * parts, target);
     return;
   }
-  zero_block_padding(row.row, target);
+  if (part == 0) zero_block_padding(row.row, target);
   row.load_sums();
   const float factor = rms_reciprocal(row.sum_of_squares(), target.out.cols, source.epsilon);
-  row.quantize(factor, target);
+  if (quantizes) row.quantize(factor, place, target);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

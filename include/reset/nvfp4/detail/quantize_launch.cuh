@@ -155,18 +155,23 @@ static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView
   return launch(kernel, shape, stream, source, target, static_cast<unsigned>(chunks));
 }
 
+/// Rows of RMSNorm that several CTAs share each: those of a decode step.
+inline constexpr std::int64_t kFewNormRows = 16;
+
 template <class T, class Options>
 static Status launch_rms_norm_quantize(const RmsSource<T>& source, const Nvfp4MutableMatrixView& out,
                                        const Options& options, cudaStream_t stream) noexcept {
   const QuantizeTarget target = quantize_target(out, options);
   const auto threads = static_cast<int>(std::min<std::int64_t>(round_up(target.out.cols / 8, 32), kSumLanes));
-  const std::int64_t ctas = out.rows + padding_ctas(target, threads);
+  const bool shared = out.rows <= kFewNormRows && source.residual.data == nullptr;
+  const int parts = shared ? (threads + 32 * kNormPartWarps - 1) / (32 * kNormPartWarps) : 1;
+  const std::int64_t ctas = out.rows * parts + padding_ctas(target, threads);
   if (ctas > kMaxCtas) return too_many_rows(out.rows);
   const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(static_cast<unsigned>(threads)), 0,
                           options.dependent_launch};
   const auto kernel = source.aligned() && target.packed_aligned ? rms_norm_quantize_kernel<T, true>
                                                                 : rms_norm_quantize_kernel<T, false>;
-  return launch(kernel, shape, stream, source, target);
+  return launch(kernel, shape, stream, source, target, static_cast<unsigned>(parts));
 }
 
 }  // namespace RESET_ARCH_NAMESPACE
