@@ -14,6 +14,21 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+/// Whether a program is built for compute-sanitizer's racecheck, which knows less of barriers than the hardware does.
+/// Where a lane arrives for its warp, it takes that lane alone to have arrived; a warp that arrives and does not wait
+/// it takes not to have; and behind a barrier at which some warps have met more often than others, it reports races
+/// wherever all meet. With RESET_RACECHECK, in all files of a program, every lane arrives, all wait and warps meet
+/// equally often: an error that is reported then is one.
+#if defined(RESET_RACECHECK)
+inline constexpr bool kForRacecheck = true;
+#else
+inline constexpr bool kForRacecheck = false;
+#endif
+
+/// Arrivals of a warp at a barrier at which one lane arrives for all, behind __syncwarp; and whether a lane does.
+inline constexpr int kWarpArrivals = kForRacecheck ? 32 : 1;
+__device__ __forceinline__ bool arrives_for_warp(int lane) { return kForRacecheck || lane == 0; }
+
 /// Bytes of a barrier. Barriers are told by their addresses in shared memory.
 inline constexpr std::uint32_t kBarrierBytes = 8;
 

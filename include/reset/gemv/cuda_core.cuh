@@ -56,7 +56,7 @@ struct RingMemory {
     if (threadIdx.x == 0) {
       for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(shape.stages); ++i) {
         barrier_init(full + i * kBarrierBytes, 1);
-        barrier_init(empty + i * kBarrierBytes, shape.warps_per_group);
+        barrier_init(empty + i * kBarrierBytes, shape.warps_per_group * kWarpArrivals);
       }
       barrier_init_fence();
     } else if (threadIdx.x == 32) {
@@ -288,7 +288,7 @@ __device__ __forceinline__ void consume(const GemvProblem& problem, const RingSh
       }
     }
     __syncwarp();
-    if (lane == 0) barrier_arrive(memory.empty + cursor.barrier());
+    if (arrives_for_warp(lane)) barrier_arrive(memory.empty + cursor.barrier());
     const float sum = warp_sums<kRows>(sums, lane);
     if (lane % (32 / kRows) == 0) {
       if (i >= kRingSumSlots) barrier_wait(memory.sums_empty + sum_barrier(i), sum_parity(i) ^ 1);

@@ -82,19 +82,21 @@ __device__ __forceinline__ void produce_tiles(const Producer& producer, const Te
 
 /// Barriers are initialised: the first warp that requests weights says so and goes on, the others wait for each other
 /// and for it.
-__device__ __forceinline__ void barriers_ready_arrive() {
-  asm volatile("barrier.cta.arrive 1, %0;" ::"r"(blockDim.x) : "memory");
-}
 __device__ __forceinline__ void barriers_ready_sync() {
   asm volatile("barrier.cta.sync 1, %0;" ::"r"(blockDim.x) : "memory");
 }
+__device__ __forceinline__ void barriers_ready_arrive() {
+  if (kForRacecheck) return barriers_ready_sync();
+  asm volatile("barrier.cta.arrive 1, %0;" ::"r"(blockDim.x) : "memory");
+}
 
 /// The same for a CTA that is alone: its totals are there. Warps that store wait, others end.
-__device__ __forceinline__ void totals_ready_arrive() {
-  asm volatile("barrier.cta.arrive 2, %0;" ::"r"(blockDim.x) : "memory");
-}
 __device__ __forceinline__ void totals_ready_sync() {
   asm volatile("barrier.cta.sync 2, %0;" ::"r"(blockDim.x) : "memory");
+}
+__device__ __forceinline__ void totals_ready_arrive() {
+  if (kForRacecheck) return totals_ready_sync();
+  asm volatile("barrier.cta.arrive 2, %0;" ::"r"(blockDim.x) : "memory");
 }
 
 /// Totals of a CTA's slice of K go to the CTA of the cluster that stores the tile: they take turns at the tiles. There
@@ -148,7 +150,7 @@ __device__ __forceinline__ void consume_tiles(const RowGroup<kTokens, ClusterTot
     ItemWeights weights;
     weights_of.load(offset, weights);
     __syncwarp();
-    if (lane == 0) barrier_arrive(ring.empty() + cursor.barrier());
+    if (arrives_for_warp(lane)) barrier_arrive(ring.empty() + cursor.barrier());
     cursor.advance(shape.groups, shape.stages);
     multiply(weights, x, shift, sums);
   });
@@ -195,7 +197,8 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
   if (warp >= computing) {
     if (warp == computing) {
       if (lane == 0) barrier_init(arrived, 1);
-      ring.init_barriers(shape.stages, shape.words ? 1 + 32 * producers : 1, units.count, lane);
+      const int writers = shape.words ? 1 + 32 * producers : kOdd ? kWarpArrivals : 1;
+      ring.init_barriers(shape.stages, writers, units.count * kWarpArrivals, lane);
       if (lane == 0) {
         barrier_arrive_expecting(
             arrived, static_cast<std::uint32_t>(cluster * own_tiles(cluster) * tensor_total_bytes(kTokens)));

@@ -56,7 +56,11 @@ class OddProducer {
     }
     __syncwarp();  // one lane arrives for all that stored
     const std::uint32_t all = __reduce_add_sync(0xffffffffu, bytes);
-    if (lane_ == 0) barrier_arrive_expecting(full, all);
+    if (lane_ == 0) {
+      barrier_arrive_expecting(full, all);
+    } else if (kForRacecheck) {
+      barrier_arrive(full);
+    }
     // They may land before they are expected: this phase cannot end without the one arrival.
     if (bytes == 0) return;
     bulk_copy(stage + place_ + copy.place(copy.pieces), reinterpret_cast<const void*>(copy.pieces), bytes, full);

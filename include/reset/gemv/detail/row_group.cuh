@@ -72,8 +72,8 @@ __device__ __forceinline__ void invalidate_group_barriers(std::uint32_t barriers
 __device__ __forceinline__ void init_group_barriers(std::uint32_t barriers, int group, int warps) {
 #pragma unroll
   for (int i = 0; i < kMostTensorSlots; ++i) {
-    barrier_init(slot_full(group_barriers(barriers, group), i), warps);
-    barrier_init(slot_empty(group_barriers(barriers, group), i), 1);
+    barrier_init(slot_full(group_barriers(barriers, group), i), warps * kWarpArrivals);
+    barrier_init(slot_empty(group_barriers(barriers, group), i), kWarpArrivals);
   }
 }
 
@@ -146,7 +146,7 @@ class RowGroup {
       if (tile >= kSlots) barrier_wait(slot_empty(barriers_, slot.stage), slot.parity ^ 1);
       leave(own + static_cast<std::uint32_t>(slot.stage * kSlotBytes), sums);
       __syncwarp();
-      if (lane_ == 0) barrier_arrive(slot_full(barriers_, slot.stage));
+      if (arrives_for_warp(lane_)) barrier_arrive(slot_full(barriers_, slot.stage));
       if (tile > 0) {
         if (turn == k_warp_) add_up(tile - 1, before);
         if (++turn == warps_) turn = 0;
@@ -192,7 +192,7 @@ class RowGroup {
     }
     totals_.put(group_ + tile * groups_, total);
     __syncwarp();
-    if (lane_ == 0) barrier_arrive(slot_empty(barriers_, slot.stage));
+    if (arrives_for_warp(lane_)) barrier_arrive(slot_empty(barriers_, slot.stage));
   }
 
   Totals totals_;

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include <reset/config.hpp>
+#include <reset/detail/barrier.cuh>
 #include <reset/sampler/detail/candidate.hpp>
 #include <reset/sampler/detail/device_draw.cuh>
 #include <reset/sampler/detail/device_merge.cuh>
@@ -184,9 +185,21 @@ static __device__ __forceinline__ void list_tokens(const DeviceRow<T>& row, cons
   }
 }
 
-/// Waits for the warps that list.
-static __device__ __forceinline__ void list_sync() {
-  asm volatile("bar.sync 1, %0;" ::"n"(32 * kRaceWarps) : "memory");
+/// By one thread, before a barrier of the CTA.
+static __device__ __forceinline__ void init_list(BestRoom& best) {
+  if (kForRacecheck) barrier_init(shared_address(&best.step_ready), 32 * kRaceWarps);
+  best.listed = 0;
+}
+
+/// By each of the warps that list, for the row's `step`-th time: waits for the others. Not by `step_ready` unless
+/// racecheck wants it, for that takes a fiftieth of a row's time more.
+static __device__ __forceinline__ void list_sync(BestRoom& best, std::uint32_t step) {
+  if (kForRacecheck) {
+    barrier_arrive(shared_address(&best.step_ready));
+    barrier_wait(shared_address(&best.step_ready), step % 2);
+  } else {
+    asm volatile("bar.sync 1, %0;" ::"n"(32 * kRaceWarps) : "memory");
+  }
 }
 
 /// By the warps that list: the best tokens of the row, those kept in order, with their random words. Where they cannot
@@ -197,14 +210,14 @@ static __device__ __noinline__ void list_best(const DeviceRow<T> row, const RowC
   const auto self = static_cast<int>(threadIdx.x);
   const int warp = self / 32;
   if (warp == 0) list_chunks(facts, keep, best);
-  list_sync();
+  list_sync(best, 0);
   const int runs = is_finite(number_of(best.threshold)) ? list_runs(row, warp, best, best.run[warp]) : kMostRuns + 1;
   if (runs <= kMostRuns) {
     list_tokens(row, best.run[warp], runs, best);
   } else if (self % 32 == 0) {
     atomicAdd(&best.listed, kMostListed + 1);
   }
-  list_sync();
+  list_sync(best, 1);
   const int listed = best.listed;
   if (listed <= kMostListed && self < listed) {
     const std::uint64_t key = best.key[self];
@@ -218,7 +231,7 @@ static __device__ __noinline__ void list_best(const DeviceRow<T> row, const RowC
       best.word[above] = word;
     }
   }
-  list_sync();
+  list_sync(best, 2);
 }
 
 /// By a warp: the mass of a row at one of the temperatures, in units of 2^-40. It is added up in another order than

@@ -148,6 +148,13 @@ static __device__ __forceinline__ void group_sync() {
   }
 }
 
+/// Meets as often as for a chunk.
+template <int kWarps>
+static __device__ __forceinline__ void pass_no_chunk() {
+  group_sync<kWarps>();
+  group_sync<kWarps>();
+}
+
 template <int kWarps>
 static __device__ __forceinline__ float group_max(float max, GroupRoom& room) {
   // Every NaN is the canonical one by now, which the order of floats puts above infinity.

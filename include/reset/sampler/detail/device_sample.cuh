@@ -44,6 +44,10 @@ static __device__ __forceinline__ void pass_rest(ChunkReader<T, kWarps>& reader,
     reader = next;
     chunk = after;
   }
+  if constexpr (kForRacecheck && kWarps > 1) {
+    const int group = static_cast<int>(threadIdx.x) / (32 * kWarps);
+    if (chunk - group < row.chunks()) pass_no_chunk<kWarps>();  // the first group of the CTA had one more
+  }
 }
 
 template <class Detector, class T, int kWarps>
@@ -104,7 +108,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     draw_chunk_noises(key, self - kFirstNoise, room.tail);
   } else if (self == kFirstNoise - 32) {
     init_barriers(room.tail, teams().warps());
-    room.best.listed = 0;
+    init_list(room.best);
     room.flag = 0;
   }
   __syncthreads();

@@ -50,6 +50,7 @@ inline constexpr int kMostRuns = 64;                 // of tokens that a warp lo
 
 /// The best tokens of a row, and how they were found.
 struct BestRoom {
+  std::uint64_t step_ready;                 // of listing, by all threads that list: see list_sync
   std::uint64_t key[kMostListed];           // in no order
   std::uint64_t kept[kMostKept];            // the best of them in order,
   std::uint32_t word[kMostKept];            // and their random words
