@@ -104,6 +104,17 @@ RESET_HOST_DEVICE inline float div_rn(float x, float y) noexcept {
 #endif
 }
 
+/// 1 / x, rounded once to nearest even, in float; quicker than the division where the device has it.
+RESET_HOST_DEVICE inline float reciprocal_rn(float x) noexcept {
+#if defined(__CUDA_ARCH__)
+  float reciprocal;
+  asm("rcp.rn.f32 %0, %1;" : "=f"(reciprocal) : "f"(x));
+  return reciprocal;
+#else
+  return div_rn(1.0f, x);
+#endif
+}
+
 /// x * y, rounded once to nearest even, in float; never contracted into an FMA; subnormals are never flushed.
 RESET_HOST_DEVICE inline float mul_rn(float x, float y) noexcept {
 #if defined(__CUDA_ARCH__)

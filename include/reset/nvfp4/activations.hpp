@@ -29,7 +29,7 @@ RESET_HOST_DEVICE inline float silu(float x) noexcept {
 /// The factor of RMSNorm, 1 / sqrt(sum_of_squares / cols + epsilon).
 RESET_HOST_DEVICE inline float rms_reciprocal(float sum_of_squares, std::int64_t cols, float epsilon) noexcept {
   const float mean = detail::div_rn(sum_of_squares, static_cast<float>(cols));
-  return detail::div_rn(1.0f, detail::sqrt_rn(detail::add_rn(mean, epsilon)));
+  return detail::reciprocal_rn(detail::sqrt_rn(detail::add_rn(mean, epsilon)));
 }
 
 /// Sum of the squares of x[0 .. cols), cols a multiple of 8, in the one order that host and device share: eight

@@ -46,40 +46,81 @@ static __device__ __forceinline__ std::uint32_t code_of_magnitude(float quotient
   return min(sum - power + (power >> 22) - (kSpacing + (bits_of(1.0f) >> 22)), 7u);
 }
 
-/// x / step rounded to nearest even, by the division itself.
+static __device__ __forceinline__ bool is_within(float x, float low, float high) {
+  return bits_of(x) - bits_of(low) < bits_of(high) - bits_of(low);
+}
+
+/// x / divisor rounded to nearest even, by the division itself.
 struct Quotient {
-  float step;
-  __device__ __forceinline__ float operator()(float x) const { return div_rn(x, step); }
+  float divisor;
+  __device__ __forceinline__ float operator()(float x) const { return div_rn(x, divisor); }
 };
 
-/// The same from the rounded reciprocal and two exact remainders (Markstein). Right for quotients of 2^-8 and more
-/// where nothing underflows, which `usable` tells; smaller ones are wrong only in bits that no code depends on, and
-/// those that overflow on the way come out as infinity or NaN.
+/// The same from the rounded reciprocal and two exact remainders (Markstein). Right for quotients of 2^-12 and more
+/// where nothing underflows: for divisors of 2^-90 and more. Smaller quotients are wrong only in bits that no code
+/// depends on, and those that overflow on the way come out as infinity or NaN.
 struct QuotientByReciprocal {
-  float step;
+  float divisor;
   float reciprocal;
 
-  __device__ __forceinline__ static bool usable(float step) {
-    return bits_of(step) - bits_of(0x1p-90f) < bits_of(0x1p90f) - bits_of(0x1p-90f);
-  }
   __device__ __forceinline__ float operator()(float x) const {
     const float estimate = mul_rn(x, reciprocal);
-    const float better = fma_rn(fma_rn(-estimate, step, x), reciprocal, estimate);
-    return fma_rn(fma_rn(-better, step, x), reciprocal, better);
+    const float better = fma_rn(fma_rn(-estimate, divisor, x), reciprocal, estimate);
+    return fma_rn(fma_rn(-better, divisor, x), reciprocal, better);
   }
 };
+
+/// x / 6 rounded to nearest even, for x = 0 and from 2^-60 to 2^60: one remainder suffices for all of them.
+static __device__ __forceinline__ float sixth_of(float x) {
+  constexpr float kSixth = 1.0f / kE2M1Max;
+  const float estimate = mul_rn(x, kSixth);
+  return fma_rn(fma_rn(-estimate, kE2M1Max, x), kSixth, estimate);
+}
+
+/// float_to_e4m3 of a finite x >= 0, and e4m3_to_float of a code that is no NaN: by the hardware where it can.
+static __device__ __forceinline__ std::uint8_t quick_e4m3(float x) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+  std::uint16_t pair;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(x));
+  return static_cast<std::uint8_t>(pair);
+#else
+  return float_to_e4m3(x);
+#endif
+}
+static __device__ __forceinline__ float value_of_e4m3(std::uint8_t code) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+  float value;
+  asm("{\n"
+      ".reg .b32 pair;\n"
+      ".reg .f16 low, high;\n"
+      "cvt.rn.f16x2.e4m3x2 pair, %1;\n"
+      "mov.b32 {low, high}, pair;\n"
+      "cvt.f32.f16 %0, low;\n"
+      "}"
+      : "=f"(value)
+      : "h"(static_cast<std::uint16_t>(code)));
+  return value;
+#else
+  return e4m3_to_float(code);
+#endif
+}
 
 /// E2M1 codes of eight values, lowest nibble first.
 template <class Divide>
 static __device__ __forceinline__ std::uint32_t encode_octet(const float (&x)[8], const Divide& divide) {
-  std::uint32_t codes = 0;
+  std::uint32_t codes[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
     const float quotient = divide(float_from_bits(bits_of(x[i]) & kFloatMagnitude));
     const std::uint32_t code = code_of_magnitude(float_from_bits(bits_of(quotient) & kFloatMagnitude));
-    codes |= (code | (bits_of(x[i]) >> 28 & 8u)) << (4 * i);
+    codes[i] = code | (bits_of(x[i]) >> 28 & 8u);
   }
-  return codes;
+#pragma unroll
+  for (int step = 1; step < 8; step *= 2) {
+#pragma unroll
+    for (int i = 0; i < 8; i += 2 * step) codes[i] |= codes[i + step] << (4 * step);
+  }
+  return codes[0];
 }
 
 /// The same by divisions. Out of line, for it is seldom needed and long: instructions have to be fetched, too.
@@ -92,23 +133,40 @@ static __device__ __noinline__ std::uint32_t encode_by_division(float4 low, floa
 static __device__ __forceinline__ std::uint32_t encode_octet(const float (&x)[8], std::uint8_t scale,
                                                              GlobalScale global) {
   if (scale == 0 || scale == kE4M3Nan) return 0;
-  const float step = mul_rn(e4m3_to_float(scale), global.value);
-  if (!QuotientByReciprocal::usable(step)) {
+  const float step = mul_rn(value_of_e4m3(scale), global.value);
+  if (!is_within(step, 0x1p-90f, 0x1p90f)) {
     return encode_by_division({x[0], x[1], x[2], x[3]}, {x[4], x[5], x[6], x[7]}, step);
   }
-  return encode_octet(x, QuotientByReciprocal{step, div_rn(1.0f, step)});
+  return encode_octet(x, QuotientByReciprocal{step, reciprocal_rn(step)});
+}
+
+/// A global scale and its reciprocal.
+struct GlobalFactor {
+  GlobalScale scale;
+  float reciprocal;
+
+  __device__ __forceinline__ explicit GlobalFactor(GlobalScale of) : scale(of), reciprocal(reciprocal_rn(of.value)) {}
+};
+
+/// Out of line, as the divisions of elements.
+static __device__ __noinline__ std::uint8_t block_scale_by_division(float block_amax, float global) {
+  return float_to_e4m3(unrounded_scale(block_amax, {global}));
 }
 
 /// Code of the scale of a block whose largest magnitude is `block_amax`.
-static __device__ __forceinline__ std::uint8_t block_scale_code(float block_amax, GlobalScale global) {
-  return is_valid(global) ? float_to_e4m3(unrounded_scale(block_amax, global)) : kE4M3Nan;
+static __device__ __forceinline__ std::uint8_t block_scale_code(float block_amax, const GlobalFactor& global) {
+  if (!is_valid(global.scale)) return kE4M3Nan;
+  const float factor = global.scale.value;
+  const bool quick = bits_of(block_amax) == 0 || is_within(block_amax, 0x1p-60f, 0x1p60f);
+  if (!quick || !is_within(factor, 0x1p-60f, 0x1p60f)) return block_scale_by_division(block_amax, factor);
+  return quick_e4m3(QuotientByReciprocal{factor, global.reciprocal}(sixth_of(block_amax)));
 }
 
 /// Where an octet of the result goes. It depends on nothing that a kernel waits for.
 struct OctetPlace {
   std::uint8_t* packed;
   std::uint8_t* scale;  ///< Of its block.
-  GlobalScale global;   ///< That the view carries.
+  GlobalFactor global;  ///< That the view carries.
   bool stores_scale;    ///< Of the two octets of a block the first does.
 
   __device__ __forceinline__ OctetPlace(const QuantizeTarget& target, std::int64_t row, std::int64_t octet)
@@ -123,14 +181,19 @@ struct OctetPlace {
 template <bool kAligned>
 static __device__ __forceinline__ void quantize_octet(const float (&x)[8], const OctetPlace& place, bool present,
                                                       const QuantizeTarget& target) {
-  std::uint32_t amax = 0;
+  std::uint32_t amax[8];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) amax = max(amax, bits_of(x[i]) & kFloatMagnitude);
-  amax = max(amax, __shfl_xor_sync(0xffffffffu, amax, 1));
+  for (int i = 0; i < 8; ++i) amax[i] = bits_of(x[i]) & kFloatMagnitude;
+#pragma unroll
+  for (int step = 4; step > 0; step /= 2) {
+#pragma unroll
+    for (int i = 0; i < step; ++i) amax[i] = max(amax[i], amax[i + step]);
+  }
+  amax[0] = max(amax[0], __shfl_xor_sync(0xffffffffu, amax[0], 1));
   if (!present) return;
-  const GlobalScale global = target.global == nullptr ? place.global : GlobalScale{*target.global};
-  const std::uint8_t scale = block_scale_code(float_from_bits(amax), global);
-  const std::uint32_t codes = encode_octet(x, scale, global);
+  const GlobalFactor global = target.global == nullptr ? place.global : GlobalFactor({*target.global});
+  const std::uint8_t scale = block_scale_code(float_from_bits(amax[0]), global);
+  const std::uint32_t codes = encode_octet(x, scale, global.scale);
   if (kAligned || target.packed_aligned) {
     *reinterpret_cast<std::uint32_t*>(place.packed) = codes;
   } else {
