@@ -65,7 +65,8 @@ static constexpr int filling_parts(int chunks, int rows, int groups, int ctas) n
 
 /// Four warps a chunk where all chunks are then read at once, otherwise one. As many CTAs a row as run at once, or as
 /// one multiprocessor each takes: where those have less to do than two that share one, or as much, but so little that
-/// the two would not hide each other's latencies.
+/// the two would not hide each other's latencies. Of these there are as many as multiprocessors even where fewer would
+/// take no more rounds: a row ends with its last CTA, and most then have one round less.
 static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunks, int rows, int sm_count) noexcept {
   SamplerPolicy policy = wanted;
   const int resident = kResidentCtas * sm_count;
@@ -74,7 +75,7 @@ static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunk
   const int most = (chunks + groups - 1) / groups;
   if (policy.parts == 0) {
     policy.parts = filling_parts(chunks, rows, groups, resident);
-    const int alone = filling_parts(chunks, rows, groups, sm_count);
+    const int alone = sm_count / rows < 1 ? 1 : sm_count / rows;
     const int rounds = kResidentCtas * chunk_rounds(chunks, policy.parts, groups);  // of a multiprocessor
     const int rounds_alone = chunk_rounds(chunks, alone, groups);
     const bool spares = rounds_alone < rounds || (rounds_alone == rounds && rounds == kResidentCtas);
