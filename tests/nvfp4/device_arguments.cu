@@ -65,14 +65,6 @@ TEST_CASE("the quantisers name what they refuse", "[host]") {
   CHECK(call.plain().find("expected memory that does not overlap the result") != std::string::npos);
 }
 
-TEST_CASE("a quantiser for an engine's kernel names what it refuses", "[host]") {
-  Call call;
-  reset::OctetQuantizer quantizer;
-  CHECK(quantizer.set_target(call.out).ok());
-  call.out.packed = nullptr;
-  CHECK(begins(quantizer.set_target(call.out).message(), "invalid argument: packed is 0"));
-}
-
 TEST_CASE("the padding is cleared for whole scale tensors only", "[host]") {
   Call call;
   call.options.zero_scale_padding = true;

@@ -119,6 +119,43 @@ TEST_CASE("device quantisation gives the bits of the host rule around every tie"
   }
 }
 
+namespace {
+
+// The largest magnitude of a block whose unrounded scale is, but for what its computation rounds, between the codes
+// `code` and `code` + 1; moved by so many ulps.
+float amax_near_tie(std::size_t code, float global, int ulps) {
+  const double low = static_cast<double>(reset::e4m3_to_float(static_cast<std::uint8_t>(code)));
+  const double high = static_cast<double>(reset::e4m3_to_float(static_cast<std::uint8_t>(code + 1)));
+  const auto amax = static_cast<float>(3 * (low + high) * static_cast<double>(global));
+  return reset::detail::float_from_bits(reset::detail::bits_of(amax) + static_cast<std::uint32_t>(ulps));
+}
+
+}  // namespace
+
+// Blocks of one value, which the division by 6 and the one by the global scale make a tie of two scales or nearly, with
+// global scales inside and outside of the range in which neither is a division.
+TEST_CASE("device quantisation gives the bits of the host rule around every tie of scales", "[gpu]") {
+  need_gpu();
+  const Shape shape{126, 9 * 16, 9 * 16, 0};
+  const Image image(shape.rows, shape.cols, ScaleLayout::kLinear, 0, 0);
+  for (const float global : {1.0f, 0x1.fffffep-9f, 0x1.555556p-4f, 0x1.2p-8f, 0x1.9p-7f, 0x1.8p-58f, 0x1p-60f,
+                             0x1.fffffep-61f, 0x1.abcdeep-70f, 0x1.5p+50f, 0x1.fffffep+59f, 0x1p+60f, 0x1.3p+100f}) {
+    CAPTURE(global);
+    std::vector<float> x(elements(shape), 0.0f);
+    for (std::size_t code = 0; code < 126; ++code) {
+      for (int ulps = -4; ulps <= 4; ++ulps) {
+        x[code * 144 + static_cast<std::size_t>(ulps + 4) * 16 + code % 16] = amax_near_tie(code, global, ulps);
+      }
+    }
+    CHECK(same_bits(x, shape, image, global, false));
+    const Image expected = expected_image(x, shape, image, global, false);
+    int both = 0;  // rows whose blocks fall on both sides of their tie
+    for (std::size_t row = 0; row < 126; ++row)
+      both += expected.scales[row * 9] != expected.scales[row * 9 + 8] ? 1 : 0;
+    REQUIRE(both == 126);
+  }
+}
+
 TEMPLATE_TEST_CASE("infinities saturate and NaN marks its block", "[gpu]", float, __half, __nv_bfloat16) {
   need_gpu();
   const Shape shape{1, 64, 64, 0};
@@ -143,12 +180,12 @@ RESET_HOST_DEVICE float computed(std::int64_t row, std::int64_t k) {
 }
 
 // A kernel as an engine writes one: a warp of 32 a CTA, of which the last of a row has lanes without values.
-__global__ void quantize_computed(reset::OctetQuantizer quantizer, std::int64_t octets) {
+__global__ void quantize_computed(reset::Nvfp4MutableMatrixView out, const float* global) {
   const std::int64_t row = blockIdx.y;
   const std::int64_t octet = blockIdx.x * 32 + threadIdx.x;
   float values[8];
   for (int i = 0; i < 8; ++i) values[i] = computed(row, octet * 8 + i);
-  quantizer.store(values, row, octet, octet < octets);
+  reset::quantize_octet(values, row, octet, octet < out.cols / 8, out, global);
 }
 
 }  // namespace
@@ -157,7 +194,9 @@ TEST_CASE("an engine's kernel quantises what it has computed", "[gpu]") {
   need_gpu();
   const DeviceArray<float> global_in_memory(std::vector<float>{0x1.9p-7f});
   for (const ScaleLayout layout : {ScaleLayout::kLinear, ScaleLayout::kSwizzled128x4}) {
-    for (const bool in_memory : {false, true}) {
+    // Rows of codes at multiples of four bytes, and anywhere, the latter with the global scale in memory.
+    for (const std::int64_t odd : {0, 1}) {
+      const bool in_memory = odd == 1;
       const Shape shape{5, 4112, 4112, 0};
       std::vector<float> x(elements(shape));
       for (std::int64_t row = 0; row < shape.rows; ++row) {
@@ -165,12 +204,10 @@ TEST_CASE("an engine's kernel quantises what it has computed", "[gpu]") {
           x[static_cast<std::size_t>(row * shape.ld + k)] = computed(row, k);
         }
       }
-      const Image image(shape.rows, shape.cols, layout, 0, 0);
+      const Image image(shape.rows, shape.cols, layout, odd, odd);
       const Image found = run(image, kGlobal, [&](const reset::Nvfp4MutableMatrixView& out) {
-        reset::OctetQuantizer quantizer;
-        const reset::Status status = quantizer.set_target(out, in_memory ? global_in_memory.data() : nullptr);
-        quantize_computed<<<dim3(17, 5), 32>>>(quantizer, shape.cols / 8);
-        return status;
+        quantize_computed<<<dim3(17, 5), 32>>>(out, in_memory ? global_in_memory.data() : nullptr);
+        return validate(out);
       });
       CHECK(found == expected_image(x, shape, image, in_memory ? 0x1.9p-7f : kGlobal, false));
     }

@@ -118,8 +118,51 @@ TEMPLATE_TEST_CASE("RMSNorm and quantisation in one kernel give the bits of thei
         CHECK(same_norm<TestType>({{3, cols, cols + 5, 1}, {3, cols, cols + 3, 3}, layout, with_residual}));
       }
       CHECK(same_norm<TestType>({{300, 528, 528, 0}, {300, 528, 544, 0}, layout, with_residual}));
+      // Of the most rows that several CTAs share each, and of one more; the last CTA of a row with a warp alone.
+      for (const Shape& shape :
+           {Shape{5, 1040, 1040, 0}, Shape{16, 4096, 4096, 0}, Shape{17, 4096, 4096, 0}, Shape{16, 8208, 8208, 0}}) {
+        CAPTURE(with_residual, shape.rows, shape.cols);
+        CHECK(same_norm<TestType>({shape, shape, layout, with_residual}));
+      }
     }
   }
+}
+
+TEST_CASE("fused quantisers take a global scale in device memory, and one for each part of the rows", "[gpu]") {
+  need_gpu();
+  const Shape shape{6, 4096, 4096, 0};
+  const std::vector<__half> x = random_rows<__half>(shape, 31);
+  const std::vector<__half> weight = random_rows<__half>({1, 4096, 4096, 0}, 32);
+  const DeviceArray<__half> device_x(x);
+  const DeviceArray<__half> device_weight(weight);
+  reset::RmsNorm<__half> norm;
+  norm.weight = device_weight.data();
+  const Image image(shape.rows, shape.cols, ScaleLayout::kLinear, 0, 0);
+  const auto expected = [&](auto global_of) {
+    Image result = image;
+    const auto view = result.view(result.packed.data(), result.scales.data(), kGlobal);
+    for (std::int64_t row = 0; row < shape.rows; ++row) {
+      std::vector<float> y = row_of(x, shape, row);
+      reset::rms_norm_row(y.data(), row_of(weight, {1, 4096, 4096, 0}, 0).data(), shape.cols, norm.epsilon, y.data());
+      write_row(view, row, y.data(), {global_of(row)});
+    }
+    return result;
+  };
+  for (const float global : {0x1.9p-7f, std::numeric_limits<float>::quiet_NaN()}) {
+    CAPTURE(global);
+    const DeviceArray<float> in_memory(std::vector<float>{global});
+    reset::QuantizeOptions options;
+    options.global = in_memory.data();
+    const Image found = run(image, 1.0f, [&](const reset::Nvfp4MutableMatrixView& out) {
+      return reset::rms_norm_quantize(device_x.data(), shape.ld, norm, out, options, nullptr);
+    });
+    CHECK(found == expected([&](std::int64_t) { return global; }));
+  }
+  const Image found = run(image, kGlobal, [&](reset::Nvfp4MutableMatrixView out) {
+    out.global = reset::FusedGlobalScales::fused({{0, {kGlobal}}, {4, {0x1.2p-5f}}});
+    return reset::rms_norm_quantize(device_x.data(), shape.ld, norm, out, {}, nullptr);
+  });
+  CHECK(found == expected([&](std::int64_t row) { return row < 4 ? kGlobal : 0x1.2p-5f; }));
 }
 
 TEST_CASE("RMSNorm of zeros, of the largest values and of NaN is defined", "[gpu]") {

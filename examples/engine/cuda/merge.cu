@@ -29,16 +29,24 @@ __device__ float4 scaled_sum(float4 sum, float factor, float4 x) {
   return {sum.x + factor * x.x, sum.y + factor * x.y, sum.z + factor * x.z, sum.w + factor * x.w};
 }
 
-// Rows in bfloat16, stored as a reset::OctetQuantizer stores its own.
+// What a row becomes: bfloat16, or NVFP4 in the same way.
 struct DenseRows {
   __nv_bfloat16* out;
   std::int64_t cols;
 
   __device__ void store(const float (&values)[8], std::int64_t row, std::int64_t octet, bool present) const {
     if (!present) return;
-    __nv_bfloat162 pairs[4];
+    alignas(16) __nv_bfloat162 pairs[4];
     for (int i = 0; i < 4; ++i) pairs[i] = __floats2bfloat162_rn(values[2 * i], values[2 * i + 1]);
     reinterpret_cast<uint4*>(out + row * cols)[octet] = *reinterpret_cast<const uint4*>(pairs);
+  }
+};
+
+struct QuantisedRows {
+  reset::Nvfp4MutableMatrixView out;
+
+  __device__ void store(const float (&values)[8], std::int64_t row, std::int64_t octet, bool present) const {
+    reset::quantize_octet(values, row, octet, present, out);
   }
 };
 
@@ -107,9 +115,8 @@ void merge(const AttentionCall& call, __nv_bfloat16* out, const Stream& stream) 
 }
 
 void merge_quantize(const AttentionCall& call, const reset::Nvfp4MutableMatrixView& out, const Stream& stream) {
-  reset::OctetQuantizer quantizer;
-  reset::throw_if_failed(quantizer.set_target(out));
-  merge_into(call, quantizer, stream);
+  reset::throw_if_failed(validate(out));
+  merge_into(call, QuantisedRows{out}, stream);
 }
 
 }  // namespace engine::cuda

@@ -17,8 +17,9 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
 /// Whether a program is built for compute-sanitizer's racecheck, which knows less of barriers than the hardware does.
 /// Where a lane arrives for its warp, it takes that lane alone to have arrived; a warp that arrives and does not wait
 /// it takes not to have; and behind a barrier at which some warps have met more often than others, it reports races
-/// wherever all meet. With RESET_RACECHECK, in all files of a program, every lane arrives, all wait and warps meet
-/// equally often: an error that is reported then is one.
+/// wherever all meet. With RESET_RACECHECK, in all files of a program, every lane arrives where one did for its warp,
+/// who arrives at a barrier of the CTA's waits there, and warps meet equally often: an error that is reported then is
+/// one.
 #if defined(RESET_RACECHECK)
 inline constexpr bool kForRacecheck = true;
 #else

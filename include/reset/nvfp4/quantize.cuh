@@ -30,7 +30,6 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
-#include <type_traits>
 
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
@@ -112,30 +111,23 @@ template <class T>
   return detail::launch_quantize(source, out, options, stream);
 }
 
-/// Quantises what the threads of an engine's own kernel have computed, where they have it: the merge of attention's
-/// parts, say. The kernel takes it by value.
-class OctetQuantizer {
- public:
-  /// Where to: `out`, with its global scales or, if that is not null, the one in device memory at `global` (see
-  /// QuantizeOptions). Returns kInvalidArgument, and changes nothing, for a view that `validate` refuses. The padding
-  /// of swizzled scales is left alone.
-  [[nodiscard]] Status set_target(const Nvfp4MutableMatrixView& out, const float* global = nullptr) noexcept {
-    const Status status = detail::validate_target(out, false);
-    if (status.ok()) target_ = detail::quantize_target(out, QuantizeOptions{global});
-    return status;
-  }
-
-  /// Quantises the eight values of columns 8 * octet and on of a row, and stores them. Whole warps call it, each with
-  /// neighbouring octets of one row, the first of them even; lanes that have none bring `present` = false. Behind
-  /// set_target, and in a dependent launch behind the wait.
-  __device__ __forceinline__ void store(const float (&values)[8], std::int64_t row, std::int64_t octet,
-                                        bool present) const {
-    detail::quantize_octet<false>(values, detail::OctetPlace(target_, row, octet), present, target_);
-  }
-
- private:
-  detail::QuantizeTarget target_{};
-};
+/// In a kernel of the engine's own, quantises what its threads have computed, where they have it: the merge of
+/// attention's parts, say. A lane brings the eight values of columns 8 * octet and on of row `row` of `out`, which
+/// `validate` accepts (on the host, before the launch); the kernel takes the view by value. Where `global` is not null,
+/// the scale it points to in device memory rules, as QuantizeOptions::global does.
+///
+/// All 32 lanes of a warp call it together, with neighbouring octets of one row in the order of threadIdx.x, the first
+/// of them even. Lanes that have none, in pairs, bring `present` = false, and any row and octet. In a dependent launch
+/// it comes behind the wait. Memory that the kernel reads must not overlap `out`. Padding of swizzled scales is left
+/// alone. Rows of `packed` that begin at multiples of 4 bytes are faster.
+static __device__ __forceinline__ void quantize_octet(const float (&values)[8], std::int64_t row, std::int64_t octet,
+                                                      bool present, const Nvfp4MutableMatrixView& out,
+                                                      const float* global = nullptr) {
+  const detail::OctetPlace place(out, row, octet);
+  const detail::GlobalFactor factor(global == nullptr ? out.global.at(row) : GlobalScale{*global});
+  const bool aligned = reinterpret_cast<std::uintptr_t>(place.packed) % 4 == 0;
+  detail::quantize_octet<false>(values, place, present, factor, aligned);
+}
 
 }  // namespace RESET_ARCH_NAMESPACE
 RESET_NAMESPACE_END

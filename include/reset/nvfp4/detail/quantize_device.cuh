@@ -166,21 +166,20 @@ static __device__ __forceinline__ std::uint8_t block_scale_code(float block_amax
 struct OctetPlace {
   std::uint8_t* packed;
   std::uint8_t* scale;  ///< Of its block.
-  GlobalFactor global;  ///< That the view carries.
   bool stores_scale;    ///< Of the two octets of a block the first does.
 
-  __device__ __forceinline__ OctetPlace(const QuantizeTarget& target, std::int64_t row, std::int64_t octet)
-      : packed(target.out.packed + row * target.out.row_stride + octet * 4),
-        scale(target.out.block_scale.data + target.out.block_scale.offset(row, octet / 2)),
-        global(target.out.global.at(row)),
+  __device__ __forceinline__ OctetPlace(const Nvfp4MutableMatrixView& out, std::int64_t row, std::int64_t octet)
+      : packed(out.packed + row * out.row_stride + octet * 4),
+        scale(out.block_scale.data + out.block_scale.offset(row, octet / 2)),
         stores_scale(octet % 2 == 0) {}
 };
 
 /// Quantises this thread's half of a block and stores it. All threads of a warp call it, with neighbouring octets of
-/// one row, the first of the warp even; those past the end of the row have `present` false.
+/// one row, the first of the warp even; those past the end of the row have `present` false. `aligned`: an octet's codes
+/// begin at a multiple of four bytes; with kAligned they are known to.
 template <bool kAligned>
 static __device__ __forceinline__ void quantize_octet(const float (&x)[8], const OctetPlace& place, bool present,
-                                                      const QuantizeTarget& target) {
+                                                      const GlobalFactor& global, bool aligned) {
   std::uint32_t amax[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) amax[i] = bits_of(x[i]) & kFloatMagnitude;
@@ -191,10 +190,9 @@ static __device__ __forceinline__ void quantize_octet(const float (&x)[8], const
   }
   amax[0] = max(amax[0], __shfl_xor_sync(0xffffffffu, amax[0], 1));
   if (!present) return;
-  const GlobalFactor global = target.global == nullptr ? place.global : GlobalFactor({*target.global});
   const std::uint8_t scale = block_scale_code(float_from_bits(amax[0]), global);
   const std::uint32_t codes = encode_octet(x, scale, global.scale);
-  if (kAligned || target.packed_aligned) {
+  if (kAligned || aligned) {
     *reinterpret_cast<std::uint32_t*>(place.packed) = codes;
   } else {
 #pragma unroll

@@ -59,9 +59,11 @@ static __global__ __launch_bounds__(kQuantizeThreads) void quantize_kernel(Sourc
   const std::int64_t row = blockIdx.x / chunks;
   const unsigned chunk = blockIdx.x % chunks;
   const std::int64_t octet = static_cast<std::int64_t>(chunk) * blockDim.x + threadIdx.x;
-  const OctetPlace place(target, row, octet);
+  const OctetPlace place(target.out, row, octet);
+  GlobalFactor global(target.out.global.at(row));
   release_dependents();
   wait_for_dependencies();
+  if (target.global != nullptr) global = GlobalFactor({*target.global});
   if (row >= target.out.rows) {
     zero_row_padding(blockIdx.x - static_cast<unsigned>(target.out.rows) * chunks, target);
     return;
@@ -70,7 +72,7 @@ static __global__ __launch_bounds__(kQuantizeThreads) void quantize_kernel(Sourc
   const bool present = octet < target.octets();
   float values[8] = {};
   if (present) source.template load<kAligned>(row, octet, values);
-  quantize_octet<kAligned>(values, place, present, target);
+  quantize_octet<kAligned>(values, place, present, global, target.packed_aligned);
 }
 
 /// What RMSNorm reads; `residual.data` may be null.
@@ -81,7 +83,7 @@ struct RmsSource {
   ElementRows<const T> weight;
   float epsilon;
 
-  bool aligned() const { return x.aligned && residual.aligned && weight.aligned; }
+  bool aligned() const { return x.aligned && weight.aligned && (residual.data == nullptr || residual.aligned); }
 
   /// x + residual rounded to T, which becomes the residual.
   template <bool kAligned>
@@ -147,7 +149,8 @@ struct RmsRow {
     return sum_over_lanes(partial);
   }
 
-  __device__ __forceinline__ void quantize(float factor, OctetPlace place, const QuantizeTarget& target) const {
+  __device__ __forceinline__ void quantize(float factor, OctetPlace place, const GlobalFactor& global,
+                                           const QuantizeTarget& target) const {
     Octet<T> own = sum;
     Octet<T> factors = weight;
     // One loop for the held octets and others: the quantiser, which is long, stands in the code once.
@@ -158,14 +161,14 @@ struct RmsRow {
         if (octet >= kSumLanes) {
           own = source.template reload_sum<kAligned>(row, octet);
           factors = source.weight.template load<kAligned>(0, octet);
-          place = OctetPlace(target, row, octet);
+          place = OctetPlace(target.out, row, octet);
         }
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
           values[i] = mul_rn(mul_rn(widen_element(own.element[i]), factor), widen_element(factors.element[i]));
         }
       }
-      quantize_octet<kAligned>(values, place, octet < octets, target);
+      quantize_octet<kAligned>(values, place, octet < octets, global, target.packed_aligned);
     }
   }
 };
@@ -183,9 +186,11 @@ static __global__ __launch_bounds__(kSumLanes) void rms_norm_quantize_kernel(Rms
   RmsRow<T, kAligned> row{source, blockIdx.x / parts, target.octets(), {}, {}};
   const bool quantizes = parts == 1 || threadIdx.x / (32 * kNormPartWarps) == part;
   if (quantizes) row.load_weights();
-  const OctetPlace place(target, row.row, threadIdx.x);
+  const OctetPlace place(target.out, row.row, threadIdx.x);
+  GlobalFactor global(target.out.global.at(row.row));
   release_dependents();
   wait_for_dependencies();
+  if (target.global != nullptr) global = GlobalFactor({*target.global});
   if (row.row >= target.out.rows) {
     zero_row_padding(blockIdx.x - static_cast<unsigned>(target.out.rows) * parts, target);
     return;
@@ -193,7 +198,7 @@ static __global__ __launch_bounds__(kSumLanes) void rms_norm_quantize_kernel(Rms
   if (part == 0) zero_block_padding(row.row, target);
   row.load_sums();
   const float factor = rms_reciprocal(row.sum_of_squares(), target.out.cols, source.epsilon);
-  if (quantizes) row.quantize(factor, place, target);
+  if (quantizes) row.quantize(factor, place, global, target);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE
