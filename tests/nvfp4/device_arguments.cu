@@ -65,6 +65,22 @@ TEST_CASE("the quantisers name what they refuse", "[host]") {
   CHECK(call.plain().find("expected memory that does not overlap the result") != std::string::npos);
 }
 
+TEST_CASE("a global scale in memory is one float apart from the result", "[host]") {
+  Call call;
+  call.options.global = reinterpret_cast<const float*>(call.x.data());
+  call.out.rows = 0;  // refused first
+  CHECK(begins(call.plain(), "invalid argument: rows is 0"));
+  call = Call();
+  call.options.global = reinterpret_cast<const float*>(reinterpret_cast<std::uintptr_t>(call.x.data()) + 1);
+  for (const std::string& message : {call.plain(), call.fused(), call.silu(reset::GateOrder::kGateUp)}) {
+    CHECK(begins(message, "invalid argument: global is "));
+    CHECK(message.find("expected aligned for its type") != std::string::npos);
+  }
+  call.options.global = reinterpret_cast<const float*>(call.scales.data() + 508);
+  CHECK(begins(call.plain(), "invalid argument: global is "));
+  CHECK(call.plain().find("expected memory that does not overlap the result") != std::string::npos);
+}
+
 TEST_CASE("the padding is cleared for whole scale tensors only", "[host]") {
   Call call;
   call.options.zero_scale_padding = true;

@@ -98,7 +98,7 @@ inline Status check_row_stride(const char* argument, std::int64_t stride, std::i
 }
 
 inline Status check_dense(const ActivationView& x, std::int64_t tokens, std::int64_t cols) noexcept {
-  if (x.dense == nullptr) return invalid("activations.dense", 0, "not null");
+  if (x.dense == nullptr) return invalid("activations.dense", 0, "not null, or activations.type kNvfp4");
   if (address(x.dense) % 2 != 0)
     return invalid("activations.dense", misalignment(x.dense, 2), "an even address (the value is the remainder)");
   return check_row_stride("activations.row_stride", x.row_stride, cols, tokens);

@@ -6,6 +6,9 @@
 #if !defined(__CUDACC__)
 #error "reset/nvfp4/dequantize.cuh holds kernels: include it where nvcc compiles, and reference.hpp elsewhere"
 #endif
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "the dequantiser of reset needs sm_80 or later: set CMAKE_CUDA_ARCHITECTURES, or the -arch of nvcc"
+#endif
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>

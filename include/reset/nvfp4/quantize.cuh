@@ -13,7 +13,8 @@
 /// scales are those that `out` carries (one, or one for each part of the rows), or one in device memory.
 ///
 /// A dependent launch starts while the kernel ahead of it in the stream still runs and waits for it before it reads or
-/// writes anything but the norm's weights, which that kernel must not write.
+/// writes anything but the norm's weights, which that kernel must not write. Every launch lets its own dependents start
+/// at once.
 ///
 /// Each launcher returns kInvalidArgument, and launches nothing, for a view that `validate` refuses, a null or
 /// misaligned pointer, a leading dimension below the columns it holds, inputs that overlap outputs, or
@@ -23,6 +24,9 @@
 
 #if !defined(__CUDACC__)
 #error "reset/nvfp4/quantize.cuh holds kernels: include it where nvcc compiles, and quantize.hpp elsewhere"
+#endif
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "the quantisers of reset need sm_80 or later: set CMAKE_CUDA_ARCHITECTURES, or the -arch of nvcc"
 #endif
 
 #include <cuda_bf16.h>
@@ -51,7 +55,7 @@ struct QuantizeOptions {
   /// must be the whole tensor then: origins 0, stride as `scale_stride` gives it. Linear scales have no padding.
   bool zero_scale_padding = false;
   /// Launch as a dependent of the kernel ahead in the stream; needs compute capability 9.0, and this file compiled for
-  /// it.
+  /// it. In a chain every launch sets it, the mat-vecs' LaunchOptions too.
   bool dependent_launch = false;
 };
 
@@ -60,7 +64,7 @@ template <class T>
 struct RmsNorm {
   const T* weight = nullptr;         ///< K factors, one a channel.
   float epsilon = 1e-6f;             ///< Added to the mean square; finite, 0 or more.
-  T* residual = nullptr;             ///< M x K, or null: added to x first, and replaced by the sum.
+  T* residual = nullptr;             ///< M x K, apart from x, or null: added to x first, and replaced by the sum.
   std::int64_t residual_stride = 0;  ///< Elements from one row of `residual` to the next, at least K.
 };
 
@@ -71,7 +75,7 @@ template <class T>
 [[nodiscard]] static Status quantize_activations(const T* x, std::int64_t ld, const Nvfp4MutableMatrixView& out,
                                                  const QuantizeOptions& options, cudaStream_t stream) noexcept {
   static_assert(detail::is_element_v<T>, "x is of __half, __nv_bfloat16 or float");
-  const Status status = detail::validate_quantize(x, ld, out.cols, out, options.zero_scale_padding);
+  const Status status = detail::validate_quantize(x, ld, out.cols, out, options);
   if (!status.ok()) return status;
   const detail::PlainSource<T> source{detail::element_rows(x, out.rows, ld)};
   return detail::launch_quantize(source, out, options, stream);
@@ -85,7 +89,7 @@ template <class T>
                                               const Nvfp4MutableMatrixView& out, const QuantizeOptions& options,
                                               cudaStream_t stream) noexcept {
   static_assert(detail::is_element_v<T>, "x is of __half, __nv_bfloat16 or float");
-  Status status = detail::validate_quantize(x, ld, out.cols, out, options.zero_scale_padding);
+  Status status = detail::validate_quantize(x, ld, out.cols, out, options);
   if (status.ok()) status = detail::validate_norm(x, ld, norm, out);
   if (!status.ok()) return status;
   const detail::RmsSource<T> source{detail::element_rows(x, out.rows, ld),
@@ -101,7 +105,7 @@ template <class T>
                                               const Nvfp4MutableMatrixView& out, const QuantizeOptions& options,
                                               cudaStream_t stream) noexcept {
   static_assert(detail::is_element_v<T>, "x is of __half, __nv_bfloat16 or float");
-  Status status = detail::validate_quantize(x, ld, 2 * out.cols, out, options.zero_scale_padding);
+  Status status = detail::validate_quantize(x, ld, 2 * out.cols, out, options);
   if (status.ok()) status = detail::validate_order(order);
   if (!status.ok()) return status;
   const auto first = detail::element_rows(x, out.rows, ld);
@@ -114,10 +118,12 @@ template <class T>
 /// In a kernel of the engine's own, quantises what its threads have computed, where they have it: the merge of
 /// attention's parts, say. A lane brings the eight values of columns 8 * octet and on of row `row` of `out`, which
 /// `validate` accepts (on the host, before the launch); the kernel takes the view by value. Where `global` is not null,
-/// the scale it points to in device memory rules, as QuantizeOptions::global does.
+/// the scale it points to in device memory rules, and that of the view is to be 1, as QuantizeOptions::global has it.
+/// The values are quantised as they are: those of `silu_mul_quantize`, say, have not been rounded to T before
+/// (`reset::silu` and what else it computes are there for kernels, too).
 ///
-/// All 32 lanes of a warp call it together, with neighbouring octets of one row in the order of threadIdx.x, the first
-/// of them even. Lanes that have none, in pairs, bring `present` = false, and any row and octet. In a dependent launch
+/// All 32 lanes of a warp call it together, none having returned before. Lanes 2 i and 2 i + 1 bring octets 2 j and
+/// 2 j + 1 of one row, which are a block, or both bring `present` = false, and any row and octet. In a dependent launch
 /// it comes behind the wait. Memory that the kernel reads must not overlap `out`. Padding of swizzled scales is left
 /// alone. Rows of `packed` that begin at multiples of 4 bytes are faster.
 static __device__ __forceinline__ void quantize_octet(const float (&values)[8], std::int64_t row, std::int64_t octet,

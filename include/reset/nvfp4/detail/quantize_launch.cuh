@@ -86,10 +86,19 @@ static inline Status validate_target(const Nvfp4MutableMatrixView& out, bool zer
   return status.ok() && zero_scale_padding && padded ? validate_padding(out) : status;
 }
 
-template <class T>
+/// A global scale in device memory, or null.
+static inline Status validate_global(const float* global, const Nvfp4MutableMatrixView& out) noexcept {
+  if (global == nullptr) return Status();
+  const Status status = validate_rows("global", global, "global", 1, 1);
+  return status.ok() ? validate_disjoint("global", {global, sizeof(float)}, out) : status;
+}
+
+/// `Options` is QuantizeOptions, which is complete where this is instantiated.
+template <class T, class Options>
 static Status validate_quantize(const T* x, std::int64_t ld, std::int64_t cols, const Nvfp4MutableMatrixView& out,
-                                bool zero_scale_padding) noexcept {
-  Status status = validate_target(out, zero_scale_padding);
+                                const Options& options) noexcept {
+  Status status = validate_target(out, options.zero_scale_padding);
+  if (status.ok()) status = validate_global(options.global, out);
   if (status.ok()) status = validate_rows("x", x, "ld", ld, cols);
   return status.ok() ? validate_disjoint("x", extent_of_rows(x, out.rows, cols, ld), out) : status;
 }
@@ -138,7 +147,6 @@ static inline Status too_many_rows(std::int64_t rows) noexcept {
   return Status(StatusCode::kUnsupported, "rows", rows, "rows * ceil(cols / 2048) below 2^31");
 }
 
-/// `Options` is QuantizeOptions, which is complete where this is instantiated.
 template <class Source, class Options>
 static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView& out, const Options& options,
                               cudaStream_t stream) noexcept {
