@@ -22,3 +22,14 @@ if(RESET_HAS_CUDA)
     reset_add_device_test(nvfp4_cublas dequantize_cublas.cu SIDES gpu LIBRARIES CUDA::cublas)
   endif()
 endif()
+
+# What ptxas says of the kernels, an architecture a test.
+find_package(Python3 COMPONENTS Interpreter)
+if(RESET_HAS_CUDA AND Python3_Interpreter_FOUND)
+  foreach(architecture IN ITEMS 80 89 90 100a 120a)
+    add_test(NAME nvfp4.resources_${architecture}
+             COMMAND Python3::Interpreter "${CMAKE_CURRENT_LIST_DIR}/entry/check_resources.py" "${CMAKE_CUDA_COMPILER}"
+                     "${PROJECT_SOURCE_DIR}/include" ${architecture})
+    set_tests_properties(nvfp4.resources_${architecture} PROPERTIES LABELS "nvfp4;compile")
+  endforeach()
+endif()

@@ -6,22 +6,16 @@ check_resources.py NVCC INCLUDE_FOLDER [ARCH]
 """
 
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "support"))
+from ptxas import compile_file, judge, resources, target  # noqa: E402
+
 REGISTERS = 65536  # of a multiprocessor
 KERNELS = 26  # that the entry can choose among
-
-
-def compile_file(nvcc, include, source, options, folder):
-    command = [nvcc, "-std=c++17", f"-I{include}", *options, str(HERE / source), "-o", f"{folder}/out"]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if result.returncode != 0:
-        sys.exit(f"{' '.join(command)}\n{result.stdout}")
-    return result.stdout
 
 
 def launch_bounds(ptx):
@@ -34,16 +28,6 @@ def launch_bounds(ptx):
         if threads:
             bounds[re.match(r"[\w$]+", head)[0]] = (int(threads[1]), int(ctas[1]) if ctas else 1)
     return bounds
-
-
-def resources(log):
-    """Of each kernel: its registers and the bytes it spills."""
-    found = {}
-    for part in log.split("Compiling entry function '")[1:]:
-        name = part[: part.index("'")]
-        spills = sum(int(bytes) for bytes in re.findall(r"(\d+) bytes spill (?:stores|loads)", part))
-        found[name] = (int(re.search(r"Used (\d+) registers", part)[1]), spills)
-    return found
 
 
 def least_registers(include, arch, kernel):
@@ -59,8 +43,8 @@ def least_registers(include, arch, kernel):
 
 def check_entry(nvcc, include, arch):
     with tempfile.TemporaryDirectory() as folder:
-        options = [f"-gencode=arch=compute_{arch},code=sm_{arch}", "-cubin", "-Xptxas", "-v"]
-        log = compile_file(nvcc, include, "run_time_entry.cu", [*options, "--keep", "--keep-dir", folder], folder)
+        options = [target(arch), "--keep", "--keep-dir", folder]
+        log = compile_file(nvcc, [include], HERE / "run_time_entry.cu", options, folder)
         bounds = launch_bounds(next(Path(folder).glob("*.ptx")).read_text())
     kernels = resources(log)
     bad = 0
@@ -72,10 +56,7 @@ def check_entry(nvcc, include, arch):
         # Registers are given to a warp in steps of 8 a thread.
         most = min(255, REGISTERS // (threads * ctas) // 8 * 8)
         short = re.search(r"gemv\w*?(?=EvN)|$", name)[0] or name
-        print(f"sm_{arch} {short}: {registers} registers of {most}, {spills} bytes of spills")
-        if spills > 0 or registers > most:
-            bad += 1
-            print("FAILED: it spills" if spills > 0 else "FAILED: beyond its launch bounds")
+        bad += judge(arch, short, registers, most, spills)
         least = least_registers(include, int(arch.rstrip("af")), short)
         if -(-registers // 8) * 8 < least:
             bad += 1
@@ -85,8 +66,8 @@ def check_entry(nvcc, include, arch):
 
 def check_include(nvcc, include):
     with tempfile.TemporaryDirectory() as folder:
-        options = ["-arch=sm_90", "-cubin", "--keep", "--keep-dir", folder]
-        compile_file(nvcc, include, "include_only.cu", options, folder)
+        options = [target("90"), "--keep", "--keep-dir", folder]
+        compile_file(nvcc, [include], HERE / "include_only.cu", options, folder)
         ptx = next(Path(folder).glob("*.ptx")).read_text()
     entries = re.findall(r"\.entry\s+([\w$]+)", ptx)
     for entry in entries:

@@ -6,44 +6,30 @@ check_resources.py NVCC INCLUDE_FOLDER TESTS_FOLDER ARCH
 """
 
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "support"))
+from ptxas import compile_file, judge, resources, target  # noqa: E402
+
+NAMES = r"\d+(sample_rows|add_request|update_request|import_state|commit_rows|mark_unused)"
 KERNELS = 7  # two cuts of the work, and those of add, update, import, commit and prepare
-
-
-def compile_entry(nvcc, include, tests, arch):
-    source = Path(tests) / "sampler/entry/run_time_entry.cu"
-    with tempfile.TemporaryDirectory() as folder:
-        target = f"-gencode=arch=compute_{arch},code=sm_{arch}"
-        command = [nvcc, "-std=c++17", f"-I{include}", f"-I{tests}", target, "-cubin", "-Xptxas", "-v"]
-        result = subprocess.run(
-            [*command, str(source), "-o", f"{folder}/out"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-    if result.returncode != 0:
-        sys.exit(f"{' '.join(command)}\n{result.stdout}")
-    return result.stdout
 
 
 def main():
     nvcc, include, tests, arch = sys.argv[1:]
-    parts = compile_entry(nvcc, include, tests, arch).split("Compiling entry function '")[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        log = compile_file(nvcc, [include, tests], HERE / "run_time_entry.cu", [target(arch)], folder)
+    kernels = resources(log)
     bad = 0
-    if len(parts) != KERNELS:
+    if len(kernels) != KERNELS:
         bad += 1
-        print(f"FAILED: {len(parts)} kernels, {KERNELS} expected")
-    for part in parts:
-        name = re.search(r"\d+(sample_rows|add_request|update_request|import_state|commit_rows|mark_unused)", part)
-        # Of the kernel and of the functions that it calls.
-        spills = sum(int(count) for count in re.findall(r"(\d+) bytes spill (?:stores|loads)", part))
-        registers = int(re.search(r"Used (\d+) registers", part)[1])
-        most = 128 if name and name[1] == "sample_rows" else 255
-        print(f"sm_{arch} {name[1] if name else '?'}: {registers} registers of {most}, {spills} bytes of spills")
-        if not name or spills > 0 or registers > most:
-            bad += 1
-            print("FAILED: it spills or takes too many registers")
+        print(f"FAILED: {len(kernels)} kernels, {KERNELS} expected")
+    for kernel, (registers, spills) in kernels.items():
+        name = re.search(NAMES, kernel)[1]
+        bad += judge(arch, name, registers, 128 if name == "sample_rows" else 255, spills)
     sys.exit(1 if bad else 0)
 
 
