@@ -7,6 +7,7 @@
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
 #include <reset/sampler/detail/device_list.cuh>
+#include <reset/sampler/detail/device_list_race.cuh>
 #include <reset/sampler/detail/device_pass.cuh>
 #include <reset/sampler/detail/device_sample_room.cuh>
 #include <reset/sampler/detail/device_sequence.cuh>
