@@ -29,6 +29,20 @@ def resources(log):
     return found
 
 
+def check_kernels(arch, log, names, expected, most):
+    """How many kernels of the report are not as they should be: `expected` of them, told by the pattern `names`, each with
+    at most most(name) registers."""
+    kernels = resources(log)
+    bad = 0
+    if len(kernels) != expected:
+        bad += 1
+        print(f"FAILED: {len(kernels)} kernels, {expected} expected")
+    for kernel, (registers, spills) in kernels.items():
+        name = re.search(names, kernel)[1]
+        bad += judge(arch, name, registers, most(name), spills)
+    return bad
+
+
 def judge(arch, name, registers, most, spills):
     """Prints a kernel's resources; 1 if it spills or takes more registers than it may, 0 otherwise."""
     print(f"sm_{arch} {name}: {registers} registers of {most}, {spills} bytes of spills")

@@ -9,6 +9,7 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/detail/decode_bits.hpp>
+#include <reset/nvfp4/detail/e4m3_halves.cuh>
 
 // The conversion from E2M1 exists on the `a` and `f` targets of these families alone.
 #if defined(__CUDA_ARCH_FEAT_SM100_ALL) || defined(__CUDA_ARCH_FEAT_SM103_ALL) ||       \
@@ -24,26 +25,11 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-__device__ __forceinline__ __half2 half2_from_bits(std::uint32_t bits) {
-  return __half2(__builtin_bit_cast(__half2_raw, bits));
-}
-
 __device__ __forceinline__ std::uint32_t bits_of_half2(__half2 value) {
   return __builtin_bit_cast(std::uint32_t, static_cast<__half2_raw>(value));
 }
 
-/// The block scales in the low two bytes of `codes` as halves, exactly; NaN for a NaN.
-__device__ __forceinline__ __half2 decode_scale_halves(std::uint32_t codes) {
-#if __CUDA_ARCH__ >= 890
-  std::uint32_t halves;
-  asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(halves) : "h"(static_cast<std::uint16_t>(codes)));
-  return half2_from_bits(halves);
-#else
-  return __hmul2(half2_from_bits(e4m3_pair_by_bits(codes)), __float2half2_rn(256.0f));
-#endif
-}
-
-/// The same as two floats.
+/// The block scales in the low two bytes of `codes`, exactly; NaN for a NaN.
 __device__ __forceinline__ float2 decode_scales(std::uint32_t codes) {
   return __half22float2(decode_scale_halves(codes));
 }

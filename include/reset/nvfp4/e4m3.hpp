@@ -31,6 +31,16 @@ RESET_HOST_DEVICE constexpr std::uint8_t encode_e4m3(float x) noexcept {
   return static_cast<std::uint8_t>((code < 0x7e ? code : 0x7e) | (bits >> 31 << 7));
 }
 
+/// The two E4M3 codes in the low half of `codes` as halves times 2^-8, NaN for a NaN: a code's magnitude, shifted into
+/// a half's fields, reads as that, subnormals included.
+RESET_HOST_DEVICE inline std::uint32_t e4m3_pair_by_bits(std::uint32_t codes) noexcept {
+  const std::uint32_t spread = (codes & 0x00ffu) | (codes & 0xff00u) << 8;
+  const std::uint32_t magnitude = spread & 0x007f007fu;
+  // Only 0x7f carries into bit 7; it becomes a half's quiet NaN.
+  const std::uint32_t nan = (magnitude + 0x00010001u) & 0x00800080u;
+  return (spread & 0x00800080u) << 8 | magnitude << 7 | nan * 0xfcu;
+}
+
 }  // namespace detail
 
 /// The code of the E4M3 value nearest to `x`, ties to even, magnitudes beyond 448 and infinities saturating; a NaN of

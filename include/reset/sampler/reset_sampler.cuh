@@ -56,9 +56,10 @@ static constexpr int chunk_rounds(int chunks, int parts, int groups) noexcept {
   return (chunks + parts * groups - 1) / (parts * groups);
 }
 
-/// The parts of a row if all rows have `ctas` CTAs, and no more than its chunks need.
+/// The parts of a row if all rows have `ctas` CTAs; and of these no more than its chunks need.
+static constexpr int even_parts(int rows, int ctas) noexcept { return ctas / rows < 1 ? 1 : ctas / rows; }
 static constexpr int filling_parts(int chunks, int rows, int groups, int ctas) noexcept {
-  const int parts = ctas / rows < 1 ? 1 : ctas / rows;
+  const int parts = even_parts(rows, ctas);
   const int rounds = chunk_rounds(chunks, parts, groups);
   return (chunks + rounds * groups - 1) / (rounds * groups);
 }
@@ -75,7 +76,7 @@ static inline SamplerPolicy choose_policy(const SamplerPolicy& wanted, int chunk
   const int most = (chunks + groups - 1) / groups;
   if (policy.parts == 0) {
     policy.parts = filling_parts(chunks, rows, groups, resident);
-    const int alone = sm_count / rows < 1 ? 1 : sm_count / rows;
+    const int alone = even_parts(rows, sm_count);
     const int rounds = kResidentCtas * chunk_rounds(chunks, policy.parts, groups);  // of a multiprocessor
     const int rounds_alone = chunk_rounds(chunks, alone, groups);
     const bool spares = rounds_alone < rounds || (rounds_alone == rounds && rounds == kResidentCtas);

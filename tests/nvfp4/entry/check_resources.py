@@ -5,14 +5,13 @@ than CTAs of its size can have.
 check_resources.py NVCC INCLUDE_FOLDER ARCH
 """
 
-import re
 import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "support"))
-from ptxas import compile_file, judge, resources, target  # noqa: E402
+from ptxas import check_kernels, compile_file, target  # noqa: E402
 
 NAMES = r"\d+(rms_norm_quantize_kernel|quantize_kernel|own_quantizer)"
 KERNELS = 7  # two of each quantiser, for rows that are aligned and for any, and the kernel of the engine's own
@@ -23,14 +22,7 @@ def main():
     nvcc, include, arch = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         log = compile_file(nvcc, [include], HERE / "quantizers.cu", [target(arch)], folder)
-    kernels = resources(log)
-    bad = 0
-    if len(kernels) != KERNELS:
-        bad += 1
-        print(f"FAILED: {len(kernels)} kernels, {KERNELS} expected")
-    for kernel, (registers, spills) in kernels.items():
-        bad += judge(arch, re.search(NAMES, kernel)[1], registers, MOST, spills)
-    sys.exit(1 if bad else 0)
+    sys.exit(1 if check_kernels(arch, log, NAMES, KERNELS, lambda name: MOST) else 0)
 
 
 if __name__ == "__main__":

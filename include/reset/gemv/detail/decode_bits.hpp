@@ -84,15 +84,5 @@ RESET_HOST_DEVICE inline HalfPairs half_pairs_by_bits(std::uint32_t codes, const
            (odd * shift.by_5 + kCarry) & kFields, ((odd >> 3) + kCarry) & kFields}};
 }
 
-/// The two E4M3 codes in the low half of `codes` as halves times 2^-8, NaN for a NaN: a code's magnitude, shifted into
-/// a half's fields, reads as that, subnormals included.
-RESET_HOST_DEVICE inline std::uint32_t e4m3_pair_by_bits(std::uint32_t codes) noexcept {
-  const std::uint32_t spread = (codes & 0x00ffu) | (codes & 0xff00u) << 8;
-  const std::uint32_t magnitude = spread & 0x007f007fu;
-  // Only 0x7f carries into bit 7; it becomes a half's quiet NaN.
-  const std::uint32_t nan = (magnitude + 0x00010001u) & 0x00800080u;
-  return (spread & 0x00800080u) << 8 | magnitude << 7 | nan * 0xfcu;
-}
-
 }  // namespace detail
 RESET_NAMESPACE_END

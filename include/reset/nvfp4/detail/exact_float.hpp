@@ -26,6 +26,18 @@ RESET_HOST_DEVICE inline float sqrt_rn(float x) noexcept {
 #endif
 }
 
+/// x * y + z, rounded once to nearest even. On the host operands and result are to be normal or 0, for a processor that
+/// flushes subnormals.
+RESET_HOST_DEVICE inline float fma_rn(float x, float y, float z) noexcept {
+#if defined(__CUDA_ARCH__)
+  float sum;
+  asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(sum) : "f"(x), "f"(y), "f"(z));
+  return sum;
+#else
+  return hide(std::fma(hide(x), hide(y), hide(z)));
+#endif
+}
+
 /// exp(-x) for x >= 0, within 2^-21 of it; 0 for x > 87, infinity and NaN.
 RESET_HOST_DEVICE inline float exp_of_minus(float x) noexcept {
   if (bits_of(x) > bits_of(87.0f)) return 0.0f;

@@ -8,8 +8,10 @@
 #include <reset/detail/launch.cuh>
 #include <reset/detail/rounding.hpp>
 #include <reset/nvfp4/detail/device_elements.cuh>
+#include <reset/nvfp4/detail/e4m3_halves.cuh>
 #include <reset/nvfp4/detail/exact_float.hpp>
 #include <reset/nvfp4/detail/quantize_block.hpp>
+#include <reset/nvfp4/detail/quick_division.hpp>
 #include <reset/nvfp4/e4m3.hpp>
 #include <reset/nvfp4/matrix.hpp>
 
@@ -30,53 +32,6 @@ struct QuantizeTarget {
   __device__ __forceinline__ std::int64_t octets() const { return out.cols / 8; }
 };
 
-static __device__ __forceinline__ float fma_rn(float x, float y, float z) {
-  float sum;
-  asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(sum) : "f"(x), "f"(y), "f"(z));
-  return sum;
-}
-
-/// Code of the E2M1 magnitude nearest to a quotient >= 0, ties to even, infinity and NaN saturating. Adding 2^22, 2^23
-/// or 2^24 rounds to the spacing of the codes below 2, below 4 and above, and leaves their number in the low bits; two
-/// codes more for each power of two.
-static __device__ __forceinline__ std::uint32_t code_of_magnitude(float quotient) {
-  constexpr std::uint32_t kSpacing = 22u << 23;  // from a power of two to what rounds its octave
-  const std::uint32_t power = max(bits_of(quotient) & kFloatInfinity, bits_of(1.0f));
-  const std::uint32_t sum = bits_of(add_rn(quotient, float_from_bits(power + kSpacing)));
-  return min(sum - power + (power >> 22) - (kSpacing + (bits_of(1.0f) >> 22)), 7u);
-}
-
-static __device__ __forceinline__ bool is_within(float x, float low, float high) {
-  return bits_of(x) - bits_of(low) < bits_of(high) - bits_of(low);
-}
-
-/// x / divisor rounded to nearest even, by the division itself.
-struct Quotient {
-  float divisor;
-  __device__ __forceinline__ float operator()(float x) const { return div_rn(x, divisor); }
-};
-
-/// The same from the rounded reciprocal and two exact remainders (Markstein). Right for quotients of 2^-12 and more
-/// where nothing underflows: for divisors of 2^-90 and more. Smaller quotients are wrong only in bits that no code
-/// depends on, and those that overflow on the way come out as infinity or NaN.
-struct QuotientByReciprocal {
-  float divisor;
-  float reciprocal;
-
-  __device__ __forceinline__ float operator()(float x) const {
-    const float estimate = mul_rn(x, reciprocal);
-    const float better = fma_rn(fma_rn(-estimate, divisor, x), reciprocal, estimate);
-    return fma_rn(fma_rn(-better, divisor, x), reciprocal, better);
-  }
-};
-
-/// x / 6 rounded to nearest even, for x = 0 and from 2^-60 to 2^60: one remainder suffices for all of them.
-static __device__ __forceinline__ float sixth_of(float x) {
-  constexpr float kSixth = 1.0f / kE2M1Max;
-  const float estimate = mul_rn(x, kSixth);
-  return fma_rn(fma_rn(-estimate, kE2M1Max, x), kSixth, estimate);
-}
-
 /// float_to_e4m3 of a finite x >= 0, and e4m3_to_float of a code that is no NaN: by the hardware where it can.
 static __device__ __forceinline__ std::uint8_t quick_e4m3(float x) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
@@ -88,21 +43,7 @@ static __device__ __forceinline__ std::uint8_t quick_e4m3(float x) {
 #endif
 }
 static __device__ __forceinline__ float value_of_e4m3(std::uint8_t code) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
-  float value;
-  asm("{\n"
-      ".reg .b32 pair;\n"
-      ".reg .f16 low, high;\n"
-      "cvt.rn.f16x2.e4m3x2 pair, %1;\n"
-      "mov.b32 {low, high}, pair;\n"
-      "cvt.f32.f16 %0, low;\n"
-      "}"
-      : "=f"(value)
-      : "h"(static_cast<std::uint16_t>(code)));
-  return value;
-#else
-  return e4m3_to_float(code);
-#endif
+  return __low2float(decode_scale_halves(code));
 }
 
 /// E2M1 codes of eight values, lowest nibble first.
@@ -123,6 +64,12 @@ static __device__ __forceinline__ std::uint32_t encode_octet(const float (&x)[8]
   return codes[0];
 }
 
+/// x / divisor rounded to nearest even, by the division itself.
+struct Quotient {
+  float divisor;
+  __device__ __forceinline__ float operator()(float x) const { return div_rn(x, divisor); }
+};
+
 /// The same by divisions. Out of line, for it is seldom needed and long: instructions have to be fetched, too.
 static __device__ __noinline__ std::uint32_t encode_by_division(float4 low, float4 high, float step) {
   const float x[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
@@ -134,7 +81,7 @@ static __device__ __forceinline__ std::uint32_t encode_octet(const float (&x)[8]
                                                              GlobalScale global) {
   if (scale == 0 || scale == kE4M3Nan) return 0;
   const float step = mul_rn(value_of_e4m3(scale), global.value);
-  if (!is_within(step, 0x1p-90f, 0x1p90f)) {
+  if (!QuotientByReciprocal::serves(step)) {
     return encode_by_division({x[0], x[1], x[2], x[3]}, {x[4], x[5], x[6], x[7]}, step);
   }
   return encode_octet(x, QuotientByReciprocal{step, reciprocal_rn(step)});
@@ -157,9 +104,8 @@ static __device__ __noinline__ std::uint8_t block_scale_by_division(float block_
 static __device__ __forceinline__ std::uint8_t block_scale_code(float block_amax, const GlobalFactor& global) {
   if (!is_valid(global.scale)) return kE4M3Nan;
   const float factor = global.scale.value;
-  const bool quick = bits_of(block_amax) == 0 || is_within(block_amax, 0x1p-60f, 0x1p60f);
-  if (!quick || !is_within(factor, 0x1p-60f, 0x1p60f)) return block_scale_by_division(block_amax, factor);
-  return quick_e4m3(QuotientByReciprocal{factor, global.reciprocal}(sixth_of(block_amax)));
+  if (scale_wants_division(block_amax, factor)) return block_scale_by_division(block_amax, factor);
+  return quick_e4m3(quick_scale(block_amax, {factor, global.reciprocal}));
 }
 
 /// Where an octet of the result goes. It depends on nothing that a kernel waits for.

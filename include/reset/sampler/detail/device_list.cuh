@@ -188,8 +188,8 @@ static __device__ __forceinline__ void init_list(BestRoom& best) {
   best.listed = 0;
 }
 
-/// By each of the warps that list, for the row's `step`-th time: waits for the others. Not by `step_ready` unless
-/// racecheck wants it, for that takes a fiftieth of a row's time more.
+/// By each of the warps that list, for the row's `step`-th time: waits for the others. `step_ready`, which is the
+/// slower way, is for racecheck.
 static __device__ __forceinline__ void list_sync(BestRoom& best, std::uint32_t step) {
   if (kForRacecheck) {
     barrier_arrive(shared_address(&best.step_ready));
