@@ -1,5 +1,6 @@
 // Speculative decoding: whatever was drafted, the tokens and the memory are those of one token after the other.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <iterator>
 #include <random>
@@ -18,6 +19,7 @@ reset::SamplerConfig make_config(int slots) {
   config.vocabulary = kVocabulary;
   config.slots = slots;
   config.rows_per_slot = kRows;
+  config.rank = true;
   return config;
 }
 
@@ -69,14 +71,14 @@ bool same_states(const DeviceSampler::State& a, const DeviceSampler::State& b) {
 }
 
 // One token at a time, the truth for everything below.
-std::vector<std::int32_t> decode_alone(const reset::SamplerDevice& device, int slot, int count,
-                                       DeviceSampler::State& state) {
+std::vector<reset::SampledToken> decode_alone(const reset::SamplerDevice& device, int slot, int count,
+                                              DeviceSampler::State& state) {
   Engine engine(device, make_config(1), 1);
   engine.add(0, make_request(slot));
-  std::vector<std::int32_t> tokens;
+  std::vector<reset::SampledToken> tokens;
   for (int i = 0; i < count; ++i) {
     const DeviceArray<float> logits(row_at(slot, 10 + i));
-    tokens.push_back(engine.step(logits.data(), {{0, -1, reset::kNextPosition}})[0].token);
+    tokens.push_back(engine.step(logits.data(), {{0, -1, reset::kNextPosition}})[0]);
   }
   state = engine.state(0);
   return tokens;
@@ -86,7 +88,7 @@ std::vector<std::int32_t> decode_alone(const reset::SamplerDevice& device, int s
 void test_match(const reset::SamplerDevice& device, bool by_commit, Verdict& verdict) {
   constexpr int kSlots = 3;
   constexpr int kTokens = 120;
-  std::vector<std::vector<std::int32_t>> truth(kSlots);
+  std::vector<std::vector<reset::SampledToken>> truth(kSlots);
   std::vector<DeviceSampler::State> ends(kSlots);
   for (int slot = 0; slot < kSlots; ++slot)
     truth[static_cast<std::size_t>(slot)] = decode_alone(device, slot, kTokens, ends[static_cast<std::size_t>(slot)]);
@@ -108,7 +110,7 @@ void test_match(const reset::SamplerDevice& device, bool by_commit, Verdict& ver
       rows[s] = std::min(left, 1 + static_cast<int>(random() % kRows));
       held[s] = rows[s] == 0 ? 0 : static_cast<int>(random() % static_cast<unsigned>(rows[s]));
       for (int i = 0; i < rows[s]; ++i) {
-        std::int32_t drafted = i == 0 ? -1 : truth[s][done[s] + static_cast<std::size_t>(i) - 1];
+        std::int32_t drafted = i == 0 ? -1 : truth[s][done[s] + static_cast<std::size_t>(i) - 1].token;
         if (i > held[s]) drafted = (drafted + 1) % kVocabulary;
         if (i > 0 && i <= held[s] && random() % 4 == 0) drafted = reset::kPlaceholderToken;
         plan.push_back({{slot, drafted, reset::kNextPosition - i}, i});
@@ -129,8 +131,8 @@ void test_match(const reset::SamplerDevice& device, bool by_commit, Verdict& ver
       const std::size_t s = static_cast<std::size_t>(plan[i].row.slot);
       const std::size_t at = done[s] + static_cast<std::size_t>(plan[i].place);
       if (plan[i].place <= held[s]) {
-        verdict.expect(found[i].token == truth[s][at], "round " + std::to_string(round) + ", slot " +
-                                                           std::to_string(s) + ": token " + std::to_string(at));
+        verdict.expect(same_bits(found[i], truth[s][at]), "round " + std::to_string(round) + ", slot " +
+                                                              std::to_string(s) + ": token " + std::to_string(at));
       } else if (!by_commit) {
         verdict.expect(found[i].status == reset::RowStatus::kUnused && found[i].token == reset::kPlaceholderToken,
                        "rows behind a draft that failed are unused");
@@ -153,11 +155,74 @@ void test_match(const reset::SamplerDevice& device, bool by_commit, Verdict& ver
   }
 }
 
+// Drafts by chance: what is accepted, and what takes the place of a draft, is what the host has, but where scores in
+// float are too close to call.
+template <class T>
+void test_chance(const reset::SamplerDevice& device, Verdict& verdict) {
+  struct Rule {
+    float temperature;
+    std::int32_t top_k;
+    float top_p;
+  };
+  int compared = 0;
+  int accepted = 0;
+  int differ = 0;
+  for (const Rule& rule : {Rule{1.0f, 0, 1.0f},
+                           {0.6f, 0, 1.0f},
+                           {1.0f, 0, 0.95f},
+                           {0.8f, 20, 0.9f},
+                           {1.5f, 3000, 1.0f},
+                           {0.0f, 0, 1.0f}}) {
+    Engine engine(device, make_config(1), kRows);
+    reset::RequestParams request = make_request(0);
+    request.reset_enabled = rule.temperature == 1.0f;
+    request.sampling = {rule.temperature, rule.top_k, rule.top_p, 0.0f, 0};
+    engine.add(0, request);
+    std::mt19937 random(7);
+    for (int round = 0; round < 100; ++round) {
+      std::vector<T> logits;
+      std::vector<float> draft;
+      std::vector<reset::SamplerRow> rows;
+      std::int32_t behind = reset::kPlaceholderToken;
+      for (int i = 0; i < kRows; ++i) {
+        rows.push_back({0, behind, reset::kNextPosition - i});
+        const std::vector<float> row = row_at(round, i);
+        for (const float x : row) logits.push_back(convert<T>(x));
+        std::vector<double> weights;
+        for (const float x : row) weights.push_back(std::exp(0.8 * static_cast<double>(x)));
+        std::discrete_distribution<std::int32_t> guess(weights.begin(), weights.end());
+        for (const double p : guess.probabilities()) draft.push_back(static_cast<float>(p));
+        behind = random() % 4 != 0 ? guess(random) : reset::kPlaceholderToken;
+      }
+      const DeviceArray<T> memory(logits);
+      const DeviceArray<float> probabilities(draft);
+      const DeviceSampler::State before = engine.state(0);
+      const auto found = engine.step(memory.data(), rows, {}, probabilities.data());
+      std::vector<reset::SampledToken> expected(rows.size());
+      check(engine.host().import_slot(0, before), "import_slot");
+      // The host takes no positions that are relative to a slot's counter.
+      for (int i = 0; i < kRows; ++i) rows[static_cast<std::size_t>(i)].position = before.next_position + i;
+      check(engine.host().step(logits.data(), rows.data(), rows.size(), expected.data(), draft.data()), "step");
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (expected[i].status != reset::RowStatus::kOk) break;
+        ++compared;
+        const bool same = found[i].token == expected[i].token && found[i].rank == expected[i].rank;
+        accepted += i + 1 < rows.size() && found[i].token == rows[i + 1].token ? 1 : 0;
+        differ += same ? 0 : 1;
+        if (!same) break;
+      }
+    }
+  }
+  std::printf("drafts: %d by chance, %d accepted, %d differ from the host's\n", compared, accepted, differ);
+  verdict.expect(compared > 800 && accepted > 200, "drafts are accepted");
+  verdict.expect(differ * 500 <= compared, "more than 0.2 % differ");
+}
+
 // A request moves to another slot of another engine half way; its old slot goes to somebody else at once.
 void test_preemption(const reset::SamplerDevice& device, Verdict& verdict) {
   constexpr int kTokens = 60;
   DeviceSampler::State end;
-  const std::vector<std::int32_t> truth = decode_alone(device, 1, kTokens, end);
+  const std::vector<reset::SampledToken> truth = decode_alone(device, 1, kTokens, end);
   Engine first(device, make_config(2), 2);
   Engine second(device, make_config(4), 2);
   first.add(0, make_request(1));
@@ -171,7 +236,8 @@ void test_preemption(const reset::SamplerDevice& device, Verdict& verdict) {
     }
     Engine& engine = i < kTokens / 2 ? first : second;
     const auto found = engine.step(logits.data(), {{i < kTokens / 2 ? 0 : 3, -1, reset::kNextPosition}});
-    verdict.expect(found[0].token == truth[static_cast<std::size_t>(i)], "token " + std::to_string(i) + " of a move");
+    verdict.expect(same_bits(found[0], truth[static_cast<std::size_t>(i)]),
+                   "token " + std::to_string(i) + " of a move");
   }
   verdict.expect(same_states(second.state(3), end), "a move leaves no trace");
   DeviceSampler::State bad = end;
@@ -245,6 +311,8 @@ int test_drafts(const reset::SamplerDevice& device) {
   Verdict verdict("drafts");
   test_match(device, false, verdict);
   test_match(device, true, verdict);
+  test_chance<float>(device, verdict);
+  test_chance<reset::BFloat16>(device, verdict);
   test_preemption(device, verdict);
   test_commits(device, verdict);
   test_quantiles(device, verdict);

@@ -41,6 +41,9 @@ constexpr Setting kSettings[] = {
     {"top-k 65", 0.6f, 1.2f, 65, 1.0f, 0.0f},
     {"top-k 30, half argmax", 0.0f, 2.0f, 30, 0.8f, 0.01f},
     {"top-k 500", 0.6f, 1.2f, 500, 1.0f, 0.0f},
+    {"top-k 2048, top-p", 0.6f, 1.2f, 2048, 0.9f, 0.0f},
+    {"top-k 2049", 0.6f, 1.2f, 2049, 1.0f, 0.0f},
+    {"top-k 3000, top-p, min-p", 0.6f, 1.2f, 3000, 0.9f, 0.001f},
     {"top-p", 0.3f, 1.0f, 0, 0.95f, 0.0f},
     {"top-p 0", 0.3f, 1.0f, 0, 0.0f, 0.0f},
     {"top-p, min-p", 0.7f, 1.0f, 0, 0.9f, 0.05f},
@@ -62,6 +65,7 @@ std::vector<Shape> make_shapes(std::int32_t columns, unsigned seed) {
   std::vector<Shape> shapes;
   shapes.push_back({"realistic", make_row(size, seed, 2.5f, 20, 16.0f)});
   shapes.push_back({"flat", make_row(size, seed + 1, 0.3f, 0, 0.0f)});
+  shapes.push_back({"dense", make_row(size, seed + 6, 2.5f, 0, 0.0f)});
   shapes.push_back({"uniform", std::vector<float>(size, -1.5f)});
   shapes.push_back({"peaked", make_row(size, seed + 2, 1.0f, 1, 30.0f)});
   shapes.push_back({"huge", make_row(size, seed + 3, 1e4f, 0, 0.0f)});

@@ -16,6 +16,9 @@ inline constexpr int kSamplerWarps = kSamplerThreads / 32;
 inline constexpr int kResidentCtas = 2;  // of a multiprocessor, by their registers
 inline constexpr unsigned kFullWarp = 0xffffffffu;
 
+/// The lanes below this one.
+static __device__ __forceinline__ std::uint32_t lanes_below() { return (1u << threadIdx.x % 32) - 1; }
+
 /// The larger of two, NaN if either is; subnormals count, whatever the flags.
 static __device__ __forceinline__ float max_or_nan(float a, float b) {
   float result;

@@ -61,11 +61,10 @@ template <class T>
 static __device__ __noinline__ DrawnToken draw_highest_finite(const DeviceRow<T> row, std::int32_t fallback,
                                                               ReductionRoom& room) {
   std::uint64_t best = 0;
-  for (int id = static_cast<int>(threadIdx.x); id < row.columns; id += kSamplerThreads) {
-    const float x = load_logit(row, id);
+  for_each_logit(row, 0, row.columns, [&](float x, std::int32_t id) {
     const std::uint64_t key = is_finite(x) ? candidate_key(x, id) : 0;
     best = key > best ? key : best;
-  }
+  });
   best = block_best(best, room);
   return best == 0 ? DrawnToken{fallback, float_from_bits(0x7fc00000u)}
                    : DrawnToken{candidate_id(best), candidate_logit(best)};
@@ -75,26 +74,17 @@ static __device__ __noinline__ DrawnToken draw_highest_finite(const DeviceRow<T>
 template <class T>
 static __device__ __noinline__ std::int32_t rank_of(const DeviceRow<T> row, const ChunkRoom& chunks,
                                                     const DrawnToken token, ReductionRoom& room) {
-  const std::uint64_t key = candidate_key(token.logit, token.id);
+  const std::int32_t order = signed_order(token.logit);
   std::int32_t count = 0;
-  for (int chunk = 0; chunk < row.chunks(); ++chunk) {
-    if (order_of(chunks.max[chunk]) < key >> 32) continue;
-#pragma unroll
-    for (int q = 0; q < 4; ++q) {
-      const int id = chunk * kChunk + q * kChunkBlocks + static_cast<int>(threadIdx.x);
-      count += candidate_key(load_logit(row, id), id) > key ? 1 : 0;
-    }
+#pragma unroll 1
+  for (int chunk = static_cast<int>(threadIdx.x) / 32; chunk < row.chunks(); chunk += kSamplerWarps) {
+    if (signed_order(chunks.max[chunk]) < order) continue;
+    for_each_in_chunk(row, chunk, [&](float x, std::int32_t id) {
+      count += signed_order(x) > order - (id < token.id ? 1 : 0) ? 1 : 0;
+    });
   }
   return block_reduce(
       count, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
-}
-
-/// Fills `bounds` for `race_kept`: what the tokens of each chunk can reach.
-static __device__ __forceinline__ void bound_tokens(ChunkRoom& chunks, const RaceRule& rule) {
-  constexpr float kMostNoise = 45.1f * kLog2E;
-  const float max = chunks.max[threadIdx.x];
-  const bool competes = is_finite(max) && order_of(max) >= rule.cut >> 32;
-  chunks.bounds[threadIdx.x] = competes ? (max - rule.max) * rule.scale + kMostNoise : kNoScore;
 }
 
 /// Fills `bounds` for `race_row`: the scores of chunks, as if each of their tokens were the best where `masses` is
@@ -107,44 +97,52 @@ static __device__ __noinline__ void bound_chunks(ChunkRoom& chunks, const RaceRu
   chunks.bounds[self] = is_finite(max) ? score : kNoScore;
 }
 
-/// The mass of a row from what the pass has summed at `expected`; negative where that is of no use.
-static __device__ double pass_mass(const ChunkRoom& chunks, float max, float temperature, const Temperatures& expected,
-                                   ReductionRoom& room) {
-  const int t = expected.index_of(temperature);
+/// The mass of the row from what the pass has summed; negative where that is of no use.
+template <class Room>
+static __device__ double pass_mass(Room& room) {
+  const float temperature = room.result().policy.temperature;
+  const int t = room.tail.expected.index_of(temperature);
   if (t < 0) return -1.0;
+  const ChunkRoom& chunks = room.chunks;
   const int self = static_cast<int>(threadIdx.x);
   const float sum = chunks.mass[t][self];
-  const float factor = fast_exp2((chunks.max[self] - max) * (kLog2E / temperature));
+  const float factor = fast_exp2((chunks.max[self] - room.tail.facts.max) * (kLog2E / temperature));
   const double own = is_finite(chunks.max[self]) ? static_cast<double>(factor) * static_cast<double>(sum) : 0.0;
   return 0x1p40 * block_reduce(
-                      own, [](double a, double b) { return add_rn(a, b); }, room);
+                      own, [](double a, double b) { return add_rn(a, b); }, room.reduction);
 }
 
-/// The token of a row by the request's rule at `temperature`, one of `expected` unless the pass was wrong.
-template <class T>
-static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, const RowFacts facts,
-                                                     const SamplingParams& sampling, const Temperatures expected,
-                                                     float temperature, const RandomKey key, ChunkRoom& chunks,
-                                                     ListRoom& list, ReductionRoom& room) {
-  if (facts.status != RowStatus::kOk) return draw_highest_finite(row, sampling.fallback_token, room);
-  if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room);
+/// The random numbers of the request that is in the room.
+template <class Room>
+static __device__ __forceinline__ RandomKey random_key(std::int64_t position, RandomPurpose purpose, Room& room) {
+  return {room.slot().request.seed, position, purpose};
+}
+
+/// The token of the row whose facts, chunks and temperature are in the room, by the request's rule.
+template <class T, class Room>
+static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, std::int64_t position, Room& room) {
+  const RowFacts& facts = room.tail.facts;
+  const SamplingParams& sampling = room.slot().request.sampling;
+  const float temperature = room.result().policy.temperature;
+  ChunkRoom& chunks = room.chunks;
+  if (facts.status != RowStatus::kOk) return draw_highest_finite(row, sampling.fallback_token, room.reduction);
+  if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room.reduction);
+  const RandomKey key = random_key(position, RandomPurpose::kSampling, room);
   RaceRule rule{key, facts.max, temperature, kLog2E / temperature, 0};
   Contender best{};
   if (!truncates(sampling, row.columns)) {
-    const int t = expected.index_of(temperature);
+    const int t = room.tail.expected.index_of(temperature);
     bound_chunks(chunks, rule, t < 0 ? nullptr : chunks.mass[t]);
-    best = race_row(rule, row, chunks.max, chunks.bounds, room);
+    best = race_row(rule, row, chunks.max, chunks.bounds, room.reduction);
     return {best.id, best.logit};
   }
   const bool weighed = !cuts_by_count(sampling, row.columns) && sampling.top_p < 1.0f;
-  const double total = weighed ? pass_mass(chunks, facts.max, temperature, expected, room) : -1.0;
-  const KeptTokens kept = truncate_row(row, sampling, facts.max, temperature, total, chunks, list, room);
+  const KeptTokens kept = truncate_row(row, weighed ? pass_mass(room) : -1.0, room);
   if (kept.count > 0) {
-    best = race_list(rule, kept.count, list, room);
+    best = race_list(rule, kept.count, room.list, room.reduction);
   } else {
     rule.cut = kept.cut;
-    bound_tokens(chunks, rule);
-    best = race_kept(rule, row, chunks.bounds, room);
+    best = race_kept(rule, row, chunks.max, room.reduction);
   }
   return {best.id, best.logit};
 }

@@ -24,23 +24,21 @@ struct KeepRule {
   bool by_count;        // and no others count
   float top_p;
   float min_p;
+  bool judges;  // drafts: then what is left is weighed
 
   /// Whether tokens are kept by their share of the row's mass.
   __device__ __forceinline__ bool by_share() const { return top_p < 1.0f && !by_count; }
 };
 
 /// Lists are for small top-k; for top-p and min-p in the hope that they keep no more tokens than a warp can draw from.
-static __device__ __forceinline__ KeepRule keep_rule(const SamplingParams& sampling, const Temperatures& t,
-                                                     int columns) {
+static __device__ __forceinline__ KeepRule keep_rule(const SamplingParams& sampling, const Temperatures& t, int columns,
+                                                     bool judges) {
   const bool by_count = cuts_by_count(sampling, columns);
   const bool draws = t.value[0] > kArgmaxTemperature || t.value[1] > kArgmaxTemperature;
   const bool fits = by_count ? sampling.top_k <= kMostKept : truncates(sampling, columns);
   const std::int32_t wanted = draws && fits ? (by_count ? sampling.top_k : kMostKept) : 0;
-  return {wanted, by_count, sampling.top_p, sampling.min_p};
+  return {wanted, by_count, sampling.top_p, sampling.min_p, judges};
 }
-
-/// The lanes below this one.
-static __device__ __forceinline__ std::uint32_t lanes_below() { return (1u << threadIdx.x % 32) - 1; }
 
 /// The maxima of a row's chunks as a warp holds them: lane l has chunks l, l + 32, ..., in the order of floats.
 struct ChunkMaxima {

@@ -72,6 +72,8 @@ class ListRace {
     rule_.max = candidate_logit(__shfl_sync(kFullWarp, key[0], 0));
     bool sure = true;
     const int count = count_kept(key, listed, keep_.by_share() ? best_.total[t_] : -1.0, sure);
+    EarlyToken early{-1, 0.0f, 0, 0};
+    if (keep_.judges && sure) weigh(key, count, early);
     float score[kEach];
     std::uint32_t order = 0;
     bool tail = false;
@@ -95,7 +97,22 @@ class ListRace {
       rivals += __popc(close);
     }
     if (lane_ != 0) return;
-    settle_race(room_, t_, sure && rivals == 1, candidate_id(winner), candidate_logit(winner));
+    early.id = sure && rivals == 1 ? candidate_id(winner) : -1;
+    early.logit = candidate_logit(winner);
+    settle_race(room_, t_, early);
+  }
+
+  /// The cut and the mass of the `count` tokens that are kept.
+  template <int kEach>
+  __device__ __forceinline__ void weigh(const std::uint64_t (&key)[kEach], int count, EarlyToken& early) const {
+    std::uint64_t mass = 0;
+#pragma unroll
+    for (int r = 0; r < kEach; ++r) {
+      mass += place(r) < count ? token_mass(candidate_logit(key[r]), {rule_.max, rule_.scale}) : 0;
+      const std::uint64_t last = __shfl_sync(kFullWarp, key[r], (count - 1) % 32);
+      early.cut = (count - 1) / 32 == r ? last : early.cut;
+    }
+    early.mass = __shfl_sync(kFullWarp, sum_up_to(mass), 31);
   }
 
   /// How many of the `listed` tokens, the lanes' keys, are left; not `sure` where others may be left besides. `total`:

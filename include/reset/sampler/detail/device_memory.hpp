@@ -43,7 +43,7 @@ struct ChunkFacts {
   ChunkHalf masses;
 };
 
-/// What the last CTA of a row hands to the last of its slot.
+/// What is known of a row.
 struct RowFacts {
   double log_sum;
   float max;
@@ -51,12 +51,26 @@ struct RowFacts {
   RowStatus status;
 };
 
+/// What has come of the race at a temperature that was expected.
+struct EarlyToken {
+  std::int32_t id;     // negative: none, or none that floats are sure of
+  float logit;         // its own
+  std::uint64_t cut;   // where drafts are to be judged: the lowest candidate key that truncation has left,
+  std::uint64_t mass;  // and the mass of what it has left; 0 where that is not known
+};
+
+/// What the last CTA of a row hands to the last of its slot: with the tokens at the two temperatures.
+struct RowEnd {
+  RowFacts facts;
+  EarlyToken early[2];
+};
+
 /// Where the arrays of a sampler begin.
 struct MemoryLayout {
   std::size_t slots;
   std::size_t pending;
   std::size_t chunks;
-  std::size_t facts;
+  std::size_t ends;
   std::size_t row_calls;
   std::size_t slot_tickets;
   std::size_t bytes;
@@ -67,7 +81,7 @@ struct SamplerMemory {
   DeviceSlot<DetectorState>* slots;
   DevicePending* pending;
   ChunkFacts* chunks;
-  RowFacts* facts;
+  RowEnd* ends;
   std::uint32_t* row_calls;  // the latest that a row has been in
   std::uint32_t* slot_tickets;
 
@@ -85,7 +99,7 @@ struct SamplerMemory {
     at.slots = take(slots * sizeof(DeviceSlot<DetectorState>));
     at.pending = take(slots * static_cast<std::size_t>(config.rows_per_slot) * sizeof(DevicePending));
     at.chunks = take(rows * chunks * sizeof(ChunkFacts));
-    at.facts = take(rows * sizeof(RowFacts));
+    at.ends = take(rows * sizeof(RowEnd));
     at.row_calls = take(rows * sizeof(std::uint32_t));
     at.slot_tickets = take(slots * sizeof(std::uint32_t));
     at.bytes = end;
@@ -99,7 +113,7 @@ struct SamplerMemory {
     place(arrays.slots, base + from.slots);
     place(arrays.pending, base + from.pending);
     place(arrays.chunks, base + from.chunks);
-    place(arrays.facts, base + from.facts);
+    place(arrays.ends, base + from.ends);
     place(arrays.row_calls, base + from.row_calls);
     place(arrays.slot_tickets, base + from.slot_tickets);
     return arrays;

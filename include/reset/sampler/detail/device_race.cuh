@@ -79,10 +79,6 @@ static __device__ __noinline__ double defined_score(const RandomKey key, float t
   return gumbel_score(x, temperature, gumbel_noise(key, id));
 }
 
-static __device__ __forceinline__ bool competes(const RaceRule& rule, float x, std::int32_t id) {
-  return is_finite(x) && candidate_key(x, id) >= rule.cut;
-}
-
 /// A defined score and whose it is, as an order: the higher score, then the lower id.
 struct Finalist {
   double score;
@@ -113,79 +109,135 @@ static __device__ __forceinline__ Contender better(const RaceRule& rule, const C
   return better(judge(rule, a.logit, a.id), judge(rule, b.logit, b.id)).id == a.id ? a : b;
 }
 
-/// Of the tokens that `each` shows whose score in float is at least `near`, the best by the defined one, in the CTA.
-template <class Each>
-static __device__ std::int32_t judge_rivals(const RaceRule& rule, float near, Each each, ReductionRoom& room) {
+/// The best and the second best score that a thread has seen. NaN is below all of them, until there is one.
+struct ThreadLead {
+  float slack;
+  float best = float_from_bits(0x7fc00000u);
+  float second = float_from_bits(0x7fc00000u);
+  std::int32_t id = -1;
+  float least = float_from_bits(0xff800000u);  // what is below has no part in the race
+
+  __device__ __forceinline__ explicit ThreadLead(float width) : slack(width) {}
+
+  __device__ __forceinline__ void operator()(float score, float, std::int32_t other) {
+    const bool ahead = !(score <= best);
+    second = ahead ? best : fmaxf(second, score);
+    id = ahead ? other : id;
+    best = ahead ? score : best;
+  }
+
+  /// By whole warps, whose threads learn what the others have seen.
+  __device__ __forceinline__ void share() {
+    const std::uint32_t own = order_of(id < 0 ? float_from_bits(0xff800000u) : best);
+    least = number_of(__reduce_max_sync(kFullWarp, own)) - slack;
+  }
+};
+
+/// The best of the tokens whose score in float is at least `least`, by the defined score.
+struct ThreadFinalist {
+  const RaceRule& rule;
+  float least;
   Finalist finalist{0.0, -1};
-  each([&](float score, float x, std::int32_t id) {
-    if (score >= near) finalist = better(finalist, judge(rule, x, id));
-  });
-  return block_reduce(
-             finalist, [](const Finalist& a, const Finalist& b) { return better(a, b); }, room)
-      .id;
-}
+
+  __device__ __forceinline__ ThreadFinalist(const RaceRule& race, float near) : rule(race), least(near) {}
+
+  __device__ __forceinline__ void operator()(float score, float x, std::int32_t id) {
+    if (score >= least) finalist = better(finalist, judge(rule, x, id));
+  }
+  __device__ __forceinline__ void share() {}
+};
 
 /// The best of the tokens that `each` shows, in the whole CTA: each(f) calls f(score, logit, id) for every token of the
-/// calling thread, each time the same. `logit_of` tells the logit of an id.
+/// calling thread, but for some whose score is below f.least. `logit_of` tells the logit of an id.
 template <class Each, class LogitOf>
 static __device__ __forceinline__ Contender best_of(const RaceRule& rule, Each each, LogitOf logit_of,
                                                     ReductionRoom& room) {
-  std::uint64_t own = 0;
-  each([&](float score, float, std::int32_t id) {
-    const std::uint64_t key = candidate_key(score, id);
-    own = key > own ? key : own;
-  });
-  const std::uint64_t best = block_best(own, room);
+  ThreadLead own(score_slack(rule));
+  each(own);
+  const std::uint64_t key = own.id < 0 ? 0 : candidate_key(own.best, own.id);
+  const std::uint64_t best = block_best(key, room);
   if (best == 0) return {0.0f, 0.0f, -1};
-  const float near = candidate_logit(best) - score_slack(rule);
+  const float near = candidate_logit(best) - own.slack;
   std::int32_t leader = candidate_id(best);
-  int rivals = 0;
-  each([&](float score, float, std::int32_t id) { rivals += score >= near && id != leader ? 1 : 0; });
-  if (__syncthreads_or(rivals) != 0) leader = judge_rivals(rule, near, each, room);
+  if (__syncthreads_or((key == best ? own.second : own.best) >= near ? 1 : 0) != 0) {
+    ThreadFinalist finalists(rule, near);
+    each(finalists);
+    leader = block_reduce(
+                 finalists.finalist, [](const Finalist& a, const Finalist& b) { return better(a, b); }, room)
+                 .id;
+  }
   return {candidate_logit(best), logit_of(leader), leader};
 }
 
-/// The best token of a chunk: a thread takes the four ids of one block of random numbers.
+/// The words below which a token's noise may make up for so many bits that its score lacks: -log2 of an exponential
+/// variate is at most that of the uniform one it is made of.
+static __device__ __forceinline__ std::uint32_t words_for(float bits) {
+  return __float2uint_rz(fast_exp2(fminf(32.01f - bits, 32.0f)));
+}
+
+/// The four tokens of a thread in a chunk, which share a block of random numbers.
+struct RaceBlock {
+  float x[4];
+  PhiloxBlock words;
+
+  template <class T>
+  __device__ __forceinline__ RaceBlock(const RandomKey& key, const DeviceRow<T>& row, int chunk) {
+#pragma unroll
+    for (int q = 0; q < 4; ++q) x[q] = load_logit(row, id_of(chunk, q));
+    words = random_block(key, static_cast<std::uint32_t>(chunk * kChunkBlocks) + threadIdx.x);
+  }
+
+  __device__ __forceinline__ static std::int32_t id_of(int chunk, int q) {
+    return chunk * kChunk + q * kChunkBlocks + static_cast<int>(threadIdx.x);
+  }
+
+  /// Shows those that compete and may reach f.least to f(score, logit, id). `bound` is what no score lacking its
+  /// noise is above.
+  template <class F>
+  __device__ __forceinline__ void show(const RaceRule& rule, const KeyFloor& floor, int chunk, float bound,
+                                       F& f) const {
+    const std::uint32_t limit = words_for(f.least - bound);
+#pragma unroll
+    for (int q = 0; q < 4; ++q) {
+      const std::int32_t id = id_of(chunk, q);
+      if (words.word[q] <= limit && floor.reached(x[q], id)) f(float_score(rule, x[q], id, words.word[q]), x[q], id);
+    }
+  }
+};
+
+/// The best token of a chunk.
 template <class T>
 static __device__ __noinline__ Contender race_chunk(const RaceRule rule, const DeviceRow<T> row, int chunk,
                                                     ReductionRoom& room) {
-  const int first = chunk * kChunk + static_cast<int>(threadIdx.x);
-  float x[4];
-  float score[4];
-#pragma unroll
-  for (int q = 0; q < 4; ++q) x[q] = load_logit(row, first + q * kChunkBlocks);
-  const PhiloxBlock words = random_block(rule.key, static_cast<std::uint32_t>(chunk * kChunkBlocks) + threadIdx.x);
-#pragma unroll
-  for (int q = 0; q < 4; ++q) score[q] = float_score(rule, x[q], first + q * kChunkBlocks, words.word[q]);
+  const KeyFloor floor(rule.cut);
   return best_of(
-      rule,
-      [&](auto f) {
-#pragma unroll
-        for (int q = 0; q < 4; ++q) {
-          if (competes(rule, x[q], first + q * kChunkBlocks)) f(score[q], x[q], first + q * kChunkBlocks);
-        }
-      },
+      rule, [&](auto& f) { RaceBlock(rule.key, row, chunk).show(rule, floor, chunk, 0.0f, f); },
       [&](std::int32_t id) { return load_logit(row, id); }, room);
 }
 
 inline constexpr float kNoScore = float_from_bits(0xff800000u);
 
-/// The sample of the tokens that pass the cut, token by token: `bounds[c]` is not below any score of chunk c, in bits
-/// relative to the row's maximum, and kNoScore where no token of it competes.
+/// The sample of the tokens that pass the cut, token by token; `maxima` are those of the chunks. A thread has a block
+/// of random numbers in each chunk.
 template <class T>
-static __device__ __noinline__ Contender race_kept(const RaceRule rule, const DeviceRow<T> row, const float* bounds,
+static __device__ __noinline__ Contender race_kept(const RaceRule rule, const DeviceRow<T> row, const float* maxima,
                                                    ReductionRoom& room) {
-  const int self = static_cast<int>(threadIdx.x);
-  float bound = self < row.chunks() ? bounds[self] : kNoScore;
-  Contender best{0.0f, 0.0f, -1};
-  for (;;) {
-    const int chunk = candidate_id(block_best(candidate_key(bound, self), room));
-    best = better(rule, best, race_chunk(rule, row, chunk, room));
-    if (self == chunk) bound = kNoScore;
-    const bool hopeful =
-        bits_of(bound) != bits_of(kNoScore) && !(best.id >= 0 && bound < best.score - score_slack(rule));
-    if (__syncthreads_or(hopeful ? 1 : 0) == 0) return best;
-  }
+  const KeyFloor floor(rule.cut);
+  return best_of(
+      rule,
+      [&](auto& f) {
+  // Two are under way side by side; behind the last chunk no token competes.
+#pragma unroll 1
+        for (int chunk = 0; chunk < row.chunks(); chunk += 2) {
+          if (max(signed_order(maxima[chunk]), signed_order(maxima[chunk + 1])) < floor.order) continue;
+          const RaceBlock first(rule.key, row, chunk);
+          const RaceBlock second(rule.key, row, chunk + 1);
+          first.show(rule, floor, chunk, (maxima[chunk] - rule.max) * rule.scale, f);
+          second.show(rule, floor, chunk + 1, (maxima[chunk + 1] - rule.max) * rule.scale, f);
+          f.share();
+        }
+      },
+      [&](std::int32_t id) { return load_logit(row, id); }, room);
 }
 
 /// The defined score of a chunk whose maximum is `max`, by the whole CTA.

@@ -101,7 +101,8 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   if (blockIdx.x + 1 != gridDim.x) return;
   const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position),
                       RandomPurpose::kSampling};
-  const KeepRule keep = keep_rule(request.sampling, expected, row.columns);
+  const bool judges = call.draft_probabilities != nullptr;
+  const KeepRule keep = keep_rule(request.sampling, expected, row.columns, judges);
   const auto teams = [&] { return RaceTeams(rule, expected, races_whole(request.sampling, expected, row.columns)); };
   // By the last warps, which are likely to have had no chunk in the row's last CTA.
   constexpr int kFirstNoise = kSamplerThreads - 32 * kChunkWarps;
@@ -142,7 +143,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     return;
   }
   if (rows.count > 1) {
-    if (threadIdx.x == 0) view.memory.facts[index] = room.tail.facts;
+    if (threadIdx.x == 0) view.memory.ends[index] = {room.tail.facts, {room.tail.early[0], room.tail.early[1]}};
     if (!is_last(&view.memory.slot_tickets[input.slot], static_cast<std::uint32_t>(rows.count), room.flag)) return;
   }
   sequence.run(rows, only, mode);

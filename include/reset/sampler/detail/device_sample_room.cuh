@@ -43,6 +43,7 @@ struct SampleRoom {
   ReductionRoom reduction;
   ChunkRoom chunks;
   ListRoom list;
+  TargetRule target;
   TailRoom tail;
   BestRoom best;
   alignas(8) std::uint32_t means_words[sizeof(HistoryMeans) / 4];
@@ -50,6 +51,7 @@ struct SampleRoom {
   unsigned long long places;  // that a row of the slot has
   std::uint32_t call;         // of the row
   std::int32_t order[kMaxRowsPerSlot];
+  RowEnd ends[kMaxRowsPerSlot];  // in this order
   std::int32_t flag;
 
   __device__ __forceinline__ Slot& slot() { return *reinterpret_cast<Slot*>(slot_words); }

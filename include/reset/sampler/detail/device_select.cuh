@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include <reset/sampler/detail/device_row.cuh>
 #include <reset/sampler/sampler_types.hpp>
@@ -13,13 +14,23 @@ namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
 inline constexpr std::int32_t kListLength = 2048;
-inline constexpr int kBins = 256;
+
+/// Sums by 256 bins. Additions of 64 bits to shared memory are loops of compare-and-swap, those of 32 bits are not: a
+/// sum is kept in pieces of 14 bits, which 2^18 addends do not overflow, and in copies, so that lanes that agree on a
+/// bin get in each other's way less.
+struct Histogram {
+  static constexpr int kBins = kSamplerThreads;
+  static constexpr int kCopies = 4;
+  static constexpr int kPieces = 3;
+  static constexpr int kPieceBits = 14;
+  std::uint32_t piece[kPieces][kBins * kCopies];
+};
 
 /// Candidates in shared memory.
 struct ListRoom {
   union {
     std::uint64_t key[kListLength];
-    unsigned long long bins[kBins];  // where the list is of no use
+    Histogram bins;  // where the list is of no use
   };
   std::int32_t chunk[kSamplerThreads];
   std::int32_t chunks;
@@ -64,40 +75,76 @@ static __device__ Scan block_scan(std::uint64_t own, ReductionRoom& room) {
   return scan;
 }
 
-/// Shows every finite token of the row whose key is at least `floor` to f(x, key), in turns in which whole warps take
-/// part; where there is none, the key is 0.
-template <class T, class F>
-static __device__ __forceinline__ void for_each_token(const DeviceRow<T>& row, std::uint64_t floor, F f) {
-  for (int first = 0; first < row.columns; first += kSamplerThreads) {
-    const int id = first + static_cast<int>(threadIdx.x);
-    const float x = load_logit(row, id);
-    const std::uint64_t key = is_finite(x) ? candidate_key(x, id) : 0;
-    f(x, key >= floor ? key : 0);
-  }
-}
+/// What is summed over tokens: their number, or their weight.
+struct CountAmount {
+  static constexpr int kPieces = 1;
+  __device__ __forceinline__ std::uint64_t operator()(float) const { return 1; }
+};
+struct MassAmount {
+  static constexpr int kPieces = Histogram::kPieces;
+  MassScale scale;
+  __device__ __forceinline__ std::uint64_t operator()(float x) const { return token_mass(x, scale); }
+};
 
-/// The mass of the tokens whose key is at least `floor`.
+/// The distribution that a row is drawn from, above kArgmaxTemperature.
+struct TargetRule {
+  MassScale scale;
+  std::uint64_t cut;    // candidate keys below it have no probability
+  std::int32_t listed;  // of the others, where truncation has listed them
+  float inverse;        // 1 over the sum of the weights that are left
+
+  __device__ __forceinline__ float probability(float x) const {
+    return fast_exp2((x - scale.max) * scale.per_nat) * inverse;
+  }
+  __device__ __forceinline__ float probability(float x, std::int32_t id) const {
+    return KeyFloor(cut).reached(x, id) ? probability(x) : 0.0f;
+  }
+};
+
+/// The mass of the tokens whose key is at least `cut`.
 template <class T>
-static __device__ std::uint64_t select_total(const DeviceRow<T>& row, std::uint64_t floor, const MassScale& scale,
-                                             ReductionRoom& room) {
+static __device__ __noinline__ std::uint64_t select_total(const DeviceRow<T> row, std::uint64_t cut,
+                                                          const MassScale scale, ReductionRoom& room) {
+  const KeyFloor floor(cut);
   std::uint64_t mass = 0;
-  for_each_token(row, floor, [&](float x, std::uint64_t key) { mass += key != 0 ? token_mass(x, scale) : 0; });
+  for_each_logit(row, 0, row.columns,
+                 [&](float x, std::int32_t id) { mass += floor.reached(x, id) ? token_mass(x, scale) : 0; });
   return block_reduce(
       mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
 }
 
-/// Adds to a bin; a warp that agrees on the bin adds once.
-static __device__ __forceinline__ void add_to_bin(unsigned long long* bins, int bin, std::uint64_t amount) {
-  int agree = 0;
-  __match_all_sync(kFullWarp, bin, &agree);
-  if (agree != 0) {
-    if (bin < 0) return;
+template <int kPieces>
+static __device__ __forceinline__ void clear_bins(Histogram& bins) {
+  __syncthreads();
 #pragma unroll
-    for (int distance = 1; distance < 32; distance *= 2) amount += shuffle_xor(amount, distance);
-    if (threadIdx.x % 32 == 0) atomicAdd(&bins[bin], amount);
-  } else if (bin >= 0 && amount != 0) {
-    atomicAdd(&bins[bin], amount);
+  for (int p = 0; p < kPieces; ++p) {
+#pragma unroll
+    for (int copy = 0; copy < Histogram::kCopies; ++copy) bins.piece[p][copy * kSamplerThreads + threadIdx.x] = 0;
   }
+  __syncthreads();
+}
+
+template <int kPieces>
+static __device__ __forceinline__ void add_to_bin(Histogram& bins, int bin, std::uint64_t amount) {
+  const int at = bin * Histogram::kCopies + static_cast<int>(threadIdx.x) % Histogram::kCopies;
+#pragma unroll
+  for (int p = 0; p < kPieces; ++p) {
+    constexpr std::uint64_t kMask = (std::uint64_t{1} << Histogram::kPieceBits) - 1;
+    atomicAdd(&bins.piece[p][at], static_cast<std::uint32_t>(amount >> p * Histogram::kPieceBits & kMask));
+  }
+}
+
+template <int kPieces>
+static __device__ __forceinline__ std::uint64_t sum_of_bin(const Histogram& bins, int bin) {
+  std::uint64_t sum = 0;
+#pragma unroll
+  for (int p = 0; p < kPieces; ++p) {
+#pragma unroll
+    for (int copy = 0; copy < Histogram::kCopies; ++copy) {
+      sum += static_cast<std::uint64_t>(bins.piece[p][bin * Histogram::kCopies + copy]) << p * Histogram::kPieceBits;
+    }
+  }
+  return sum;
 }
 
 /// The bin in which the sum from the highest bin down reaches `need`, and what the bins above it hold; -1 if none does.
@@ -115,9 +162,10 @@ static __device__ __forceinline__ Told shuffle_xor(const Told& told, int distanc
   return {shuffle_xor(told.bin, distance), shuffle_xor(told.above, distance)};
 }
 
-static __device__ Crossing find_crossing(const unsigned long long* bins, double need, ReductionRoom& room) {
-  const int bin = kBins - 1 - static_cast<int>(threadIdx.x);
-  const std::uint64_t own = bins[bin];
+template <int kPieces>
+static __device__ Crossing find_crossing(const Histogram& bins, double need, ReductionRoom& room) {
+  const int bin = Histogram::kBins - 1 - static_cast<int>(threadIdx.x);
+  const std::uint64_t own = sum_of_bin<kPieces>(bins, bin);
   const Scan scan = block_scan(own, room);
   const bool here = static_cast<double>(scan.before) < need && static_cast<double>(scan.before + own) >= need;
   // At most one thread has something to tell.
@@ -130,28 +178,87 @@ static __device__ Crossing find_crossing(const unsigned long long* bins, double 
   return {static_cast<std::int32_t>(told.bin) - 1, told.above};
 }
 
-/// The key at which the sum of `amount(x)` over the tokens in order of preference reaches `need`; `floor` if none does.
-/// Keys are taken as 56 bits, 32 of the logit and 24 of the id, seven digits of 8.
+/// Where in the order of logits a sum over the tokens, the best first, reaches what is needed.
+struct LogitCut {
+  float logit;
+  double need;  // of its tokens
+  bool found;   // the whole row does not reach it if not
+};
+
+/// Whether 8 bits of the order of logits of type T are always zeros: low bits of what has 16.
+template <class T>
+static __device__ __forceinline__ constexpr bool is_zero_digit(int shift) {
+  return sizeof(T) == 2 && (shift == 0 || (shift == 8 && std::is_same_v<T, BFloat16>));
+}
+
+/// The logit at which the sum of `amount(x)` reaches `need`, among tokens whose key is at least `cut`: four digits of
+/// 8 bits, the sums of each from one pass over the row.
 template <class T, class Amount>
-static __device__ std::uint64_t select_key(const DeviceRow<T>& row, std::uint64_t floor, double need, Amount amount,
-                                           unsigned long long* bins, ReductionRoom& room) {
-  std::uint64_t prefix = 0;
-  for (int shift = 48; shift >= 0; shift -= 8) {
-    __syncthreads();
-    bins[threadIdx.x] = 0;
-    __syncthreads();
-    for_each_token(row, floor, [&](float x, std::uint64_t key) {
-      const std::uint64_t digits = (key >> 32 << 24) | (key & 0xffffffu);
-      const bool counts = key != 0 && (shift == 48 || digits >> (shift + 8) == prefix);
-      add_to_bin(bins, counts ? static_cast<int>(digits >> shift & 255u) : -1, counts ? amount(x) : 0);
+static __device__ __noinline__ LogitCut search_logit(const DeviceRow<T> row, std::uint64_t cut, double need,
+                                                     const Amount amount, ListRoom& list, ReductionRoom& room) {
+  constexpr int kPieces = Amount::kPieces;
+  const KeyFloor floor(cut);
+  std::uint32_t prefix = 0;
+#pragma unroll 1
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    if (is_zero_digit<T>(shift)) {
+      prefix <<= 8;
+      continue;
+    }
+    clear_bins<kPieces>(list.bins);
+    for_each_logit(row, 0, row.columns, [&](float x, std::int32_t id) {
+      const std::uint32_t order = static_cast<std::uint32_t>(signed_order(x)) ^ 0x80000000u;
+      const std::uint32_t digits = order >> shift;
+      if (!floor.reached(x, id) || digits >> 8 != prefix) return;
+      add_to_bin<kPieces>(list.bins, static_cast<int>(digits & 255u), amount(x));
     });
     __syncthreads();
-    const Crossing crossing = find_crossing(bins, need, room);
-    if (crossing.bin < 0) return floor;
+    const Crossing crossing = find_crossing<kPieces>(list.bins, need, room);
+    if (crossing.bin < 0 && shift == 24) return {float_from_bits(0xff800000u), need, false};
     need -= static_cast<double>(crossing.above);
-    prefix = prefix << 8 | static_cast<std::uint64_t>(crossing.bin);
+    // Behind the first digit that takes rounding: then all that share the digits are needed.
+    prefix = prefix << 8 | static_cast<std::uint32_t>(max(crossing.bin, 0));
   }
-  return (prefix >> 24 << 32) | 0xff000000u | (prefix & 0xffffffu);
+  return {number_of_signed(static_cast<std::int32_t>(prefix ^ 0x80000000u)), need, true};
+}
+
+/// The key of the token at which it does, or `cut` if it does at none.
+template <class T, class Amount>
+static __device__ __noinline__ std::uint64_t search_token(const DeviceRow<T> row, std::uint64_t cut,
+                                                          const LogitCut found, const Amount amount, ListRoom& list,
+                                                          ReductionRoom& room) {
+  if (!found.found) return cut;
+  // The tokens of one logit have one amount: so many of them are needed, the lowest ids first.
+  const auto each = static_cast<double>(amount(found.logit));
+  double need = each > 0.0 ? ceil(found.need / each) : 0x1p30;
+  const KeyFloor floor(cut);
+  const std::int32_t order = signed_order(found.logit);
+  std::uint32_t prefix = 0;  // of the ids' complements in 18 bits, in digits of 8, 8 and 2
+  int begin = 0;
+  int end = row.columns;
+#pragma unroll 1
+  for (int shift = 10; shift >= 0; shift = shift == 10 ? 2 : shift - 2) {
+    const int width = shift == 0 ? 2 : 8;
+    clear_bins<1>(list.bins);
+    for_each_logit(row, begin, end, [&](float x, std::int32_t id) {
+      const std::uint32_t digits = (0x3ffffu - static_cast<std::uint32_t>(id)) >> shift;
+      if (signed_order(x) != order || !floor.reached(x, id) || digits >> width != prefix) return;
+      add_to_bin<1>(list.bins, static_cast<int>(digits & ((1u << width) - 1)), 1);
+    });
+    __syncthreads();
+    const Crossing crossing = find_crossing<1>(list.bins, need, room);
+    need -= static_cast<double>(crossing.above);
+    prefix = prefix << width | static_cast<std::uint32_t>(max(crossing.bin, 0));
+    begin = static_cast<int>(0x3ffffu - (prefix << shift) - ((1u << shift) - 1)) & ~7;
+    end = begin + max(1 << shift, 8);
+  }
+  return candidate_key(found.logit, static_cast<std::int32_t>(0x3ffffu - prefix));
+}
+
+/// The mass that top-p asks for: the first token is kept, whatever p is.
+static __device__ __forceinline__ double needed_mass(float top_p, double total) {
+  const double need = static_cast<double>(top_p) * total;
+  return need > 1.0 ? need : 1.0;
 }
 
 /// What a row is cut by.
@@ -164,26 +271,37 @@ struct SelectRule {
   MassScale scale;
 };
 
-/// The lowest key that is kept.
+/// The first of the searches, for the logit by which top-k or, without it, top-p cuts.
 template <class T>
-static __device__ __noinline__ std::uint64_t select_cut(const DeviceRow<T>& row, const SelectRule& rule,
-                                                        unsigned long long* bins, ReductionRoom& room) {
-  std::uint64_t cut = 0;
+static __device__ __forceinline__ LogitCut search_first(const DeviceRow<T>& row, const SelectRule& rule, ListRoom& list,
+                                                        ReductionRoom& room) {
   if (rule.by_count) {
-    const auto one = [](float) { return std::uint64_t{1}; };
-    cut = select_key(row, 0, static_cast<double>(rule.sampling.top_k), one, bins, room);
+    return search_logit(row, 0, static_cast<double>(rule.sampling.top_k), CountAmount(), list, room);
   }
+  return search_logit(row, 0, needed_mass(rule.sampling.top_p, rule.total), MassAmount{rule.scale}, list, room);
+}
+
+/// The lowest key that is kept; `first` is what `search_first` has found.
+template <class T>
+static __device__ __noinline__ std::uint64_t select_cut(const DeviceRow<T> row, const SelectRule& rule,
+                                                        const LogitCut first, ListRoom& list, ReductionRoom& room) {
+  std::uint64_t cut = 0;
+  if (rule.by_count) cut = search_token(row, 0, first, CountAmount(), list, room);
   if (rule.by_mass) {
-    const double total = rule.by_count ? static_cast<double>(select_total(row, cut, rule.scale, room)) : rule.total;
-    // The first token is kept, whatever p is.
-    const double need = static_cast<double>(rule.sampling.top_p) * total;
-    const auto mass = [&](float x) { return token_mass(x, rule.scale); };
-    cut = select_key(row, cut, need > 1.0 ? need : 1.0, mass, bins, room);
+    const MassAmount mass{rule.scale};
+    LogitCut search = first;
+    if (rule.by_count) {
+      const auto total = static_cast<double>(select_total(row, cut, rule.scale, room));
+      search = search_logit(row, cut, needed_mass(rule.sampling.top_p, total), mass, list, room);
+    }
+    cut = search_token(row, cut, search, mass, list, room);
   }
   if (rule.sampling.min_p > 0.0f) {
+    const KeyFloor floor(cut);
     std::uint64_t lowest = ~std::uint64_t{0};
-    for_each_token(row, cut, [&](float x, std::uint64_t key) {
-      const bool near = key != 0 && add_rn(widen(x), -widen(rule.scale.max)) >= rule.nearest;
+    for_each_logit(row, 0, row.columns, [&](float x, std::int32_t id) {
+      const bool near = floor.reached(x, id) && add_rn(widen(x), -widen(rule.scale.max)) >= rule.nearest;
+      const std::uint64_t key = candidate_key(x, id);
       lowest = near && key < lowest ? key : lowest;
     });
     cut = block_reduce(

@@ -67,23 +67,27 @@ class SlotSequence {
   __device__ SlotSequence(const SamplerView<Detector>& view, const SamplerCall<T>& call, std::int32_t slot, Room& room)
       : view_(view), call_(call), slot_(slot), room_(room) {}
 
-  /// The only row's facts, early races and policy are in the room, `decided` or prepared; several rows' facts are in
-  /// memory.
+  /// The only row's facts, early races and chunks are in the room, and its policy, `decided` or prepared; what ended
+  /// several rows is in memory.
   __device__ void run(const SlotRows& rows, bool decided, SampleMode mode) {
+    if (rows.count > 1) {
+      for (auto i = static_cast<std::int32_t>(threadIdx.x); i < rows.count; i += kSamplerThreads) {
+        room_.ends[i] = view_.memory.ends[room_.order[i]];
+      }
+      __syncthreads();
+    }
     std::int32_t done = 0;
     while (done < rows.count) {
       const std::int32_t index = room_.order[done];
-      if (rows.count > 1) reload(index, done > 0);
-      if (!decided) {
-        if (threadIdx.x == 0) decide(room_);
-        __syncthreads();
-      }
-      const RandomKey key{room_.slot().request.seed, rows.first + done, RandomPurpose::kSampling};
+      if (threadIdx.x == 0 && rows.count > 1) take_end(done);
+      if (threadIdx.x == 0 && !decided) decide(room_);
+      __syncthreads();
+      const std::int64_t position = rows.first + done;
       const std::int32_t drafted = done + 1 < rows.count ? call_.rows[room_.order[done + 1]].token : kPlaceholderToken;
-      const std::int32_t token = sample(index, key, drafted, mode);
+      const std::int32_t token = sample(index, rows.count > 1, position, drafted, mode);
       const std::int32_t follower = drafted == kPlaceholderToken ? token : drafted;
       const bool holds = mode == SampleMode::kApply || follower == token;
-      if (threadIdx.x == 0) advance(done, key.position, holds ? follower : token, token, mode);
+      if (threadIdx.x == 0) advance(done, position, holds ? follower : token, token, mode);
       __syncthreads();
       ++done;
       if (!holds) break;
@@ -100,9 +104,9 @@ class SlotSequence {
     const int t = room_.tail.expected.index_of(room_.result().policy.temperature);
     if (t < 0 || view_.rank || !is_position(position)) return;
     barrier_wait(shared_address(&room_.tail.settled[t]), 0);
-    if (room_.tail.unsure[t] != 0) return;
-    const DrawnToken token{room_.tail.early[t], room_.tail.logit[t]};
-    conclude(index, token, -1);
+    const EarlyToken token = room_.tail.early[t];
+    if (token.id < 0) return;
+    conclude(index, {token.id, token.logit}, -1);
     advance(0, position, token.id, token.id, mode);
     set_pending(1, mode);
     room_.flag = 1;
@@ -115,48 +119,50 @@ class SlotSequence {
   }
 
  private:
-  // The chunks of a row that another CTA has merged.
-  __device__ void reload(std::int32_t index, bool unprepared) {
-    const int chunks = DeviceRow<T>(nullptr, view_.vocabulary).chunks();
-    __syncthreads();
-    const RowChunkFacts facts{view_.memory.chunks + static_cast<std::size_t>(index) * chunks, chunks, 0};
-    const auto chunk = static_cast<int>(threadIdx.x);
-    take_chunk(load_half(facts.masses(chunk)), chunk, chunk < chunks, room_.chunks);
-    if (threadIdx.x < 2) room_.tail.unsure[threadIdx.x] = 1;
+  // By one thread: one of several rows. The policy is prepared for the first.
+  __device__ void take_end(std::int32_t done) {
+    const RowEnd& end = room_.ends[done];
+    room_.tail.facts = end.facts;
+    room_.tail.early[0] = end.early[0];
+    room_.tail.early[1] = end.early[1];
     auto& slot = room_.slot();
-    if (threadIdx.x == 0) {
-      room_.tail.facts = view_.memory.facts[index];
-      if (unprepared) prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room_.means());
-    }
-    __syncthreads();
+    if (done > 0) prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room_.means());
   }
 
-  __device__ DrawnToken draw(const DeviceRow<T>& row, const RandomKey& key, const float* draft, std::int32_t drafted) {
-    const RowFacts& facts = room_.tail.facts;
-    const float temperature = room_.result().policy.temperature;
-    if (draft != nullptr && facts.status == RowStatus::kOk && temperature > kArgmaxTemperature) {
-      const std::int32_t id = draw_or_accept(row, facts, room_.slot().request.sampling, temperature, key, drafted,
-                                             draft, room_.chunks, room_.list, room_.reduction);
-      return {id, load_logit(row, id)};
+  // An early token, or by the way that needs none. Several rows' chunks have been merged by other CTAs.
+  __device__ DrawnToken draw(std::int32_t index, bool several, const DeviceRow<T>& row, std::int64_t position,
+                             const float* draft, std::int32_t drafted) {
+    if (draft != nullptr) {
+      const DrawnToken token{drafted, load_logit(row, drafted)};
+      if (accepts_early(position, token, draft, room_)) return token;
+      if (several) take_chunks_again(index);
+      return draw_or_accept(row, position, token, draft, room_);
     }
-    const int t = room_.tail.expected.index_of(temperature);
-    if (t >= 0 && room_.tail.unsure[t] == 0) {
-      const std::int32_t id = room_.tail.early[t];
-      return {id, room_.tail.logit[t]};
-    }
-    return draw_token(row, facts, room_.slot().request.sampling, room_.tail.expected, temperature, key, room_.chunks,
-                      room_.list, room_.reduction);
+    const int t = room_.tail.expected.index_of(room_.result().policy.temperature);
+    if (t >= 0 && room_.tail.early[t].id >= 0) return {room_.tail.early[t].id, room_.tail.early[t].logit};
+    if (several) take_chunks_again(index);
+    return draw_token(row, position, room_);
   }
 
-  __device__ std::int32_t sample(std::int32_t index, const RandomKey& key, std::int32_t drafted, SampleMode mode) {
+  __device__ __forceinline__ void take_chunks_again(std::int32_t index) {
+    const int count = DeviceRow<T>(nullptr, view_.vocabulary).chunks();
+    load_chunks(view_.memory.chunks + static_cast<std::size_t>(index) * count, count, room_.chunks);
+  }
+
+  __device__ std::int32_t sample(std::int32_t index, bool several, std::int64_t position, std::int32_t drafted,
+                                 SampleMode mode) {
     const RowFacts& facts = room_.tail.facts;
     const DeviceRow<T> row(call_.logits + index * view_.row_stride, view_.vocabulary);
-    const bool rejects = mode == SampleMode::kStep && call_.draft_probabilities != nullptr && drafted >= 0;
+    const bool rejects = mode == SampleMode::kStep && call_.draft_probabilities != nullptr && drafted >= 0 &&
+                         facts.status == RowStatus::kOk && room_.result().policy.temperature > kArgmaxTemperature;
     const float* draft =
         rejects ? call_.draft_probabilities + static_cast<std::size_t>(index) * view_.vocabulary : nullptr;
-    const DrawnToken token = draw(row, key, draft, drafted);
-    const bool good = facts.status == RowStatus::kOk;
-    const std::int32_t rank = good && view_.rank ? rank_of(row, room_.chunks, token, room_.reduction) : -1;
+    const DrawnToken token = draw(index, several, row, position, draft, drafted);
+    std::int32_t rank = -1;
+    if (view_.rank && facts.status == RowStatus::kOk) {
+      if (several) take_chunks_again(index);
+      rank = rank_of(row, room_.chunks, token, room_.reduction);
+    }
     if (threadIdx.x == 0) conclude(index, token, rank);
     return token.id;
   }

@@ -38,6 +38,14 @@ static __device__ __forceinline__ void take_chunks(const RowChunkFacts& facts, C
   }
 }
 
+/// Takes those of a row that another CTA has merged, by all threads.
+static __device__ __noinline__ void load_chunks(const ChunkFacts* facts, int count, ChunkRoom& room) {
+  const auto chunk = static_cast<int>(threadIdx.x);
+  __syncthreads();
+  take_chunk(load_half(&facts[min(chunk, count - 1)].masses), chunk, chunk < count, room);
+  __syncthreads();
+}
+
 static __device__ __forceinline__ RowStatus status_of_max(float max) {
   if (is_nan(max)) return RowStatus::kNaN;
   if (is_finite(max)) return RowStatus::kOk;

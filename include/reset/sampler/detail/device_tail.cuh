@@ -215,7 +215,7 @@ class RowRace {
     const float offset = float_from_bits(bits_of(rule_.max) & kFloatMagnitude) * rule_.scale;
     const float slack = score_slack(rule_);
     const bool sure = is_finite(offset) && is_sure(chunk, slack + offset * 0x1p-20f) && is_sure(token, slack);
-    settle_race(room_, t_, sure, token.id, token.logit);
+    settle_race(room_, t_, {sure ? token.id : -1, token.logit, 0, 0});
   }
 
   const DeviceRow<T>& row_;

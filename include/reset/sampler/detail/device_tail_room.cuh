@@ -83,22 +83,18 @@ struct TailRoom {
   RaceLead chunk[2][kChunkWarps];     // of each warp's chunks
   float most[2][kChunkWarps];         // the largest logit of these
   RaceLead token[2][kRaceWarps];      // of each warp's tokens of the chunk that leads
-  std::int32_t early[2];              // the winner at either temperature
-  float logit[2];                     // and its logit,
-  std::int32_t unsure[2];             // unless floats cannot tell
+  EarlyToken early[2];                // the winner at either temperature
   Temperatures expected;              // what the pass was for
   RowFacts facts;
 };
 
 /// By one thread: what has come of the race at one of the temperatures.
-static __device__ __forceinline__ void settle_race(TailRoom& room, int t, bool sure, std::int32_t id, float logit) {
-  room.unsure[t] = sure ? 0 : 1;
-  room.early[t] = id;
-  room.logit[t] = logit;
+static __device__ __forceinline__ void settle_race(TailRoom& room, int t, const EarlyToken& token) {
+  room.early[t] = token;
   barrier_arrive(shared_address(&room.settled[t]));
 }
 /// Nothing.
-static __device__ __forceinline__ void settle_nothing(TailRoom& room, int t) { settle_race(room, t, false, -1, 0.0f); }
+static __device__ __forceinline__ void settle_nothing(TailRoom& room, int t) { settle_race(room, t, {-1, 0.0f, 0, 0}); }
 
 /// By one thread, before a barrier of the CTA; `team_warps`: those of each team that races.
 static __device__ __forceinline__ void init_barriers(TailRoom& room, int team_warps) {

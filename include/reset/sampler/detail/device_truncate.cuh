@@ -34,21 +34,18 @@ static __device__ __noinline__ std::int32_t gather_tokens(const DeviceRow<T> row
   }
   __syncthreads();
   const int lane = self % 32;
+#pragma unroll 1
   for (int i = self / 32; i < list.chunks; i += kSamplerWarps) {
-    const int chunk = list.chunk[i];
-    ChunkReader<T, 1> reader;
-    reader.load(row, chunk, lane);
-#pragma unroll
-    for (int q = 0; q < 4; ++q) {
-#pragma unroll
-      for (int j = 0; j < ChunkReader<T, 1>::kBlocks; ++j) {
-        const float x = reader.quarter[q].at(j);
-        if (!(x >= threshold) || !is_finite(x)) continue;
-        const std::int32_t at = atomicAdd(&list.listed, 1);
-        const int id = chunk * kChunk + q * kChunkBlocks + lane * ChunkReader<T, 1>::kBlocks + j;
-        if (at < kListLength) list.key[at] = candidate_key(x, id);
-      }
-    }
+    // A list that has overflowed is of no use: all of a flat row's tokens would queue up for their places.
+    if (*static_cast<volatile std::int32_t*>(&list.listed) > kListLength) break;
+    for_each_in_chunk(row, list.chunk[i], [&](float x, std::int32_t id) {
+      const bool listed = x >= threshold && is_finite(x);
+      const std::uint32_t all = __ballot_sync(kFullWarp, listed);
+      if (all == 0) return;
+      std::int32_t at = lane == 0 ? atomicAdd(&list.listed, __popc(all)) : 0;
+      at = __shfl_sync(kFullWarp, at, 0) + __popc(all & lanes_below());
+      if (listed && at < kListLength) list.key[at] = candidate_key(x, id);
+    });
   }
   __syncthreads();
   return list.listed;
@@ -90,12 +87,11 @@ static __device__ void sort_keys(std::int32_t count, ListRoom& list) {
   }
 }
 
-/// The lowest of the `wanted` highest maxima of chunks: at least so many logits are not below it. -inf where fewer
-/// chunks hold any.
+/// The lowest of the `wanted` highest maxima of chunks, of which there are as many: at least so many logits are not
+/// below it.
 static __device__ float wanted_threshold(std::int32_t wanted, int chunks, const ChunkRoom& room,
                                          ReductionRoom& reduction) {
   const int self = static_cast<int>(threadIdx.x);
-  if (wanted > chunks) return float_from_bits(0xff800000u);
   const float own = room.max[self];
   std::int32_t above = 0;
   if (self < chunks) {
@@ -112,18 +108,27 @@ static __device__ float wanted_threshold(std::int32_t wanted, int chunks, const 
       order, [](std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }, reduction));
 }
 
-/// Lists at least the `wanted` best tokens (or all there are); their number, or more than kListLength.
+/// Lists at least the `wanted` best tokens (or all there are); their number, or more than kListLength where nothing
+/// suggests how far down they reach.
 template <class T>
-static __device__ std::int32_t gather_count(const DeviceRow<T>& row, std::int32_t wanted, float max,
-                                            const ChunkRoom& chunks, ListRoom& list, ReductionRoom& room) {
-  if (wanted > kListLength) return kListLength + 1;
+static __device__ std::int32_t gather_count(const DeviceRow<T>& row, std::int32_t wanted, const ChunkRoom& chunks,
+                                            ListRoom& list, ReductionRoom& room) {
+  const float all = float_from_bits(0xff800000u);
+  if (row.columns <= kListLength) return gather_tokens(row, chunks, all, list);
+  if (wanted > row.chunks()) return kListLength + 1;
   const float threshold = wanted_threshold(wanted, row.chunks(), chunks, room);
-  if (is_finite(threshold)) return gather_tokens(row, chunks, threshold, list);
-  for (float distance = 8.0f; distance < 200.0f; distance *= 2.0f) {
-    const std::int32_t found = gather_tokens(row, chunks, max - distance, list);
-    if (found >= wanted) return found;
+  return gather_tokens(row, chunks, is_finite(threshold) ? threshold : all, list);
+}
+
+/// The mass of the first `count` keys.
+static __device__ std::uint64_t list_mass(std::int32_t count, const MassScale& scale, const ListRoom& list,
+                                          ReductionRoom& room) {
+  std::uint64_t mass = 0;
+  for (std::int32_t i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) {
+    mass += token_mass(candidate_logit(list.key[i]), scale);
   }
-  return gather_tokens(row, chunks, float_from_bits(0xff800000u), list);
+  return block_reduce(
+      mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
 }
 
 /// Lists tokens whose mass reaches `need`, further and further below the maximum; their number, or more than
@@ -134,13 +139,7 @@ static __device__ std::int32_t gather_mass(const DeviceRow<T>& row, double need,
   for (float bits = 4.0f; bits < 200.0f; bits *= 2.0f) {
     const std::int32_t found = gather_tokens(row, chunks, scale.max - bits / scale.per_nat, list);
     if (found > kListLength) return found;
-    std::uint64_t mass = 0;
-    for (std::int32_t i = static_cast<int>(threadIdx.x); i < found; i += kSamplerThreads) {
-      mass += token_mass(candidate_logit(list.key[i]), scale);
-    }
-    mass = block_reduce(
-        mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
-    if (static_cast<double>(mass) >= need) return found;
+    if (static_cast<double>(list_mass(found, scale, list, room)) >= need) return found;
   }
   return gather_tokens(row, chunks, float_from_bits(0xff800000u), list);
 }
@@ -181,39 +180,80 @@ static __device__ std::int32_t count_near(std::int32_t count, double distance, f
       near, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
 }
 
-/// What top-k, top-p and min-p leave of a good row, in this order. At least one of them is on. `total` is the mass of
-/// the row, negative where the pass did not take it.
+/// How the row is truncated whose facts and temperature are in the room; `total` is its mass.
+template <class Room>
+static __device__ __forceinline__ SelectRule select_rule(int columns, double total, Room& room) {
+  const SamplingParams& sampling = room.slot().request.sampling;
+  const float temperature = room.result().policy.temperature;
+  const double nearest = sampling.min_p > 0.0f ? min_p_distance(sampling.min_p, temperature) : 0.0;
+  const MassScale scale{room.tail.facts.max, kLog2E / temperature};
+  return {sampling, cuts_by_count(sampling, columns), sampling.top_p < 1.0f, total, nearest, scale};
+}
+
+/// Where more tokens are listed than the list holds, for a guess was too low or they really are that many: those that a
+/// search finds, in no order, or the cut if there are more.
+template <class T, class Room>
+static __device__ __noinline__ KeptTokens search_row(const DeviceRow<T> row, double total, Room& room) {
+  const SelectRule rule = select_rule(row.columns, total, room);
+  LogitCut first{};
+  if (rule.by_count || rule.by_mass) first = search_first(row, rule, room.list, room.reduction);
+  if (first.found) {
+    const std::int32_t count = gather_tokens(row, room.chunks, first.logit, room.list);
+    if (count <= kListLength) return {count, 0};
+  }
+  return {0, select_cut(row, rule, first, room.list, room.reduction)};
+}
+
+/// Lists what may be kept, by guesses that suffice; the number of tokens, of which no more than kListLength are listed.
+template <class T, class Room>
+static __device__ __forceinline__ std::int32_t list_row(const DeviceRow<T>& row, double total, Room& room) {
+  const SelectRule rule = select_rule(row.columns, total, room);
+  const MassScale& scale = rule.scale;
+  if (rule.by_count) {
+    return gather_count(row, rule.sampling.top_k, room.chunks, room.list, room.reduction);
+  }
+  if (rule.by_mass) {
+    const double need = needed_mass(rule.sampling.top_p, total);
+    return gather_mass(row, need, scale, room.chunks, room.list, room.reduction);
+  }
+  const float distance = static_cast<float>(-rule.nearest);
+  const float magnitude = float_from_bits(bits_of(scale.max) & kFloatMagnitude);
+  return gather_tokens(row, room.chunks, scale.max - (distance + (distance + magnitude) * 1e-6f), room.list);
+}
+
+/// What is kept of `count` listed tokens, in order.
+template <class Room>
+static __device__ __noinline__ KeptTokens cut_list(std::int32_t count, int columns, double total, Room& room) {
+  ListRoom& list = room.list;
+  const SelectRule rule = select_rule(columns, total, room);
+  sort_keys(count, list);
+  if (rule.by_count && rule.sampling.top_k < count) count = rule.sampling.top_k;
+  if (rule.by_mass) {
+    const double share = rule.by_count ? -1.0 : total;
+    count = count_mass(count, rule.sampling.top_p, share, rule.scale, list, room.reduction);
+  }
+  if (rule.sampling.min_p > 0.0f) count = count_near(count, rule.nearest, rule.scale.max, list, room.reduction);
+  return {count, list.key[count - 1]};
+}
+
+/// What top-k, top-p and min-p leave of the good row whose facts, chunks and temperature are in the room, in this
+/// order. At least one of them is on. `total` is the mass of the row, negative where the pass did not take it.
 ///
 /// Top-k and min-p are exact. Masses are integers, multiples of 2^-40 of the highest weight, so that no order of adding
 /// changes them; weights are good to 1e-6, and a cut of top-p that comes closer to p may keep a few tokens of next to
 /// no weight more or less.
-template <class T>
-static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, const SamplingParams& sampling,
-                                                       float max, float temperature, double total,
-                                                       const ChunkRoom& chunks, ListRoom& list, ReductionRoom& room) {
-  const bool by_count = cuts_by_count(sampling, row.columns);
-  const bool by_mass = sampling.top_p < 1.0f;
-  const double nearest = sampling.min_p > 0.0f ? min_p_distance(sampling.min_p, temperature) : 0.0;
-  const MassScale scale{max, kLog2E / temperature};
-  if (by_mass && !by_count && total < 0.0) total = static_cast<double>(select_total(row, 0, scale, room));
-  std::int32_t count = 0;
-  if (by_count) {
-    count = gather_count(row, sampling.top_k, max, chunks, list, room);
-  } else if (by_mass) {
-    count = gather_mass(row, static_cast<double>(sampling.top_p) * total, scale, chunks, list, room);
-  } else {
-    const float distance = static_cast<float>(-nearest);
-    const float magnitude = float_from_bits(bits_of(max) & kFloatMagnitude);
-    count = gather_tokens(row, chunks, max - (distance + (distance + magnitude) * 1e-6f), list);
-  }
+template <class T, class Room>
+static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, double total, Room& room) {
+  const SelectRule rule = select_rule(row.columns, total, room);
+  const bool weighs = rule.by_mass && !rule.by_count;
+  if (weighs && total < 0.0) total = static_cast<double>(select_total(row, 0, rule.scale, room.reduction));
+  std::int32_t count = list_row(row, total, room);
   if (count > kListLength) {
-    return {0, select_cut(row, SelectRule{sampling, by_count, by_mass, total, nearest, scale}, list.bins, room)};
+    const KeptTokens found = search_row(row, total, room);
+    if (found.count == 0) return found;
+    count = found.count;
   }
-  sort_keys(count, list);
-  if (by_count && sampling.top_k < count) count = sampling.top_k;
-  if (by_mass) count = count_mass(count, sampling.top_p, by_count ? -1.0 : total, scale, list, room);
-  if (sampling.min_p > 0.0f) count = count_near(count, nearest, max, list, room);
-  return {count, list.key[count - 1]};
+  return cut_list(count, row.columns, total, room);
 }
 
 /// The sample among the listed tokens.
@@ -221,7 +261,7 @@ static __device__ __noinline__ Contender race_list(const RaceRule rule, std::int
                                                    ReductionRoom& room) {
   return best_of(
       rule,
-      [&](auto f) {
+      [&](auto& f) {
         for (std::int32_t i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) {
           const float x = candidate_logit(list.key[i]);
           const std::int32_t id = candidate_id(list.key[i]);

@@ -104,23 +104,50 @@ class HostRow {
     return {*std::min_element(keys, keys + count), total_weight(keys, count, row)};
   }
 
-  // A sample of max(p - q, 0) over its sum, -1 where that is nowhere above 0.
+  // A sample of max(p - q, 0) over its sum, -1 where that is nowhere above 0: by two races, as any row's, where nothing
+  // is truncated, and token by token otherwise.
   template <class T>
   std::int32_t draw_residual(const T* logits, const RowSummary& row, const TargetRule& target, const float* draft,
                              const RandomKey& key) const noexcept {
-    std::int32_t best = -1;
-    double highest = 0.0;
-    for (std::size_t i = 0; i < columns_; ++i) {
-      const auto id = static_cast<std::int32_t>(i);
-      const double left = add_rn(target.probability(to_float(logits[i]), id, row), -widen(draft[i]));
-      if (!(left > 0.0)) continue;
-      const double score = add_rn(exact_log(left), gumbel_noise(key, id));
-      if (best >= 0 && !(score > highest)) continue;
-      highest = score;
-      best = id;
+    const auto left = [&](std::size_t i) {
+      const double p = target.probability(to_float(logits[i]), static_cast<std::int32_t>(i), row);
+      const double q = widen(draft[i]);
+      return p > q ? add_rn(p, -q) : 0.0;
+    };
+    const auto race = [&](std::size_t begin, std::size_t end) {
+      HighestScore highest;
+      for (std::size_t i = begin; i < end; ++i) {
+        highest.take(left(i), static_cast<std::int32_t>(i), [&](std::int32_t id) { return gumbel_noise(key, id); });
+      }
+      return highest.place;
+    };
+    if (target.cut > 0) return race(0, columns_);
+    HighestScore highest;
+    for (std::size_t begin = 0; begin < columns_; begin += kEntropyChunk) {
+      double mass = 0.0;
+      for (std::size_t i = begin; i < std::min(begin + kEntropyChunk, columns_); ++i) mass = add_rn(mass, left(i));
+      highest.take(mass, static_cast<std::int32_t>(begin / kEntropyChunk),
+                   [&](std::int32_t chunk) { return chunk_noise(key, static_cast<std::uint32_t>(chunk)); });
     }
-    return best;
+    if (highest.place < 0) return -1;
+    const std::size_t begin = static_cast<std::size_t>(highest.place) * kEntropyChunk;
+    return race(begin, std::min(begin + kEntropyChunk, columns_));
   }
+
+  // The winner of a race for masses.
+  struct HighestScore {
+    std::int32_t place = -1;  // none
+    double score = 0.0;
+
+    template <class Noise>
+    void take(double mass, std::int32_t candidate, Noise noise) noexcept {
+      if (!(mass > 0.0)) return;
+      const double own = add_rn(exact_log(mass), noise(candidate));
+      if (place >= 0 && !(own > score)) return;
+      score = own;
+      place = candidate;
+    }
+  };
 
   // Tokens that are preferred to one.
   template <class T>
