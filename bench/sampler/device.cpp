@@ -4,6 +4,7 @@
 // changes the time.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
@@ -24,6 +25,17 @@ namespace {
 constexpr std::int32_t kVocabulary = 151936;
 constexpr int kBatches[] = {1, 8, 32, 64};
 constexpr int kMaxBatch = 64;
+constexpr int kFewBatches[] = {1, 8};  // of the settings off the beaten track
+constexpr int kMaxFewBatch = 8;
+constexpr int kDrafts = 4;
+
+// What becomes of the drafted tokens of a slot.
+enum class Drafts {
+  kNone,      // there are none
+  kMatch,     // all are the slot's own samples
+  kAccepted,  // all are accepted by chance
+  kRejected,  // the first is rejected, and another token drawn
+};
 
 // How the requests of a case draw.
 struct Setting {
@@ -31,6 +43,9 @@ struct Setting {
   bool reset;
   std::int32_t top_k;
   float top_p;
+  bool flat = false;  // rows in which no token stands out
+  bool rank = false;  // the token's rank is told
+  Drafts drafts = Drafts::kNone;
 };
 
 constexpr Setting kSettings[] = {
@@ -40,6 +55,22 @@ constexpr Setting kSettings[] = {
     {"reset, top-p .95", true, 0, 0.95f},
 };
 
+constexpr Setting kFewSettings[] = {
+    {"reset, top-k 1000", true, 1000, 1.0f},
+    {"reset, rank", true, 0, 1.0f, false, true},
+    {"reset, flat rows", true, 0, 1.0f, true},
+    {"reset, flat rows, rank", true, 0, 1.0f, true, true},
+    {"reset, flat rows, top-p .95", true, 0, 0.95f, true},
+    {"reset, 4 drafts that match", true, 0, 1.0f, false, false, Drafts::kMatch},
+    {"reset, 4 drafts accepted", true, 0, 1.0f, false, false, Drafts::kAccepted},
+    {"reset, 4 drafts, the first rejected", true, 0, 1.0f, false, false, Drafts::kRejected},
+    {"reset, top-p .95, top-k 20, 4 drafts that match", true, 20, 0.95f, false, false, Drafts::kMatch},
+    {"reset, top-p .95, top-k 20, 4 drafts accepted", true, 20, 0.95f, false, false, Drafts::kAccepted},
+    {"reset, top-p .95, top-k 20, 4 drafts, the first rejected", true, 20, 0.95f, false, false, Drafts::kRejected},
+};
+
+int rows_of(const Setting& setting) { return setting.drafts == Drafts::kNone ? 1 : 1 + kDrafts; }
+
 struct Case {
   const char* type;
   int batch;
@@ -47,17 +78,33 @@ struct Case {
   bool pdl;
 };
 
-// Normal logits with a few peaks: about the entropy and the depth that reasoning models show.
-std::vector<float> make_logits(int rows) {
+// Normal logits with a few peaks: about the entropy and the depth that reasoning models show. Flat ones have neither.
+std::vector<float> make_logits(int rows, bool flat) {
   std::mt19937 random(1);
-  std::normal_distribution<float> normal(0.0f, 2.5f);
+  std::normal_distribution<float> normal(0.0f, flat ? 0.3f : 2.5f);
   std::vector<float> logits(static_cast<std::size_t>(rows) * kVocabulary);
   for (float& x : logits) x = normal(random);
-  for (int row = 0; row < rows; ++row) {
+  for (int row = 0; row < rows && !flat; ++row) {
     float* begin = logits.data() + static_cast<std::size_t>(row) * kVocabulary;
     for (int i = 0; i < 20; ++i) begin[random() % kVocabulary] = 16.0f + normal(random);
   }
   return logits;
+}
+
+// The bits of bfloat16, cut off.
+std::vector<reset::BFloat16> narrowed(const std::vector<float>& values) {
+  std::vector<reset::BFloat16> result;
+  for (const float x : values) result.push_back({static_cast<std::uint16_t>(reset::detail::bits_of(x) >> 16)});
+  return result;
+}
+
+// The ids of the highest logits of rows.
+std::vector<std::int32_t> best_tokens(const std::vector<float>& logits) {
+  std::vector<std::int32_t> best;
+  for (auto row = logits.begin(); row != logits.end(); row += kVocabulary) {
+    best.push_back(static_cast<std::int32_t>(std::max_element(row, row + kVocabulary) - row));
+  }
+  return best;
 }
 
 template <class T>
@@ -76,34 +123,51 @@ class Fixture {
   Fixture() : table_(kVocabulary, {271, 382, 1447}, {198}) {
     check(bench::prepare(0, device_));
     CHECK_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    const std::vector<float> logits = make_logits(kMaxBatch);
-    std::vector<reset::BFloat16> narrow;
-    for (const float x : logits) narrow.push_back({static_cast<std::uint16_t>(reset::detail::bits_of(x) >> 16)});
+    const std::vector<float> logits = make_logits(kMaxBatch, false);
     floats_ = upload(logits);
-    halves_ = upload(narrow);
-    std::vector<reset::SamplerRow> rows;
-    for (int i = 0; i < kMaxBatch; ++i) rows.push_back({i, reset::kPlaceholderToken, reset::kNextPosition});
-    rows_ = upload(rows);
+    halves_ = upload(narrowed(logits));
+    flat_ = upload(narrowed(make_logits(kMaxFewBatch, true)));
+    const std::vector<std::int32_t> best = best_tokens(logits);
+    single_ = upload(make_rows(kMaxBatch, 1, [](int) { return reset::kPlaceholderToken; }));
+    matched_ = upload(make_rows(kMaxFewBatch, 1 + kDrafts, [](int) { return reset::kPlaceholderToken; }));
+    // What follows row i - 1. A token that the draft gave no probability is accepted, and one that it was certain of
+    // and that is next to impossible is not.
+    accepted_ = upload(make_rows(kMaxFewBatch, 1 + kDrafts,
+                                 [&best](int row) { return best[static_cast<std::size_t>(row > 0 ? row - 1 : 0)]; }));
+    rejected_ = upload(make_rows(kMaxFewBatch, 1 + kDrafts, [](int) { return 0; }));
+    std::vector<float> draft(static_cast<std::size_t>(kMaxFewRows) * kVocabulary, 0.0f);
+    for (int row = 0; row < kMaxFewRows; ++row) draft[static_cast<std::size_t>(row) * kVocabulary] = 1.0f;
+    draft_ = upload(draft);
     bench::allocate(tokens_, kMaxBatch * sizeof(std::int32_t));
+    bench::allocate(results_, kMaxBatch * sizeof(reset::SampledToken));
     bench::allocate(scratch_, 16);
-    config_.vocabulary = kVocabulary;
-    config_.slots = kMaxBatch;
-    bench::allocate(memory_, bench::DeviceSampler::memory_bytes(config_, kMaxBatch));
     std::uint32_t* table = nullptr;
     bench::allocate(table, table_.size_bytes());
     CHECK_CUDA(cudaMemcpy(table, table_.data(), table_.size_bytes(), cudaMemcpyHostToDevice));
-    sampler_ = std::make_unique<bench::DeviceSampler>(config_, kMaxBatch, device_, memory_, table_.detector(table));
+    reset::SamplerConfig config;
+    config.vocabulary = kVocabulary;
+    config.slots = kMaxBatch;
+    config.rows_per_slot = 1 + kDrafts;
+    for (const bool rank : {false, true}) {
+      config.rank = rank;
+      unsigned char* memory = nullptr;
+      bench::allocate(memory, bench::DeviceSampler::memory_bytes(config, kMaxBatch));
+      sampler_[rank] =
+          std::make_unique<bench::DeviceSampler>(config, kMaxBatch, device_, memory, table_.detector(table));
+    }
   }
 
   double time_us(const Case& c, const reset::SamplerPolicy& policy = {}) {
     begin(c.setting);
+    if (c.setting.flat) return time_us(flat_, c, policy);
     return std::string(c.type) == "bf16" ? time_us(halves_, c, policy) : time_us(floats_, c, policy);
   }
 
   double read_floor_us(const Case& c) {
     const bool halves = std::string(c.type) == "bf16";
     const void* data = halves ? static_cast<const void*>(halves_) : floats_;
-    const std::size_t bytes = static_cast<std::size_t>(c.batch) * kVocabulary * (halves ? 2 : 4);
+    const std::size_t rows = static_cast<std::size_t>(c.batch) * rows_of(c.setting);
+    const std::size_t bytes = rows * kVocabulary * (halves ? 2 : 4);
     return bench::microseconds(stream_, [&](int) {
       bench::read_only(data, bytes, reinterpret_cast<unsigned*>(scratch_), device_.sm_count, stream_);
     });
@@ -120,8 +184,22 @@ class Fixture {
   }
 
  private:
+  static constexpr int kMaxFewRows = kMaxFewBatch * (1 + kDrafts);
+  static_assert(kMaxFewRows <= kMaxBatch, "rows share the memory of batches");
+
+  // Rows of so many slots: `token(row)` is the drafted one behind the row before it.
+  template <class Token>
+  static std::vector<reset::SamplerRow> make_rows(int slots, int each, Token token) {
+    std::vector<reset::SamplerRow> rows;
+    for (int slot = 0; slot < slots; ++slot) {
+      for (int i = 0; i < each; ++i) rows.push_back({slot, token(slot * each + i), reset::kNextPosition - i});
+    }
+    return rows;
+  }
+
   void begin(const Setting& setting) {
-    check(bench::initialize(*sampler_, stream_));
+    const bench::DeviceSampler& sampler = *sampler_[setting.rank];
+    check(bench::initialize(sampler, stream_));
     reset::RequestParams request;
     request.reset_enabled = setting.reset;
     request.reset.tau0 = 0.55f;
@@ -129,32 +207,47 @@ class Fixture {
     request.sampling.top_p = setting.top_p;
     for (int slot = 0; slot < kMaxBatch; ++slot) {
       request.seed = static_cast<std::uint64_t>(slot) + 1;
-      check(bench::add(*sampler_, slot, request, stream_));
+      check(bench::add(sampler, slot, request, stream_));
     }
+  }
+
+  const reset::SamplerRow* rows(Drafts drafts) const {
+    if (drafts == Drafts::kNone) return single_;
+    if (drafts == Drafts::kMatch) return matched_;
+    return drafts == Drafts::kAccepted ? accepted_ : rejected_;
   }
 
   template <class T>
   double time_us(const T* logits, const Case& c, const reset::SamplerPolicy& policy) {
+    const Setting& setting = c.setting;
+    const bool by_chance = setting.drafts == Drafts::kAccepted || setting.drafts == Drafts::kRejected;
     reset::SamplerCall<T> call;
     call.logits = logits;
-    call.rows = rows_;
-    call.count = c.batch;
+    call.rows = rows(setting.drafts);
+    call.count = c.batch * rows_of(setting);
     call.tokens = tokens_;
+    call.results = setting.rank ? results_ : nullptr;
+    call.draft_probabilities = by_chance ? draft_ : nullptr;
     const reset::SamplerLaunch options{c.pdl, policy};
-    return bench::microseconds(stream_, [&](int) { check(bench::step(*sampler_, call, options, stream_)); });
+    return bench::microseconds(stream_,
+                               [&](int) { check(bench::step(*sampler_[setting.rank], call, options, stream_)); });
   }
 
   reset::TokenSetTable table_;
   reset::SamplerDevice device_;
-  reset::SamplerConfig config_;
   cudaStream_t stream_ = nullptr;
   float* floats_ = nullptr;
   reset::BFloat16* halves_ = nullptr;
-  reset::SamplerRow* rows_ = nullptr;
+  reset::BFloat16* flat_ = nullptr;
+  reset::SamplerRow* single_ = nullptr;
+  reset::SamplerRow* matched_ = nullptr;
+  reset::SamplerRow* accepted_ = nullptr;
+  reset::SamplerRow* rejected_ = nullptr;
+  float* draft_ = nullptr;
   std::int32_t* tokens_ = nullptr;
+  reset::SampledToken* results_ = nullptr;
   unsigned long long* scratch_ = nullptr;
-  unsigned char* memory_ = nullptr;
-  std::unique_ptr<bench::DeviceSampler> sampler_;
+  std::unique_ptr<bench::DeviceSampler> sampler_[2];  // that tells no ranks, and that does
 };
 
 double rounded(double value) { return std::round(value * 1000) / 1000; }
@@ -241,16 +334,19 @@ int main(int argc, char** argv) {
     return 0;
   }
   Run run(bench::take_options(argc, argv));
-  return bench::run_registered(argc, argv, run, [&run] {
+  const auto add = [&run](const Case& c) {
+    bench::register_measured(name_of(c), [&run, c](benchmark::State& state) { run.measure(c, state); });
+  };
+  return bench::run_registered(argc, argv, run, [&add] {
     for (const char* type : {"bf16", "fp32"}) {
       for (const Setting& setting : kSettings) {
         for (const int batch : kBatches) {
-          for (const bool pdl : {false, true}) {
-            const Case c{type, batch, setting, pdl};
-            bench::register_measured(name_of(c), [&run, c](benchmark::State& state) { run.measure(c, state); });
-          }
+          for (const bool pdl : {false, true}) add({type, batch, setting, pdl});
         }
       }
+    }
+    for (const Setting& setting : kFewSettings) {
+      for (const int batch : kFewBatches) add({"bf16", batch, setting, true});
     }
   });
 }

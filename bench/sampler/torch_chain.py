@@ -2,9 +2,9 @@
 """Times the chain of PyTorch calls that an engine would use in place of the sampler, in a CUDA graph, and writes it into
 the torch_chain_us of sampler.json where there is one: torch_chain.py [RESULTS_FOLDER]
 
-Per row: softmax at temperature 1 and its entropy, a temperature by comparison with a threshold, division, top-k and
-top-p by a sort where the setting asks for them, softmax, and the exponential race (what torch.multinomial does for one
-sample, without its host synchronisation).
+Ranks and drafts are not in it. Per row: softmax at temperature 1 and its entropy, a temperature by comparison with a
+threshold, division, top-k and top-p by a sort where the setting asks for them, softmax, and the exponential race (what
+torch.multinomial does for one sample, without its host synchronisation).
 """
 
 import json
@@ -15,7 +15,8 @@ import torch
 
 VOCABULARY = 151936
 BATCHES = [1, 8, 32, 64]
-SETTINGS = ["temperature", "reset", "reset, top-p .95, top-k 20", "reset, top-p .95"]
+SETTINGS = ["temperature", "reset", "reset, top-p .95, top-k 20", "reset, top-p .95", "reset, top-k 1000",
+            "reset, flat rows", "reset, flat rows, top-p .95"]
 LAUNCHES, REPLAYS = 10, 15
 
 
@@ -28,9 +29,9 @@ def chain(logits, setting):
         temperature = torch.where(entropy < 0.55, 0.3, 1.0)
         scaled = logits.float() / temperature.unsqueeze(-1)
     if "top-k" in setting:
-        values, ids = scaled.topk(20, dim=-1)
-        cumulative = torch.softmax(values, dim=-1).cumsum(dim=-1)
-        kept = torch.softmax(values, dim=-1).masked_fill(cumulative - torch.softmax(values, dim=-1) >= 0.95, 0)
+        values, ids = scaled.topk(int(setting.split("top-k ")[1]), dim=-1)
+        p = torch.softmax(values, dim=-1)
+        kept = p.masked_fill(p.cumsum(dim=-1) - p >= 0.95, 0) if "top-p" in setting else p
         choice = (kept / torch.empty_like(kept).exponential_()).argmax(dim=-1, keepdim=True)
         return ids.gather(-1, choice)
     if "top-p" in setting:
@@ -70,11 +71,12 @@ def measure():
     times = {}
     for name, dtype in [("bf16", torch.bfloat16), ("fp32", torch.float32)]:
         for batch in BATCHES:
-            logits = torch.randn(batch, VOCABULARY, device="cuda") * 2.5
+            flat = torch.randn(batch, VOCABULARY, device="cuda") * 0.3
+            peaked = torch.randn(batch, VOCABULARY, device="cuda") * 2.5
             peaks = torch.randint(VOCABULARY, (batch, 20), device="cuda")
-            logits.scatter_(1, peaks, 16 + 2.5 * torch.randn(batch, 20, device="cuda"))
-            logits = logits.to(dtype)
+            peaked.scatter_(1, peaks, 16 + 2.5 * torch.randn(batch, 20, device="cuda"))
             for setting in SETTINGS:
+                logits = (flat if "flat" in setting else peaked).to(dtype)
                 times[name, batch, setting] = round(microseconds(lambda: chain(logits, setting)), 3)
                 print(name, batch, setting, times[name, batch, setting], flush=True)
     return times
@@ -87,7 +89,7 @@ def main():
     path = Path(sys.argv[1]) / "sampler.json"
     records = json.loads(path.read_text())
     for record in records:
-        record["torch_chain_us"] = times[record["dtype"], record["batch"], record["setting"]]
+        record["torch_chain_us"] = times.get((record["dtype"], record["batch"], record["setting"]))
     path.write_text("[\n" + ",\n".join(json.dumps(r, separators=(",", ":")) for r in records) + "\n]\n")
 
 
