@@ -1,14 +1,14 @@
-// Runs on a machine with a GPU; elsewhere it says so and exits with 77. With `--reduced` it does what a sanitizer can
-// finish in a minute, with `--stress` nothing but the stress test.
+// Runs on a machine with a GPU; elsewhere it says so and exits with 77. Takes `--reduced`, and names of tests; `stress`
+// runs only where it is named.
 #include <cstdio>
-#include <cstring>
 
 #include "gemv/device/launcher.hpp"
 #include "gemv/device/memory.hpp"
 #include "gemv/device/tests.hpp"
+#include "support/chosen_tests.hpp"
 
 int main(int argc, char** argv) {
-  const bool reduced = argc > 1 && std::strcmp(argv[1], "--reduced") == 0;
+  test_support::ChosenTests tests(argc, argv);
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
     std::printf("skipped: no GPU\n");
@@ -22,16 +22,15 @@ int main(int argc, char** argv) {
   }
   std::printf("target %d, %d multiprocessors, %d bytes of shared memory\n", device.arch, device.sm_count,
               device.shared_bytes);
-  if (argc > 1 && std::strcmp(argv[1], "--stress") == 0) return test_stress(device) == 0 ? 0 : 1;
-  int failures = test_combinations(device, reduced);
-  failures += test_shapes(device, reduced);
-  failures += test_scale_tensors(device, reduced);
-  failures += test_policies(device, reduced);
-  failures += test_ranges(device, reduced);
-  failures += test_rows_are_independent(device, reduced);
-  failures += test_determinism(device, reduced);
-  failures += test_graph(device);
-  failures += test_refusals(device);
-  std::printf(failures == 0 ? "passed\n" : "%d failures\n", failures);
-  return failures == 0 ? 0 : 1;
+  tests.run("combinations", [&](bool reduced) { return test_combinations(device, reduced); });
+  tests.run("shapes", [&](bool reduced) { return test_shapes(device, reduced); });
+  tests.run("scales", [&](bool reduced) { return test_scale_tensors(device, reduced); });
+  tests.run("policies", [&](bool reduced) { return test_policies(device, reduced); });
+  tests.run("ranges", [&](bool reduced) { return test_ranges(device, reduced); });
+  tests.run("rows", [&](bool reduced) { return test_rows_are_independent(device, reduced); });
+  tests.run("determinism", [&](bool reduced) { return test_determinism(device, reduced); });
+  tests.run("graph", [&](bool) { return test_graph(device); });
+  tests.run("refusals", [&](bool) { return test_refusals(device); });
+  tests.run_if_named("stress", [&](bool) { return test_stress(device); });
+  return tests.end();
 }

@@ -1,13 +1,12 @@
-// Runs on a machine with a GPU; elsewhere it says so and exits with 77. With `--reduced` it does what a sanitizer can
-// finish in a minute.
+// Runs on a machine with a GPU; elsewhere it says so and exits with 77. Takes `--reduced`, and names of tests.
 #include <cstdio>
-#include <cstring>
 
 #include "sampler/device/harness.hpp"
 #include "sampler/device/tests.hpp"
+#include "support/chosen_tests.hpp"
 
 int main(int argc, char** argv) {
-  const bool reduced = argc > 1 && std::strcmp(argv[1], "--reduced") == 0;
+  test_support::ChosenTests tests(argc, argv);
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
     std::printf("skipped: no GPU\n");
@@ -16,13 +15,12 @@ int main(int argc, char** argv) {
   reset::SamplerDevice device;
   device_test::check(device_test::prepare(0, device), "sampler_prepare");
   std::printf("target %d, %d multiprocessors\n", device.arch, device.sm_count);
-  int failures = device_test::test_rows(device, reduced);
-  failures += device_test::test_invariance(device, reduced);
-  failures += device_test::test_traces(device, reduced);
-  failures += device_test::test_misuse(device);
-  failures += device_test::test_graph(device);
-  failures += device_test::test_drafts(device);
-  failures += device_test::test_distribution(device, reduced);
-  std::printf(failures == 0 ? "passed\n" : "%d failures\n", failures);
-  return failures == 0 ? 0 : 1;
+  tests.run("rows", [&](bool reduced) { return device_test::test_rows(device, reduced); });
+  tests.run("invariance", [&](bool reduced) { return device_test::test_invariance(device, reduced); });
+  tests.run("traces", [&](bool reduced) { return device_test::test_traces(device, reduced); });
+  tests.run("misuse", [&](bool) { return device_test::test_misuse(device); });
+  tests.run("graph", [&](bool) { return device_test::test_graph(device); });
+  tests.run("drafts", [&](bool reduced) { return device_test::test_drafts(device, reduced); });
+  tests.run("distribution", [&](bool reduced) { return device_test::test_distribution(device, reduced); });
+  return tests.end();
 }

@@ -147,6 +147,9 @@ static __device__ __forceinline__ std::uint64_t sum_of_bin(const Histogram& bins
   return sum;
 }
 
+/// Threads have bins from the highest down.
+static __device__ __forceinline__ int bin_of_thread() { return Histogram::kBins - 1 - static_cast<int>(threadIdx.x); }
+
 /// The bin in which the sum from the highest bin down reaches `need`, and what the bins above it hold; -1 if none does.
 struct Crossing {
   std::int32_t bin;
@@ -162,10 +165,9 @@ static __device__ __forceinline__ Told shuffle_xor(const Told& told, int distanc
   return {shuffle_xor(told.bin, distance), shuffle_xor(told.above, distance)};
 }
 
-template <int kPieces>
-static __device__ Crossing find_crossing(const Histogram& bins, double need, ReductionRoom& room) {
-  const int bin = Histogram::kBins - 1 - static_cast<int>(threadIdx.x);
-  const std::uint64_t own = sum_of_bin<kPieces>(bins, bin);
+/// `own`: what the bin of each thread holds, the highest bin's first.
+static __device__ __noinline__ Crossing find_crossing(std::uint64_t own, double need, ReductionRoom& room) {
+  const int bin = bin_of_thread();
   const Scan scan = block_scan(own, room);
   const bool here = static_cast<double>(scan.before) < need && static_cast<double>(scan.before + own) >= need;
   // At most one thread has something to tell.
@@ -191,13 +193,31 @@ static __device__ __forceinline__ constexpr bool is_zero_digit(int shift) {
   return sizeof(T) == 2 && (shift == 0 || (shift == 8 && std::is_same_v<T, BFloat16>));
 }
 
+/// Sums by the 8 bits from `shift` on of the logits' order, over the tokens that reach `floor` and have `prefix` above
+/// those bits: the thread's bin.
+template <int kPieces, class T, class Amount>
+static __device__ __forceinline__ std::uint64_t sum_by_digit(const DeviceRow<T>& row, const KeyFloor& floor,
+                                                             std::uint32_t prefix, int shift, const Amount& amount,
+                                                             Histogram& bins) {
+  clear_bins<kPieces>(bins);
+  for_each_logit(row, 0, row.columns, [&](float x, std::int32_t id) {
+    const std::uint32_t digits = (static_cast<std::uint32_t>(signed_order(x)) ^ 0x80000000u) >> shift;
+    if (!floor.reached(x, id) || digits >> 8 != prefix) return;
+    add_to_bin<kPieces>(bins, static_cast<int>(digits & 255u), amount(x));
+  });
+  __syncthreads();
+  return sum_of_bin<kPieces>(bins, bin_of_thread());
+}
+
 /// The logit at which the sum of `amount(x)` reaches `need`, among tokens whose key is at least `cut`: four digits of
 /// 8 bits, the sums of each from one pass over the row.
 template <class T, class Amount>
 static __device__ __noinline__ LogitCut search_logit(const DeviceRow<T> row, std::uint64_t cut, double need,
-                                                     const Amount amount, ListRoom& list, ReductionRoom& room) {
-  constexpr int kPieces = Amount::kPieces;
+                                                     const Amount amount, Histogram& bins, ReductionRoom& room) {
   const KeyFloor floor(cut);
+  const auto number = [](std::uint32_t digits) {
+    return number_of_signed(static_cast<std::int32_t>(digits ^ 0x80000000u));
+  };
   std::uint32_t prefix = 0;
 #pragma unroll 1
   for (int shift = 24; shift >= 0; shift -= 8) {
@@ -205,27 +225,27 @@ static __device__ __noinline__ LogitCut search_logit(const DeviceRow<T> row, std
       prefix <<= 8;
       continue;
     }
-    clear_bins<kPieces>(list.bins);
-    for_each_logit(row, 0, row.columns, [&](float x, std::int32_t id) {
-      const std::uint32_t order = static_cast<std::uint32_t>(signed_order(x)) ^ 0x80000000u;
-      const std::uint32_t digits = order >> shift;
-      if (!floor.reached(x, id) || digits >> 8 != prefix) return;
-      add_to_bin<kPieces>(list.bins, static_cast<int>(digits & 255u), amount(x));
-    });
-    __syncthreads();
-    const Crossing crossing = find_crossing<kPieces>(list.bins, need, room);
+    std::uint64_t own = 0;
+    if (shift == 0 || is_zero_digit<T>(shift - 8)) {
+      // A bin's tokens have one logit: counting them is cheaper.
+      own = sum_by_digit<1>(row, floor, prefix, shift, CountAmount(), bins);
+      own *= amount(number((prefix << 8 | static_cast<std::uint32_t>(bin_of_thread())) << shift));
+    } else {
+      own = sum_by_digit<Amount::kPieces>(row, floor, prefix, shift, amount, bins);
+    }
+    const Crossing crossing = find_crossing(own, need, room);
     if (crossing.bin < 0 && shift == 24) return {float_from_bits(0xff800000u), need, false};
     need -= static_cast<double>(crossing.above);
     // Behind the first digit that takes rounding: then all that share the digits are needed.
     prefix = prefix << 8 | static_cast<std::uint32_t>(max(crossing.bin, 0));
   }
-  return {number_of_signed(static_cast<std::int32_t>(prefix ^ 0x80000000u)), need, true};
+  return {number(prefix), need, true};
 }
 
 /// The key of the token at which it does, or `cut` if it does at none.
 template <class T, class Amount>
 static __device__ __noinline__ std::uint64_t search_token(const DeviceRow<T> row, std::uint64_t cut,
-                                                          const LogitCut found, const Amount amount, ListRoom& list,
+                                                          const LogitCut found, const Amount amount, Histogram& bins,
                                                           ReductionRoom& room) {
   if (!found.found) return cut;
   // The tokens of one logit have one amount: so many of them are needed, the lowest ids first.
@@ -239,14 +259,14 @@ static __device__ __noinline__ std::uint64_t search_token(const DeviceRow<T> row
 #pragma unroll 1
   for (int shift = 10; shift >= 0; shift = shift == 10 ? 2 : shift - 2) {
     const int width = shift == 0 ? 2 : 8;
-    clear_bins<1>(list.bins);
+    clear_bins<1>(bins);
     for_each_logit(row, begin, end, [&](float x, std::int32_t id) {
       const std::uint32_t digits = (0x3ffffu - static_cast<std::uint32_t>(id)) >> shift;
       if (signed_order(x) != order || !floor.reached(x, id) || digits >> width != prefix) return;
-      add_to_bin<1>(list.bins, static_cast<int>(digits & ((1u << width) - 1)), 1);
+      add_to_bin<1>(bins, static_cast<int>(digits & ((1u << width) - 1)), 1);
     });
     __syncthreads();
-    const Crossing crossing = find_crossing<1>(list.bins, need, room);
+    const Crossing crossing = find_crossing(sum_of_bin<1>(bins, bin_of_thread()), need, room);
     need -= static_cast<double>(crossing.above);
     prefix = prefix << width | static_cast<std::uint32_t>(max(crossing.bin, 0));
     begin = static_cast<int>(0x3ffffu - (prefix << shift) - ((1u << shift) - 1)) & ~7;
@@ -273,28 +293,28 @@ struct SelectRule {
 
 /// The first of the searches, for the logit by which top-k or, without it, top-p cuts.
 template <class T>
-static __device__ __forceinline__ LogitCut search_first(const DeviceRow<T>& row, const SelectRule& rule, ListRoom& list,
-                                                        ReductionRoom& room) {
+static __device__ __forceinline__ LogitCut search_first(const DeviceRow<T>& row, const SelectRule& rule,
+                                                        Histogram& bins, ReductionRoom& room) {
   if (rule.by_count) {
-    return search_logit(row, 0, static_cast<double>(rule.sampling.top_k), CountAmount(), list, room);
+    return search_logit(row, 0, static_cast<double>(rule.sampling.top_k), CountAmount(), bins, room);
   }
-  return search_logit(row, 0, needed_mass(rule.sampling.top_p, rule.total), MassAmount{rule.scale}, list, room);
+  return search_logit(row, 0, needed_mass(rule.sampling.top_p, rule.total), MassAmount{rule.scale}, bins, room);
 }
 
 /// The lowest key that is kept; `first` is what `search_first` has found.
 template <class T>
 static __device__ __noinline__ std::uint64_t select_cut(const DeviceRow<T> row, const SelectRule& rule,
-                                                        const LogitCut first, ListRoom& list, ReductionRoom& room) {
+                                                        const LogitCut first, Histogram& bins, ReductionRoom& room) {
   std::uint64_t cut = 0;
-  if (rule.by_count) cut = search_token(row, 0, first, CountAmount(), list, room);
+  if (rule.by_count) cut = search_token(row, 0, first, CountAmount(), bins, room);
   if (rule.by_mass) {
     const MassAmount mass{rule.scale};
     LogitCut search = first;
     if (rule.by_count) {
       const auto total = static_cast<double>(select_total(row, cut, rule.scale, room));
-      search = search_logit(row, cut, needed_mass(rule.sampling.top_p, total), mass, list, room);
+      search = search_logit(row, cut, needed_mass(rule.sampling.top_p, total), mass, bins, room);
     }
-    cut = search_token(row, cut, search, mass, list, room);
+    cut = search_token(row, cut, search, mass, bins, room);
   }
   if (rule.sampling.min_p > 0.0f) {
     const KeyFloor floor(cut);

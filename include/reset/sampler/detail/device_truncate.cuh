@@ -196,12 +196,12 @@ template <class T, class Room>
 static __device__ __noinline__ KeptTokens search_row(const DeviceRow<T> row, double total, Room& room) {
   const SelectRule rule = select_rule(row.columns, total, room);
   LogitCut first{};
-  if (rule.by_count || rule.by_mass) first = search_first(row, rule, room.list, room.reduction);
+  if (rule.by_count || rule.by_mass) first = search_first(row, rule, room.list.bins, room.reduction);
   if (first.found) {
     const std::int32_t count = gather_tokens(row, room.chunks, first.logit, room.list);
     if (count <= kListLength) return {count, 0};
   }
-  return {0, select_cut(row, rule, first, room.list, room.reduction)};
+  return {0, select_cut(row, rule, first, room.list.bins, room.reduction)};
 }
 
 /// Lists what may be kept, by guesses that suffice; the number of tokens, of which no more than kListLength are listed.
