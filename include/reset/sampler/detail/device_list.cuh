@@ -9,8 +9,8 @@
 #include <reset/sampler/detail/candidate.hpp>
 #include <reset/sampler/detail/device_facts.cuh>
 #include <reset/sampler/detail/device_pass.cuh>
-#include <reset/sampler/detail/device_race.cuh>
 #include <reset/sampler/detail/device_row.cuh>
+#include <reset/sampler/detail/device_score.cuh>
 #include <reset/sampler/detail/device_tail_room.cuh>
 #include <reset/sampler/sampler_types.hpp>
 

@@ -10,9 +10,9 @@
 #include <reset/sampler/detail/candidate.hpp>
 #include <reset/sampler/detail/device_facts.cuh>
 #include <reset/sampler/detail/device_list.cuh>
+#include <reset/sampler/detail/device_mass.cuh>
 #include <reset/sampler/detail/device_pass.cuh>
-#include <reset/sampler/detail/device_race.cuh>
-#include <reset/sampler/detail/device_select.cuh>
+#include <reset/sampler/detail/device_score.cuh>
 #include <reset/sampler/detail/device_tail_room.cuh>
 
 RESET_NAMESPACE_BEGIN

@@ -1,113 +1,18 @@
 /// @file
-/// The winners of Gumbel races, exactly: chunks in the order of what they can reach, floats to rule tokens out, the
-/// defined score for those that floats cannot tell apart.
+/// The winners of Gumbel races by a whole CTA, exactly: of a row the chunks in the order of what they can reach, of
+/// what truncation has left the tokens.
 #pragma once
 
 #include <cstdint>
 
 #include <reset/sampler/detail/device_row.cuh>
+#include <reset/sampler/detail/device_score.cuh>
+#include <reset/sampler/detail/device_walk.cuh>
 #include <reset/sampler/random.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
-
-/// What a race needs to know of its row.
-struct RaceRule {
-  RandomKey key;
-  float max;          // of the row
-  float temperature;  // above kArgmaxTemperature
-  float scale;        // log2(e) / T
-  std::uint64_t cut;  // candidate keys below it do not compete
-};
-
-/// A token and its score in bits relative to the row's maximum, in float.
-struct Contender {
-  float score;
-  float logit;
-  std::int32_t id;  // negative: none
-};
-
-/// By how much a score in float may miss the defined one, in bits, twice. The defined one is rounded itself, to
-/// multiples of up to 2^-52 of x / T.
-static __device__ __forceinline__ float score_slack(const RaceRule& rule) {
-  const float offset = float_from_bits(bits_of(rule.max) & kFloatMagnitude) * rule.scale;
-  return 2e-4f + offset * 0x1p-49f;
-}
-
-// Out of line, as all that is seldom needed here: the kernel's end has to come from the instruction cache.
-static __device__ __noinline__ float log2_tail(const RandomKey key, const NoisePlace place, std::uint32_t word) {
-  return fast_log2(static_cast<float>(tail_uniform(key, place, word)));
-}
-
-/// log2 E of the exponential variate E = -log(1 - v) that a Gumbel noise is -log of, for a word of kTailWord or more;
-/// within 3e-5.
-static __device__ __forceinline__ float log2_exponential_of(std::uint32_t word) {
-  const float v = (static_cast<float>(word) + 0.5f) * 0x1p-32f;
-  const float series = v * (1.0f + v * (0.5f + v * 0.333333f));
-  // 1 - v by the complement of the word, which does not cancel.
-  const float logarithm = -kLn2 * fast_log2((static_cast<float>(~word) + 0.5f) * 0x1p-32f);
-  return fast_log2(v < 0.03f ? series : logarithm);
-}
-
-/// The same for any word, from the place where it stands.
-static __device__ __forceinline__ float log2_exponential(const RandomKey& key, const NoisePlace& place,
-                                                         std::uint32_t word) {
-  return word < kTailWord ? log2_tail(key, place, word) : log2_exponential_of(word);
-}
-
-static __device__ __forceinline__ float float_score(const RaceRule& rule, float x, std::int32_t id,
-                                                    std::uint32_t word) {
-  return (x - rule.max) * rule.scale - log2_exponential(rule.key, token_place(id), word);
-}
-
-/// A word of a block, by selection: an index would send the words through memory.
-static __device__ __forceinline__ std::uint32_t word_of(const PhiloxBlock& block, std::uint32_t word) {
-  const std::uint32_t low = word == 0 ? block.word[0] : block.word[1];
-  const std::uint32_t high = word == 2 ? block.word[2] : block.word[3];
-  return word < 2 ? low : high;
-}
-
-/// What a chunk's noise adds to its score, in bits.
-static __device__ __forceinline__ float chunk_noise_bits(const RandomKey& key, int chunk) {
-  const NoisePlace place = chunk_place(static_cast<std::uint32_t>(chunk));
-  const PhiloxBlock block = random_block(key, place.slot.block, place.stream);
-  return -log2_exponential(key, place, word_of(block, place.slot.word));
-}
-
-static __device__ __noinline__ double defined_score(const RandomKey key, float temperature, float x, std::int32_t id) {
-  return gumbel_score(x, temperature, gumbel_noise(key, id));
-}
-
-/// A defined score and whose it is, as an order: the higher score, then the lower id.
-struct Finalist {
-  double score;
-  std::int32_t id;  // negative: none
-};
-
-static __device__ __forceinline__ Finalist shuffle_xor(Finalist f, int distance) {
-  return {shuffle_xor(f.score, distance), shuffle_xor(f.id, distance)};
-}
-
-static __device__ __forceinline__ Finalist better(Finalist a, Finalist b) {
-  if (a.id < 0 || b.id < 0) return a.id < 0 ? b : a;
-  if (a.score > b.score || (a.score == b.score && a.id < b.id)) return a;
-  return b;
-}
-
-/// A token's defined score.
-static __device__ __forceinline__ Finalist judge(const RaceRule& rule, float x, std::int32_t id) {
-  return {defined_score(rule.key, rule.temperature, x, id), id};
-}
-
-/// The better of two contenders of one race.
-static __device__ __forceinline__ Contender better(const RaceRule& rule, const Contender& a, const Contender& b) {
-  if (a.id < 0 || b.id < 0) return a.id < 0 ? b : a;
-  const float slack = score_slack(rule);
-  if (a.score > b.score + slack) return a;
-  if (b.score > a.score + slack) return b;
-  return better(judge(rule, a.logit, a.id), judge(rule, b.logit, b.id)).id == a.id ? a : b;
-}
 
 /// The best and the second best score that a thread has seen. NaN is below all of them, until there is one.
 struct ThreadLead {
@@ -177,26 +82,29 @@ static __device__ __forceinline__ std::uint32_t words_for(float bits) {
 
 /// The four tokens of a thread in a chunk, which share a block of random numbers.
 struct RaceBlock {
-  int chunk;
+  float x[4];
   PhiloxBlock words;
 
-  __device__ __forceinline__ RaceBlock(const RandomKey& key, int where)
-      : chunk(where), words(random_block(key, static_cast<std::uint32_t>(where * kChunkBlocks) + threadIdx.x)) {}
+  template <class T>
+  __device__ __forceinline__ RaceBlock(const RandomKey& key, const DeviceRow<T>& row, int chunk) {
+#pragma unroll
+    for (int q = 0; q < 4; ++q) x[q] = load_logit(row, id_of(chunk, q));
+    words = random_block(key, static_cast<std::uint32_t>(chunk * kChunkBlocks) + threadIdx.x);
+  }
+
+  __device__ __forceinline__ static std::int32_t id_of(int chunk, int q) {
+    return chunk * kChunk + q * kChunkBlocks + static_cast<int>(threadIdx.x);
+  }
 
   /// Shows those that compete and may reach f.least to f(score, logit, id). `bound` is what no score lacking its noise
-  /// is above. Few blocks have any: their logits are read where they do.
-  template <class T, class F>
-  __device__ __forceinline__ void show(const RaceRule& rule, const KeyFloor& floor, const DeviceRow<T>& row,
-                                       float bound, F& f) const {
+  /// is above.
+  template <class F>
+  __device__ __forceinline__ void show(const RaceRule& rule, const KeyFloor& floor, int chunk, float bound,
+                                       F& f) const {
     const std::uint32_t limit = words_for(f.least - bound);
-    if (min(min(words.word[0], words.word[1]), min(words.word[2], words.word[3])) > limit) return;
-    const int first = chunk * kChunk + static_cast<int>(threadIdx.x);
-    float x[4];
-#pragma unroll
-    for (int q = 0; q < 4; ++q) x[q] = load_logit(row, first + q * kChunkBlocks);
 #pragma unroll
     for (int q = 0; q < 4; ++q) {
-      const std::int32_t id = first + q * kChunkBlocks;
+      const std::int32_t id = id_of(chunk, q);
       if (words.word[q] <= limit && floor.reached(x[q], id)) f(float_score(rule, x[q], id, words.word[q]), x[q], id);
     }
   }
@@ -208,11 +116,9 @@ static __device__ __noinline__ Contender race_chunk(const RaceRule rule, const D
                                                     ReductionRoom& room) {
   const KeyFloor floor(rule.cut);
   return best_of(
-      rule, [&](auto& f) { RaceBlock(rule.key, chunk).show(rule, floor, row, 0.0f, f); },
+      rule, [&](auto& f) { RaceBlock(rule.key, row, chunk).show(rule, floor, chunk, 0.0f, f); },
       [&](std::int32_t id) { return load_logit(row, id); }, room);
 }
-
-inline constexpr float kNoScore = float_from_bits(0xff800000u);
 
 /// The sample of the tokens that pass the cut, token by token; `maxima` are those of the chunks. A thread has a block
 /// of random numbers in each chunk.
@@ -227,10 +133,10 @@ static __device__ __noinline__ Contender race_kept(const RaceRule rule, const De
 #pragma unroll 1
         for (int chunk = 0; chunk < row.chunks(); chunk += 2) {
           if (max(signed_order(maxima[chunk]), signed_order(maxima[chunk + 1])) < floor.order) continue;
-          const RaceBlock first(rule.key, chunk);
-          const RaceBlock second(rule.key, chunk + 1);
-          first.show(rule, floor, row, (maxima[chunk] - rule.max) * rule.scale, f);
-          second.show(rule, floor, row, (maxima[chunk + 1] - rule.max) * rule.scale, f);
+          const RaceBlock first(rule.key, row, chunk);
+          const RaceBlock second(rule.key, row, chunk + 1);
+          first.show(rule, floor, chunk, (maxima[chunk] - rule.max) * rule.scale, f);
+          second.show(rule, floor, chunk + 1, (maxima[chunk + 1] - rule.max) * rule.scale, f);
           f.share();
         }
       },

@@ -24,7 +24,7 @@ static __device__ __noinline__ void find_target(const DeviceRow<T> row, Room& ro
     rule.listed = kept.count;
     total = kept.count > 0 ? static_cast<double>(list_mass(kept.count, rule.scale, room.list, room.reduction)) : -1.0;
   }
-  if (total < 0.0) total = static_cast<double>(select_total(row, rule.cut, rule.scale, room.reduction));
+  if (total < 0.0) total = static_cast<double>(total_mass(row, rule.cut, rule.scale, room.reduction));
   rule.inverse = static_cast<float>(0x1p40 / total);
   if (threadIdx.x == 0) room.target = rule;
   __syncthreads();

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <type_traits>
 
-#include <reset/sampler/detail/device_row.cuh>
+#include <reset/sampler/detail/device_histogram.cuh>
+#include <reset/sampler/detail/device_mass.cuh>
+#include <reset/sampler/detail/device_walk.cuh>
 #include <reset/sampler/sampler_types.hpp>
 
 RESET_NAMESPACE_BEGIN
@@ -14,17 +16,6 @@ namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
 inline constexpr std::int32_t kListLength = 2048;
-
-/// Sums by 256 bins. Additions of 64 bits to shared memory are loops of compare-and-swap, those of 32 bits are not: a
-/// sum is kept in pieces of 14 bits, which 2^18 addends do not overflow, and in copies, so that lanes that agree on a
-/// bin get in each other's way less.
-struct Histogram {
-  static constexpr int kBins = kSamplerThreads;
-  static constexpr int kCopies = 4;
-  static constexpr int kPieces = 3;
-  static constexpr int kPieceBits = 14;
-  std::uint32_t piece[kPieces][kBins * kCopies];
-};
 
 /// Candidates in shared memory.
 struct ListRoom {
@@ -37,44 +28,6 @@ struct ListRoom {
   std::int32_t listed;
 };
 
-/// How weights become integers.
-struct MassScale {
-  float max;      // of the row
-  float per_nat;  // log2(e) / T
-};
-
-/// The weight e^((x - max) / T) in units of 2^-40.
-static __device__ __forceinline__ std::uint64_t token_mass(float x, const MassScale& scale) {
-  return static_cast<std::uint64_t>(fast_exp2((x - scale.max) * scale.per_nat) * 0x1p40f);
-}
-
-/// Sums over the threads.
-struct Scan {
-  std::uint64_t before;  // of the threads before this one
-  std::uint64_t total;
-};
-
-static __device__ Scan block_scan(std::uint64_t own, ReductionRoom& room) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  std::uint64_t sum = own;
-#pragma unroll
-  for (int distance = 1; distance < 32; distance *= 2) {
-    const std::uint64_t before = __shfl_up_sync(kFullWarp, sum, static_cast<unsigned>(distance));
-    if (lane >= distance) sum += before;
-  }
-  std::uint64_t* warps = reinterpret_cast<std::uint64_t*>(room.bytes);
-  if (lane == 31) warps[warp] = sum;
-  __syncthreads();
-  Scan scan{sum - own, 0};
-  for (int w = 0; w < kSamplerWarps; ++w) {
-    if (w < warp) scan.before += warps[w];
-    scan.total += warps[w];
-  }
-  __syncthreads();
-  return scan;
-}
-
 /// What is summed over tokens: their number, or their weight.
 struct CountAmount {
   static constexpr int kPieces = 1;
@@ -85,100 +38,6 @@ struct MassAmount {
   MassScale scale;
   __device__ __forceinline__ std::uint64_t operator()(float x) const { return token_mass(x, scale); }
 };
-
-/// The distribution that a row is drawn from, above kArgmaxTemperature.
-struct TargetRule {
-  MassScale scale;
-  std::uint64_t cut;    // candidate keys below it have no probability
-  std::int32_t listed;  // of the others, where truncation has listed them
-  float inverse;        // 1 over the sum of the weights that are left
-
-  __device__ __forceinline__ float probability(float x) const {
-    return fast_exp2((x - scale.max) * scale.per_nat) * inverse;
-  }
-  __device__ __forceinline__ float probability(float x, std::int32_t id) const {
-    return KeyFloor(cut).reached(x, id) ? probability(x) : 0.0f;
-  }
-};
-
-/// The mass of the tokens whose key is at least `cut`.
-template <class T>
-static __device__ __noinline__ std::uint64_t select_total(const DeviceRow<T> row, std::uint64_t cut,
-                                                          const MassScale scale, ReductionRoom& room) {
-  const KeyFloor floor(cut);
-  std::uint64_t mass = 0;
-  for_each_logit(row, 0, row.columns,
-                 [&](float x, std::int32_t id) { mass += floor.reached(x, id) ? token_mass(x, scale) : 0; });
-  return block_reduce(
-      mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
-}
-
-template <int kPieces>
-static __device__ __forceinline__ void clear_bins(Histogram& bins) {
-  __syncthreads();
-#pragma unroll
-  for (int p = 0; p < kPieces; ++p) {
-#pragma unroll
-    for (int copy = 0; copy < Histogram::kCopies; ++copy) bins.piece[p][copy * kSamplerThreads + threadIdx.x] = 0;
-  }
-  __syncthreads();
-}
-
-template <int kPieces>
-static __device__ __forceinline__ void add_to_bin(Histogram& bins, int bin, std::uint64_t amount) {
-  const int at = bin * Histogram::kCopies + static_cast<int>(threadIdx.x) % Histogram::kCopies;
-#pragma unroll
-  for (int p = 0; p < kPieces; ++p) {
-    constexpr std::uint64_t kMask = (std::uint64_t{1} << Histogram::kPieceBits) - 1;
-    atomicAdd(&bins.piece[p][at], static_cast<std::uint32_t>(amount >> p * Histogram::kPieceBits & kMask));
-  }
-}
-
-template <int kPieces>
-static __device__ __forceinline__ std::uint64_t sum_of_bin(const Histogram& bins, int bin) {
-  std::uint64_t sum = 0;
-#pragma unroll
-  for (int p = 0; p < kPieces; ++p) {
-#pragma unroll
-    for (int copy = 0; copy < Histogram::kCopies; ++copy) {
-      sum += static_cast<std::uint64_t>(bins.piece[p][bin * Histogram::kCopies + copy]) << p * Histogram::kPieceBits;
-    }
-  }
-  return sum;
-}
-
-/// Threads have bins from the highest down.
-static __device__ __forceinline__ int bin_of_thread() { return Histogram::kBins - 1 - static_cast<int>(threadIdx.x); }
-
-/// The bin in which the sum from the highest bin down reaches `need`, and what the bins above it hold; -1 if none does.
-struct Crossing {
-  std::int32_t bin;
-  std::uint64_t above;
-};
-
-struct Told {
-  std::uint64_t bin;
-  std::uint64_t above;
-};
-
-static __device__ __forceinline__ Told shuffle_xor(const Told& told, int distance) {
-  return {shuffle_xor(told.bin, distance), shuffle_xor(told.above, distance)};
-}
-
-/// `own`: what the bin of each thread holds, the highest bin's first.
-static __device__ __noinline__ Crossing find_crossing(std::uint64_t own, double need, ReductionRoom& room) {
-  const int bin = bin_of_thread();
-  const Scan scan = block_scan(own, room);
-  const bool here = static_cast<double>(scan.before) < need && static_cast<double>(scan.before + own) >= need;
-  // At most one thread has something to tell.
-  const Told told = block_reduce(
-      here ? Told{static_cast<std::uint64_t>(bin + 1), scan.before} : Told{0, 0},
-      [](Told a, Told b) {
-        return Told{a.bin | b.bin, a.above | b.above};
-      },
-      room);
-  return {static_cast<std::int32_t>(told.bin) - 1, told.above};
-}
 
 /// Where in the order of logits a sum over the tokens, the best first, reaches what is needed.
 struct LogitCut {
@@ -311,7 +170,7 @@ static __device__ __noinline__ std::uint64_t select_cut(const DeviceRow<T> row, 
     const MassAmount mass{rule.scale};
     LogitCut search = first;
     if (rule.by_count) {
-      const auto total = static_cast<double>(select_total(row, cut, rule.scale, room));
+      const auto total = static_cast<double>(total_mass(row, cut, rule.scale, room));
       search = search_logit(row, cut, needed_mass(rule.sampling.top_p, total), mass, bins, room);
     }
     cut = search_token(row, cut, search, mass, bins, room);

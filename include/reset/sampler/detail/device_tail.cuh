@@ -10,7 +10,7 @@
 #include <reset/detail/barrier.cuh>
 #include <reset/sampler/detail/device_merge.cuh>
 #include <reset/sampler/detail/device_pass.cuh>
-#include <reset/sampler/detail/device_race.cuh>
+#include <reset/sampler/detail/device_score.cuh>
 #include <reset/sampler/detail/device_tail_room.cuh>
 
 RESET_NAMESPACE_BEGIN

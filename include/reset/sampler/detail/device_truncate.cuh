@@ -9,6 +9,7 @@
 #include <reset/sampler/detail/device_race.cuh>
 #include <reset/sampler/detail/device_select.cuh>
 #include <reset/sampler/detail/device_statistics.cuh>
+#include <reset/sampler/detail/device_walk.cuh>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
@@ -246,7 +247,7 @@ template <class T, class Room>
 static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, double total, Room& room) {
   const SelectRule rule = select_rule(row.columns, total, room);
   const bool weighs = rule.by_mass && !rule.by_count;
-  if (weighs && total < 0.0) total = static_cast<double>(select_total(row, 0, rule.scale, room.reduction));
+  if (weighs && total < 0.0) total = static_cast<double>(total_mass(row, 0, rule.scale, room.reduction));
   std::int32_t count = list_row(row, total, room);
   if (count > kListLength) {
     const KeptTokens found = search_row(row, total, room);
