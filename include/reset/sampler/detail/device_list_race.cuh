@@ -49,14 +49,15 @@ class ListRace {
                                       TailRoom& room)
       : rule_(rule), keep_(keep), t_(t), best_(best), room_(room) {}
 
-  __device__ __forceinline__ void run() {
+  /// Returns how many tokens truncation leaves, 0 where the list does not tell.
+  __device__ __forceinline__ int run() {
     if (best_.listed > kMostListed) {
       if (lane_ == 0) settle_nothing(room_, t_);
-      return;
+      return 0;
     }
     const int listed = min(best_.listed, keep_.wanted);
     static_assert(kMostKept == 64, "one token a lane, or two");
-    listed <= 32 ? draw<1>(listed) : draw<2>(listed);
+    return listed <= 32 ? draw<1>(listed) : draw<2>(listed);
   }
 
  private:
@@ -65,15 +66,14 @@ class ListRace {
 
   /// Lanes have kEach tokens each.
   template <int kEach>
-  __device__ __forceinline__ void draw(int listed) {
+  __device__ __forceinline__ int draw(int listed) {
     std::uint64_t key[kEach];
 #pragma unroll
     for (int r = 0; r < kEach; ++r) key[r] = place(r) < listed ? best_.kept[place(r)] : 0;
     rule_.max = candidate_logit(__shfl_sync(kFullWarp, key[0], 0));
     bool sure = true;
     const int count = count_kept(key, listed, keep_.by_share() ? best_.total[t_] : -1.0, sure);
-    EarlyToken early{-1, 0.0f, 0, 0};
-    if (keep_.judges && sure) weigh(key, count, early);
+    const int told = sure ? count : 0;
     float score[kEach];
     std::uint32_t order = 0;
     bool tail = false;
@@ -96,23 +96,10 @@ class ListRace {
       winner = close != 0 ? one : winner;
       rivals += __popc(close);
     }
-    if (lane_ != 0) return;
-    early.id = sure && rivals == 1 ? candidate_id(winner) : -1;
-    early.logit = candidate_logit(winner);
-    settle_race(room_, t_, early);
-  }
-
-  /// The cut and the mass of the `count` tokens that are kept.
-  template <int kEach>
-  __device__ __forceinline__ void weigh(const std::uint64_t (&key)[kEach], int count, EarlyToken& early) const {
-    std::uint64_t mass = 0;
-#pragma unroll
-    for (int r = 0; r < kEach; ++r) {
-      mass += place(r) < count ? token_mass(candidate_logit(key[r]), {rule_.max, rule_.scale}) : 0;
-      const std::uint64_t last = __shfl_sync(kFullWarp, key[r], (count - 1) % 32);
-      early.cut = (count - 1) / 32 == r ? last : early.cut;
+    if (lane_ == 0) {
+      settle_race(room_, t_, {sure && rivals == 1 ? candidate_id(winner) : -1, candidate_logit(winner), 0, 0});
     }
-    early.mass = __shfl_sync(kFullWarp, sum_up_to(mass), 31);
+    return told;
   }
 
   /// How many of the `listed` tokens, the lanes' keys, are left; not `sure` where others may be left besides. `total`:
@@ -178,9 +165,24 @@ class ListRace {
   TailRoom& room_;
 };
 
-static __device__ __noinline__ void race_listed(const RaceRule rule, const KeepRule keep, int t, const BestRoom& best,
-                                                TailRoom& room) {
-  ListRace(rule, keep, t, best, room).run();
+static __device__ __noinline__ int race_listed(const RaceRule rule, const KeepRule keep, int t, const BestRoom& best,
+                                               TailRoom& room) {
+  return ListRace(rule, keep, t, best, room).run();
+}
+
+/// By a warp: the cut and the mass of the `count` best tokens, which are kept, if there are any.
+static __device__ __noinline__ void weigh_listed(int count, float scale, const BestRoom& best, EarlyToken& early) {
+  if (count == 0) return;
+  const float max = candidate_logit(best.kept[0]);
+  std::uint64_t mass = 0;
+  for (int i = static_cast<int>(threadIdx.x) % 32; i < count; i += 32) {
+    mass += token_mass(candidate_logit(best.kept[i]), {max, scale});
+  }
+#pragma unroll
+  for (int distance = 1; distance < 32; distance *= 2) mass += shuffle_xor(mass, distance);
+  if (threadIdx.x % 32 != 0) return;
+  early.cut = best.kept[count - 1];
+  early.mass = mass;
 }
 
 /// By the first kRaceWarps warps: lists the best tokens of a row, and draws from them.
@@ -197,7 +199,8 @@ static __device__ __forceinline__ void run_list(const DeviceRow<T>& row, const R
   list_best(row, facts, keep, key, best);
   if (warp % kHalf != 0) return;
   if (scale > 0.0f && (t == 0 || temperatures.value[0] != temperatures.value[1])) {
-    race_listed({key, 0.0f, temperatures.at(t), scale, 0}, keep, t, best, room);
+    const int count = race_listed({key, 0.0f, temperatures.at(t), scale, 0}, keep, t, best, room);
+    if (keep.judges) weigh_listed(count, scale, best, room.early[t]);
   } else if (threadIdx.x % 32 == 0) {
     settle_nothing(room, t);
   }

@@ -80,31 +80,28 @@ static __device__ __forceinline__ std::uint32_t words_for(float bits) {
   return __float2uint_rz(fast_exp2(fminf(32.01f - bits, 32.0f)));
 }
 
-/// The four tokens of a thread in a chunk, which share a block of random numbers.
+/// The random numbers of a thread's four tokens in a chunk.
 struct RaceBlock {
-  float x[4];
+  int chunk;
   PhiloxBlock words;
 
-  template <class T>
-  __device__ __forceinline__ RaceBlock(const RandomKey& key, const DeviceRow<T>& row, int chunk) {
-#pragma unroll
-    for (int q = 0; q < 4; ++q) x[q] = load_logit(row, id_of(chunk, q));
-    words = random_block(key, static_cast<std::uint32_t>(chunk * kChunkBlocks) + threadIdx.x);
-  }
+  __device__ __forceinline__ RaceBlock(const RandomKey& key, int where)
+      : chunk(where), words(random_block(key, static_cast<std::uint32_t>(where * kChunkBlocks) + threadIdx.x)) {}
 
-  __device__ __forceinline__ static std::int32_t id_of(int chunk, int q) {
-    return chunk * kChunk + q * kChunkBlocks + static_cast<int>(threadIdx.x);
-  }
-
-  /// Shows those that compete and may reach f.least to f(score, logit, id). `bound` is what no score lacking its noise
-  /// is above.
-  template <class F>
-  __device__ __forceinline__ void show(const RaceRule& rule, const KeyFloor& floor, int chunk, float bound,
-                                       F& f) const {
+  /// Shows the tokens that compete and may reach f.least to f(score, logit, id). `bound` is what no score lacking its
+  /// noise is above. Few blocks have such a token: logits are read where they do.
+  template <class T, class F>
+  __device__ __forceinline__ void show(const RaceRule& rule, const KeyFloor& floor, const DeviceRow<T>& row,
+                                       float bound, F& f) const {
     const std::uint32_t limit = words_for(f.least - bound);
+    if (min(min(words.word[0], words.word[1]), min(words.word[2], words.word[3])) > limit) return;
+    const int first = chunk * kChunk + static_cast<int>(threadIdx.x);
+    float x[4];
+#pragma unroll
+    for (int q = 0; q < 4; ++q) x[q] = load_logit(row, first + q * kChunkBlocks);
 #pragma unroll
     for (int q = 0; q < 4; ++q) {
-      const std::int32_t id = id_of(chunk, q);
+      const std::int32_t id = first + q * kChunkBlocks;
       if (words.word[q] <= limit && floor.reached(x[q], id)) f(float_score(rule, x[q], id, words.word[q]), x[q], id);
     }
   }
@@ -116,7 +113,7 @@ static __device__ __noinline__ Contender race_chunk(const RaceRule rule, const D
                                                     ReductionRoom& room) {
   const KeyFloor floor(rule.cut);
   return best_of(
-      rule, [&](auto& f) { RaceBlock(rule.key, row, chunk).show(rule, floor, chunk, 0.0f, f); },
+      rule, [&](auto& f) { RaceBlock(rule.key, chunk).show(rule, floor, row, 0.0f, f); },
       [&](std::int32_t id) { return load_logit(row, id); }, room);
 }
 
@@ -133,10 +130,10 @@ static __device__ __noinline__ Contender race_kept(const RaceRule rule, const De
 #pragma unroll 1
         for (int chunk = 0; chunk < row.chunks(); chunk += 2) {
           if (max(signed_order(maxima[chunk]), signed_order(maxima[chunk + 1])) < floor.order) continue;
-          const RaceBlock first(rule.key, row, chunk);
-          const RaceBlock second(rule.key, row, chunk + 1);
-          first.show(rule, floor, chunk, (maxima[chunk] - rule.max) * rule.scale, f);
-          second.show(rule, floor, chunk + 1, (maxima[chunk + 1] - rule.max) * rule.scale, f);
+          const RaceBlock first(rule.key, chunk);
+          const RaceBlock second(rule.key, chunk + 1);
+          first.show(rule, floor, row, (maxima[chunk] - rule.max) * rule.scale, f);
+          second.show(rule, floor, row, (maxima[chunk + 1] - rule.max) * rule.scale, f);
           f.share();
         }
       },

@@ -104,9 +104,9 @@ class SlotSequence {
     const int t = room_.tail.expected.index_of(room_.result().policy.temperature);
     if (t < 0 || view_.rank || !is_position(position)) return;
     barrier_wait(shared_address(&room_.tail.settled[t]), 0);
-    const EarlyToken token = room_.tail.early[t];
+    const DrawnToken token{room_.tail.early[t].id, room_.tail.early[t].logit};
     if (token.id < 0) return;
-    conclude(index, {token.id, token.logit}, -1);
+    conclude(index, token, -1);
     advance(0, position, token.id, token.id, mode);
     set_pending(1, mode);
     room_.flag = 1;
