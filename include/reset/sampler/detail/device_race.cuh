@@ -61,7 +61,7 @@ static __device__ __forceinline__ Contender best_of(const RaceRule& rule, Each e
   each(own);
   const std::uint64_t key = own.id < 0 ? 0 : candidate_key(own.best, own.id);
   const std::uint64_t best = block_best(key, room);
-  if (best == 0) return {0.0f, 0.0f, -1};
+  if (best == 0) return {0.0f, -1};
   const float near = candidate_logit(best) - own.slack;
   std::int32_t leader = candidate_id(best);
   if (__syncthreads_or((key == best ? own.second : own.best) >= near ? 1 : 0) != 0) {
@@ -71,7 +71,7 @@ static __device__ __forceinline__ Contender best_of(const RaceRule& rule, Each e
                  finalists.finalist, [](const Finalist& a, const Finalist& b) { return better(a, b); }, room)
                  .id;
   }
-  return {candidate_logit(best), logit_of(leader), leader};
+  return {logit_of(leader), leader};
 }
 
 /// The words below which a token's noise may make up for so many bits that its score lacks: -log2 of an exponential

@@ -23,9 +23,8 @@ struct RaceRule {
 
 inline constexpr float kNoScore = float_from_bits(0xff800000u);
 
-/// A token and its score in bits relative to the row's maximum, in float.
+/// A token and its logit.
 struct Contender {
-  float score;
   float logit;
   std::int32_t id;  // negative: none
 };

@@ -1,6 +1,6 @@
 /// @file
-/// The exact slow path of truncation: the lowest key that top-k, top-p and min-p keep, digit by digit over the whole
-/// row, for rows of which more tokens are kept than a list holds.
+/// The exact slow path of truncation: the logit, and then the token, by which top-k and top-p cut, digit by digit over
+/// the whole row, where no guess lists what is kept, or more tokens are kept than a list holds.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 
-#include <reset/sampler/detail/device_pass.cuh>
 #include <reset/sampler/detail/device_race.cuh>
 #include <reset/sampler/detail/device_select.cuh>
 #include <reset/sampler/detail/device_statistics.cuh>
@@ -38,7 +37,7 @@ static __device__ __noinline__ std::int32_t gather_tokens(const DeviceRow<T> row
 #pragma unroll 1
   for (int i = self / 32; i < list.chunks; i += kSamplerWarps) {
     // A list that has overflowed is of no use: all of a flat row's tokens would queue up for their places.
-    if (*static_cast<volatile std::int32_t*>(&list.listed) > kListLength) break;
+    if (__any_sync(kFullWarp, *static_cast<volatile std::int32_t*>(&list.listed) > kListLength)) break;
     for_each_in_chunk(row, list.chunk[i], [&](float x, std::int32_t id) {
       const bool listed = x >= threshold && is_finite(x);
       const std::uint32_t all = __ballot_sync(kFullWarp, listed);
