@@ -254,3 +254,40 @@ TEST_CASE("sampling: the highest logit is found among subnormals, whatever the p
   row[2000] = -0.0f;
   CHECK(drawn(make_sampling(0, 1.0f, 0.0f), 0.0f) == 2000);
 }
+
+TEST_CASE("truncation: a place in the order of preference is that of a candidate's key") {
+  using reset::detail::candidate_key;
+  using reset::detail::float_from_bits;
+  using reset::detail::KeyFloor;
+  const float infinity = float_from_bits(0x7f800000u);
+  std::vector<float> logits = {0.0f,
+                               -0.0f,
+                               1.0f,
+                               -1.0f,
+                               3e38f,
+                               -3e38f,
+                               float_from_bits(1),
+                               float_from_bits(0x80000001u),
+                               float_from_bits(0x00800000u),
+                               float_from_bits(0x807fffffu),
+                               1.5f,
+                               1.25f,
+                               -infinity};
+  for (unsigned seed = 1; seed < 4; ++seed) {
+    for (const float x : make_row(20, seed, 3.0f, 2, 9.0f)) logits.push_back(x);
+  }
+  for (const float x : logits) {
+    CHECK(reset::detail::number_of_signed(reset::detail::signed_order(x)) == x);
+    for (const std::int32_t id : {0, 7, 262143}) {
+      const bool finite = x > -infinity;
+      CHECK(KeyFloor(0).reached(x, id) == finite);
+      for (const float other : logits) {
+        if (!(other > -infinity)) continue;
+        for (const std::int32_t cut : {0, 6, 7, 8, 262143}) {
+          const std::uint64_t key = candidate_key(other, cut);
+          REQUIRE(KeyFloor(key).reached(x, id) == (candidate_key(x, id) >= key));
+        }
+      }
+    }
+  }
+}

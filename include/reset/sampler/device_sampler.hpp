@@ -41,9 +41,10 @@ struct SamplerCall {
   std::int32_t count = 0;            ///< Rows, 0..max_rows.
   std::int32_t* tokens = nullptr;    ///< Where not null, token i; kPlaceholderToken where none was drawn.
   SampledToken* results = nullptr;   ///< Where not null, everything about row i.
-  /// For `sampler_step` of drafted tokens by rejection; null matches them with the slot's own samples. At
-  /// draft_probabilities + i vocabulary stand the probabilities that the token drafted behind row i was drawn from (not
-  /// read where none is).
+  /// For `sampler_step` of drafted tokens by rejection; null matches them with the slot's own samples.
+  /// draft_probabilities[i vocabulary + v] is the probability of token v in what the token drafted behind row i was
+  /// drawn from, by the drafter's own temperature and truncation; its rows are not `row_stride` apart, and not read
+  /// where nothing is drafted. A draft of probability 0 is accepted where p gives it any, one of NaN never.
   const float* draft_probabilities = nullptr;
   SlotQuantiles quantiles = {};  ///< For `sampler_step`: where entropies are counted.
 };

@@ -109,8 +109,8 @@ class ReSETSampler<Detector, HostBackend> {
   /// `draft_probabilities` a draft holds if it is the slot's own sample: tokens, and what the slot remembers, are those
   /// of one row after the other. With them it holds with probability min(1, p / q), p after temperature and truncation,
   /// and the token that takes its place is drawn from max(p - q, 0): tokens are distributed as without drafts.
-  /// draft_probabilities + i vocabulary holds what the token drafted behind row i was drawn from (not read where none
-  /// is).
+  /// draft_probabilities[i vocabulary + v] is the probability of token v in what the token drafted behind row i was
+  /// drawn from (not read where none is). A draft of probability 0 is accepted where p gives it any, one of NaN never.
   template <class T>
   Status step(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results,
               const float* draft_probabilities = nullptr) noexcept {

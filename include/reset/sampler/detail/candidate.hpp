@@ -31,6 +31,34 @@ RESET_HOST_DEVICE constexpr float candidate_logit(std::uint64_t key) noexcept {
   return number_of(static_cast<std::uint32_t>(key >> 32));
 }
 
+/// A signed integer whose order is that of floats, too, in three instructions; zeros of both signs are 0.
+RESET_HOST_DEVICE constexpr std::int32_t signed_order(float x) noexcept {
+  const auto bits = static_cast<std::int32_t>(bits_of(x));
+  const std::int32_t sign = bits >> 31;
+  return ((bits & 0x7fffffff) ^ sign) - sign;
+}
+
+/// The number that `signed_order` gave `order`.
+RESET_HOST_DEVICE constexpr float number_of_signed(std::int32_t order) noexcept {
+  const auto bits = static_cast<std::uint32_t>(order);
+  return float_from_bits(order < 0 ? 0x80000000u - bits : bits);
+}
+
+/// A place in the order of preference, for those who look at many tokens: fewer instructions than their keys.
+struct KeyFloor {
+  std::int32_t order;  ///< Of the logit.
+  std::int32_t id;     ///< Of the token.
+
+  /// That of a candidate's key; with 0 all finite logits are above.
+  RESET_HOST_DEVICE constexpr explicit KeyFloor(std::uint64_t key) noexcept
+      : order(signed_order(key == 0 ? float_from_bits(0xff800000u) : candidate_logit(key))), id(candidate_id(key)) {}
+
+  /// Whether a token stands there or above; of a row without NaN and +inf.
+  RESET_HOST_DEVICE constexpr bool reached(float x, std::int32_t other) const noexcept {
+    return signed_order(x) >= order + (other > id ? 1 : 0);
+  }
+};
+
 /// How far below the maximum a logit may lie under min-p: w >= min_p is (x - max) / T >= log(min_p).
 RESET_HOST_DEVICE inline double min_p_distance(float min_p, float temperature) noexcept {
   return mul_rn(static_cast<double>(temperature), exact_log(static_cast<double>(min_p)));

@@ -44,33 +44,6 @@ static __device__ __forceinline__ void for_each_in_chunk(const DeviceRow<T>& row
   }
 }
 
-/// A signed integer whose order is that of floats, subnormals included, in three instructions; zeros of both signs
-/// are 0.
-static __device__ __forceinline__ std::int32_t signed_order(float x) {
-  const auto bits = static_cast<std::int32_t>(bits_of(x));
-  const std::int32_t sign = bits >> 31;
-  return ((bits & 0x7fffffff) ^ sign) - sign;
-}
-static __device__ __forceinline__ float number_of_signed(std::int32_t order) {
-  return float_from_bits(order < 0 ? 0x80000000u - static_cast<std::uint32_t>(order)
-                                   : static_cast<std::uint32_t>(order));
-}
-
-/// A place in the order of preference.
-struct KeyFloor {
-  std::int32_t order;  // of the logit
-  std::int32_t id;
-
-  /// That of a candidate's key; with 0 all finite logits are above.
-  __device__ __forceinline__ explicit KeyFloor(std::uint64_t key)
-      : order(signed_order(key == 0 ? float_from_bits(0xff800000u) : candidate_logit(key))), id(candidate_id(key)) {}
-
-  /// Whether a token stands there or above.
-  __device__ __forceinline__ bool reached(float x, std::int32_t other) const {
-    return signed_order(x) >= order + (other > id ? 1 : 0);
-  }
-};
-
 }  // namespace RESET_ARCH_NAMESPACE
 }  // namespace detail
 RESET_NAMESPACE_END
