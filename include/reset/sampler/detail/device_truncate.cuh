@@ -180,7 +180,8 @@ static __device__ std::int32_t count_near(std::int32_t count, double distance, f
       near, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
 }
 
-/// How the row is truncated whose facts and temperature are in the room; `total` is its mass.
+/// How the row is truncated whose facts and temperature are in the room; `total` is its mass. Asked for where it is
+/// needed: kept across calls it would be spilled.
 template <class Room>
 static __device__ __forceinline__ SelectRule select_rule(int columns, double total, Room& room) {
   const SamplingParams& sampling = room.slot().request.sampling;
