@@ -231,7 +231,8 @@ class ReSETSampler<Detector, HostBackend> {
   Status check_row(const SamplerRow& row) const noexcept {
     if (!in_use(row.slot)) return bad_slot(row.slot);
     if (row.position < 0 || row.position > kMaxPosition) {
-      return {StatusCode::kInvalidArgument, "position", row.position, "0..kMaxPosition (kNextPosition is for the device)"};
+      return {StatusCode::kInvalidArgument, "position", row.position,
+              "0..kMaxPosition (kNextPosition is for the device)"};
     }
     return {};
   }
