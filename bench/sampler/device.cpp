@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -19,10 +18,12 @@
 #include "../gemv/registration.hpp"
 #include "../gemv/timing.hpp"
 #include "launcher.hpp"
+#include "rows.hpp"
 
 namespace {
 
-constexpr std::int32_t kVocabulary = 151936;
+using bench::kVocabulary;
+
 constexpr int kBatches[] = {1, 8, 32, 64};
 constexpr int kMaxBatch = 64;
 constexpr int kFewBatches[] = {1, 8};  // of the settings off the beaten track
@@ -78,26 +79,6 @@ struct Case {
   bool pdl;
 };
 
-// Normal logits with a few peaks: about the entropy and the depth that reasoning models show. Flat ones have neither.
-std::vector<float> make_logits(int rows, bool flat) {
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal(0.0f, flat ? 0.3f : 2.5f);
-  std::vector<float> logits(static_cast<std::size_t>(rows) * kVocabulary);
-  for (float& x : logits) x = normal(random);
-  for (int row = 0; row < rows && !flat; ++row) {
-    float* begin = logits.data() + static_cast<std::size_t>(row) * kVocabulary;
-    for (int i = 0; i < 20; ++i) begin[random() % kVocabulary] = 16.0f + normal(random);
-  }
-  return logits;
-}
-
-// The bits of bfloat16, cut off.
-std::vector<reset::BFloat16> narrowed(const std::vector<float>& values) {
-  std::vector<reset::BFloat16> result;
-  for (const float x : values) result.push_back({static_cast<std::uint16_t>(reset::detail::bits_of(x) >> 16)});
-  return result;
-}
-
 // The ids of the highest logits of rows.
 std::vector<std::int32_t> best_tokens(const std::vector<float>& logits) {
   std::vector<std::int32_t> best;
@@ -123,10 +104,10 @@ class Fixture {
   Fixture() : table_(kVocabulary, {271, 382, 1447}, {198}) {
     check(bench::prepare(0, device_));
     CHECK_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    const std::vector<float> logits = make_logits(kMaxBatch, false);
+    const std::vector<float> logits = bench::make_logits(kMaxBatch);
     floats_ = upload(logits);
-    halves_ = upload(narrowed(logits));
-    flat_ = upload(narrowed(make_logits(kMaxFewBatch, true)));
+    halves_ = upload(bench::narrowed(logits));
+    flat_ = upload(bench::narrowed(bench::make_logits(kMaxFewBatch, true)));
     const std::vector<std::int32_t> best = best_tokens(logits);
     single_ = upload(make_rows(kMaxBatch, 1, [](int) { return reset::kPlaceholderToken; }));
     matched_ = upload(make_rows(kMaxFewBatch, 1 + kDrafts, [](int) { return reset::kPlaceholderToken; }));

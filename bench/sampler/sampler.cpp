@@ -1,44 +1,33 @@
 // One row on one core, V = 151,936. Build with the instruction set to be measured (-DCMAKE_CXX_FLAGS=-march=native).
 #include <algorithm>
-#include <random>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
 #include <reset/sampler/reset_sampler.hpp>
 
+#include "rows.hpp"
+
 namespace {
 
-constexpr std::int32_t kVocabulary = 151936;
-
-// Normal logits with a few peaks: about the entropy and the depth that reasoning models show.
-std::vector<float> make_logits() {
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal(0.0f, 2.5f);
-  std::vector<float> row(kVocabulary);
-  for (float& x : row) x = normal(random);
-  for (int i = 0; i < 20; ++i) row[random() % row.size()] = 16.0f + normal(random);
-  return row;
-}
+using bench::kVocabulary;
 
 template <class T>
-std::vector<T> convert(const std::vector<float>& row);
+std::vector<T> row_of();
 
 template <>
-std::vector<float> convert<float>(const std::vector<float>& row) {
-  return row;
+std::vector<float> row_of<float>() {
+  return bench::make_logits(1);
 }
 
 template <>
-std::vector<reset::BFloat16> convert<reset::BFloat16>(const std::vector<float>& row) {
-  std::vector<reset::BFloat16> result;
-  for (const float x : row) result.push_back({static_cast<std::uint16_t>(reset::detail::bits_of(x) >> 16)});
-  return result;
+std::vector<reset::BFloat16> row_of<reset::BFloat16>() {
+  return bench::narrowed(bench::make_logits(1));
 }
 
 template <class T>
 void statistics(benchmark::State& state) {
-  const std::vector<T> row = convert<T>(make_logits());
+  const std::vector<T> row = row_of<T>();
   std::vector<reset::EntropyPartial> scratch(reset::chunk_count(row.size()));
   double h = 0.0;
   for (auto _ : state) {
@@ -49,7 +38,7 @@ void statistics(benchmark::State& state) {
 }
 
 void token(benchmark::State& state, reset::SamplingParams sampling, float temperature) {
-  const std::vector<float> row = make_logits();
+  const std::vector<float> row = row_of<float>();
   reset::SamplerConfig config;
   config.vocabulary = kVocabulary;
   reset::ReSETSampler<reset::NoDetector> sampler(config);

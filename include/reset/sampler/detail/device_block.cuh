@@ -76,6 +76,13 @@ static __device__ __forceinline__ Value block_reduce(Value value, Join join, Red
   return join(low, high);
 }
 
+/// The sum of integers over all threads.
+template <class Value>
+static __device__ __forceinline__ Value block_sum(Value value, ReductionRoom& room) {
+  return block_reduce(
+      value, [](Value a, Value b) { return a + b; }, room);
+}
+
 /// The highest key of a warp.
 static __device__ __forceinline__ std::uint64_t warp_best(std::uint64_t key) {
   // In two steps, the upper halves first.

@@ -83,8 +83,7 @@ static __device__ __noinline__ std::int32_t rank_of(const DeviceRow<T> row, cons
       count += signed_order(x) > order - (id < token.id ? 1 : 0) ? 1 : 0;
     });
   }
-  return block_reduce(
-      count, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
+  return block_sum(count, room);
 }
 
 /// Fills `bounds` for `race_row`: the scores of chunks, as if each of their tokens were the best where `masses` is

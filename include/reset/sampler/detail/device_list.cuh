@@ -216,8 +216,7 @@ static __device__ __noinline__ void list_best(const DeviceRow<T> row, const RowC
   const int listed = best.listed;
   if (listed <= kMostListed && self < listed) {
     const std::uint64_t key = best.key[self];
-    const RandomSlot slot = random_slot(candidate_id(key));
-    const std::uint32_t word = word_of(random_block(random, slot.block), slot.word);
+    const std::uint32_t word = token_word(random, candidate_id(key));
     int above = 0;
 #pragma unroll 4
     for (int i = 0; i < listed; ++i) above += best.key[i] > key ? 1 : 0;

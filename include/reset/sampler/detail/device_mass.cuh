@@ -30,9 +30,11 @@ static __device__ __noinline__ std::uint64_t total_mass(const DeviceRow<T> row, 
   std::uint64_t mass = 0;
   for_each_logit(row, 0, row.columns,
                  [&](float x, std::int32_t id) { mass += floor.reached(x, id) ? token_mass(x, scale) : 0; });
-  return block_reduce(
-      mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
+  return block_sum(mass, room);
 }
+
+/// What makes probabilities of weights whose mass is `total`.
+static __device__ __forceinline__ float inverse_of(double total) { return static_cast<float>(0x1p40 / total); }
 
 /// The distribution that a row is drawn from, above kArgmaxTemperature.
 struct TargetRule {

@@ -25,7 +25,7 @@ static __device__ __noinline__ void find_target(const DeviceRow<T> row, Room& ro
     total = kept.count > 0 ? static_cast<double>(list_mass(kept.count, rule.scale, room.list, room.reduction)) : -1.0;
   }
   if (total < 0.0) total = static_cast<double>(total_mass(row, rule.cut, rule.scale, room.reduction));
-  rule.inverse = static_cast<float>(0x1p40 / total);
+  rule.inverse = inverse_of(total);
   if (threadIdx.x == 0) room.target = rule;
   __syncthreads();
 }
@@ -122,9 +122,7 @@ class Residual {
     std::uint64_t best = 0;
     for (std::int32_t i = static_cast<int>(threadIdx.x); i < rule_.listed; i += kSamplerThreads) {
       const std::int32_t id = candidate_id(list.key[i]);
-      const NoisePlace place = token_place(id);
-      const PhiloxBlock words = random_block(key_, place.slot.block);
-      const float noise = -log2_exponential(key_, place, word_of(words, place.slot.word));
+      const float noise = -log2_exponential(key_, token_place(id), token_word(key_, id));
       const float p = rule_.probability(candidate_logit(list.key[i]));
       const std::uint64_t own = score(left(p, draft_.data[id]), noise, id);
       best = own > best ? own : best;
@@ -163,7 +161,7 @@ static __device__ __noinline__ bool accepts_early(std::int64_t position, const D
   const int t = room.tail.expected.index_of(temperature);
   if (t < 0 || room.tail.early[t].mass == 0) return false;
   const EarlyToken& early = room.tail.early[t];
-  const auto inverse = static_cast<float>(0x1p40 / static_cast<double>(early.mass));
+  const float inverse = inverse_of(static_cast<double>(early.mass));
   return accepts({{room.tail.facts.max, kLog2E / temperature}, early.cut, 0, inverse}, position, drafted, draft, room);
 }
 

@@ -69,6 +69,12 @@ static __device__ __forceinline__ std::uint32_t word_of(const PhiloxBlock& block
   return word < 2 ? low : high;
 }
 
+/// A token's random word, where the block's others are of no use.
+static __device__ __forceinline__ std::uint32_t token_word(const RandomKey& key, std::int32_t id) {
+  const RandomSlot slot = random_slot(id);
+  return word_of(random_block(key, slot.block), slot.word);
+}
+
 /// What a chunk's noise adds to its score, in bits.
 static __device__ __forceinline__ float chunk_noise_bits(const RandomKey& key, int chunk) {
   const NoisePlace place = chunk_place(static_cast<std::uint32_t>(chunk));

@@ -127,8 +127,7 @@ static __device__ std::uint64_t list_mass(std::int32_t count, const MassScale& s
   for (std::int32_t i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) {
     mass += token_mass(candidate_logit(list.key[i]), scale);
   }
-  return block_reduce(
-      mass, [](std::uint64_t a, std::uint64_t b) { return a + b; }, room);
+  return block_sum(mass, room);
 }
 
 /// Lists tokens whose mass reaches `need`, further and further below the maximum; their number, or more than
@@ -176,8 +175,7 @@ static __device__ std::int32_t count_near(std::int32_t count, double distance, f
   for (std::int32_t i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) {
     near += add_rn(widen(candidate_logit(list.key[i])), -widen(max)) >= distance ? 1 : 0;
   }
-  return block_reduce(
-      near, [](std::int32_t a, std::int32_t b) { return a + b; }, room);
+  return block_sum(near, room);
 }
 
 /// How the row is truncated whose facts and temperature are in the room; `total` is its mass. Asked for where it is
@@ -266,9 +264,7 @@ static __device__ __noinline__ Contender race_list(const RaceRule rule, std::int
         for (std::int32_t i = static_cast<int>(threadIdx.x); i < count; i += kSamplerThreads) {
           const float x = candidate_logit(list.key[i]);
           const std::int32_t id = candidate_id(list.key[i]);
-          const RandomSlot slot = random_slot(id);
-          const PhiloxBlock words = random_block(rule.key, slot.block);
-          f(float_score(rule, x, id, word_of(words, slot.word)), x, id);
+          f(float_score(rule, x, id, token_word(rule.key, id)), x, id);
         }
       },
       [&](std::int32_t id) {
