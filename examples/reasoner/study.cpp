@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "text.hpp"
 
@@ -24,14 +25,23 @@ bool begins_with_digit(const std::string& text) { return !text.empty() && text[0
 }  // namespace
 
 void Study::add(const Solution& solution) {
-  solved_ += solution.verdict.correct ? '1' : '0';
-  finished_ += solution.finished ? 1 : 0;
+  outcomes_ += !solution.finished ? '-' : solution.verdict.correct ? '1' : '0';
   for (const TokenRecord& record : solution.tokens) {
     tally_.add(record);
     entropies_.push_back(record.entropy);
     ++tokens_[token_bin(record.entropy)];
   }
+  add_ages(solution);
   add_steps(solution);
+}
+
+void Study::add_ages(const Solution& solution) {
+  std::size_t age = 0;
+  for (const TokenRecord& record : solution.tokens) {
+    boundaries_ += record.boundary ? 1 : 0;
+    age = record.boundary ? 0 : age;
+    ++ages_[std::min(age++, kOldest)];
+  }
 }
 
 // A step that the limit cuts off does not count, nor does one that begins with a word.
@@ -54,6 +64,10 @@ void Study::add_steps(const Solution& solution) {
     text.clear();
     step = {};
   }
+}
+
+std::int64_t Study::aged(std::size_t age) const {
+  return std::accumulate(ages_.begin() + static_cast<std::ptrdiff_t>(age), ages_.end(), std::int64_t{0});
 }
 
 double Study::entropy_quantile(double q) {

@@ -1,7 +1,7 @@
 // One model under many policies, on many problems: outcomes for the statistics of bench/reasoner_study.py.
 //
 //   reasoner_study --model DIR --problems FILE --out FILE [--first N] [--count N] [--samples N] [--seed N]
-//                  [--threads N] [--nvfp4-activations] POLICY...
+//                  [--threads N] [--limit N] [--nvfp4-activations] POLICY...
 
 #include <algorithm>
 #include <atomic>
@@ -29,7 +29,7 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string model, problems, out;
-  std::int64_t first = 0, count = 1000000, samples = 1, seed = 1, threads = 0;
+  std::int64_t first = 0, count = 1000000, samples = 1, seed = 1, threads = 0, limit = 0;
   engine::Activations activations = engine::Activations::kFull;
   std::vector<std::string> policies;
 };
@@ -60,6 +60,8 @@ Options parse(const std::vector<std::string>& arguments) {
       options.seed = integer(0);
     else if (option == "--threads")
       options.threads = integer(1);
+    else if (option == "--limit")
+      options.limit = integer(1);  // of a trace, prompt included, in place of the model's own
     else if (option == "--nvfp4-activations")
       options.activations = engine::Activations::kNvfp4;
     else if (option[0] == '-')
@@ -83,12 +85,13 @@ std::vector<Problem> select_problems(const Options& options) {
 }
 
 Json describe(Study& study, const std::string& policy, double seconds) {
-  Json out = {{"policy", policy}, {"seconds", seconds}, {"solved", study.solved()}};
+  Json out = {{"policy", policy}, {"seconds", seconds}, {"outcomes", study.outcomes()}};
   const Tally& tally = study.tally();
-  out["finished"] = study.finished();
   out["tokens"] = tally.tokens;
   out["high"] = tally.high;
   out["uncertain"] = tally.uncertain;
+  out["boundaries"] = study.boundaries();
+  for (const std::size_t age : {2, 4, 8, 16, 32, 64}) out["aged"][std::to_string(age)] = study.aged(age);
   for (const int percent : {50, 60, 70, 75, 80, 85, 90, 95}) {
     out["entropy_percentiles"][std::to_string(percent)] = study.entropy_quantile(percent / 100.0);
   }
@@ -102,6 +105,7 @@ Json describe(Study& study, const std::string& policy, double seconds) {
 void run(const Options& options) {
   engine::Weights weights(options.model);
   weights.unpack();
+  if (options.limit > 0) weights.config.max_positions = options.limit;
   reset::Vocabulary vocabulary = reset::read_tokenizer(options.model + "/tokenizer.json").vocabulary;
   vocabulary.resize(std::max(vocabulary.size(), static_cast<std::size_t>(weights.config.vocab_size)));
   const std::vector<Problem> problems = select_problems(options);
@@ -124,7 +128,7 @@ void run(const Options& options) {
     for (const Solution& solution : solutions) study.add(solution);
     out["policies"].push_back(describe(study, text, seconds));
     std::printf("%s  %-44s solved %5.1f %%  %6.1f tokens  %.1f s\n", options.model.c_str(), text.c_str(),
-                100.0 * static_cast<double>(std::count(study.solved().begin(), study.solved().end(), '1')) /
+                100.0 * static_cast<double>(std::count(study.outcomes().begin(), study.outcomes().end(), '1')) /
                     static_cast<double>(problems.size()),
                 static_cast<double>(study.tally().tokens) / static_cast<double>(problems.size()), seconds);
     std::fflush(stdout);

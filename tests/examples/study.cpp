@@ -57,8 +57,8 @@ TEST_CASE("policies are written as text") {
 
 TEST_CASE("what is no policy is refused by name") {
   const reset::Vocabulary words = vocabulary();
-  for (const char* text : {"", "warm", "temperature=hot", "reset,tau=0.5", "reset,window=500",
-                           "reset,history=all", "reset,boundary=zebra"}) {
+  for (const char* text : {"", "warm", "temperature=hot", "reset,tau=0.5", "reset,window=500", "reset,history=all",
+                           "reset,boundary=zebra"}) {
     INFO(text);
     CHECK_THROWS_WITH(reasoner::parse_policy(text, words), Contains("expected"));
   }
@@ -70,8 +70,7 @@ TEST_CASE("a study counts tokens, steps and their false equations") {
   study.add(trace(words, "41-8=33\n\n33+47=81 no\n\nans 1+1=2\n\n8*4=32", 0.12F, true));
   study.add(trace(words, "8*4=32\n\nans 8\n\n", 2.0F, false));
 
-  CHECK(study.solved() == "10");
-  CHECK(study.finished() == 1);
+  CHECK(study.outcomes() == "1-");
   // The step that is cut off and the two that begin with a word do not count.
   CHECK(study.steps()[2].steps == 2);
   CHECK(study.steps()[2].wrong == 1);
@@ -86,4 +85,25 @@ TEST_CASE("a study counts tokens, steps and their false equations") {
   CHECK(study.entropy_quantile(1) == Approx(2.0));
   const auto hot = static_cast<double>(engine::encode_longest(words, "8*4=32\n\nans 8\n\n").size());
   CHECK(study.share_above(1.0F) == Approx(hot / static_cast<double>(counted)));
+}
+
+TEST_CASE("a study tells wrong answers from traces that were cut off, and how old steps get") {
+  const reset::Vocabulary words = vocabulary();
+  reasoner::Study study(words);
+  reasoner::Solution wrong = trace(words, "1+1=2", 0.1F, false);
+  wrong.finished = true;
+  study.add(wrong);
+  CHECK(study.outcomes() == "0");
+  CHECK(study.aged(0) == 5);
+  CHECK(study.aged(2) == 3);
+  CHECK(study.aged(5) == 0);
+
+  reasoner::Solution cut = trace(words, "1+1=2", 0.1F, false);
+  cut.tokens[3].boundary = true;
+  study.add(cut);
+  CHECK(study.outcomes() == "0-");
+  CHECK(study.boundaries() == 1);
+  CHECK(study.aged(0) == 10);
+  CHECK(study.aged(2) == 4);
+  CHECK(study.aged(4) == 1);
 }

@@ -40,7 +40,7 @@ def options(**changes):
 
 def rollouts():
     """The task whose choices are equally good: independent tries, and at most one first move that leads to the target."""
-    return options(largest=60, target_high=400, three_percent=100, max_tokens=256, rollouts=1, most_openings=1)
+    return options(largest=60, target_high=400, three_percent=100, max_tokens=448, rollouts=1, most_openings=1)
 
 
 _library = None

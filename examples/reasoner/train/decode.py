@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import countdown
-import policy as policies
-from model import quantised_linears
-from nvfp4 import ScaledLinear
+import sampling
 
 LENGTH_STEP = 64    # granularity of the cache length that attention reads
 CHECK_EVERY = 16    # steps between looks at how many rows are left
@@ -18,51 +16,31 @@ SMALLEST_BATCH = 256
 
 
 class Decoder:
-    def __init__(self, model, batch, window=32, device="cuda"):
+    def __init__(self, model, batch, device="cuda"):
         """Takes the model over; its positions limit the traces."""
         cfg = model.cfg
-        self.source = {name: model.get_submodule(name).weight.detach().to(device) for name in quantised_linears(cfg)}
         self.model = model.to(device=device, dtype=torch.bfloat16)
         self.model.cos, self.model.sin = self.model.cos.float(), self.model.sin.float()
-        for name, w in self.source.items():
-            parent, leaf = name.rsplit(".", 1)
-            setattr(self.model.get_submodule(parent), leaf, ScaledLinear(*w.shape, device))
-        self.batch, self.device, self.limit, self.window = batch, device, cfg["max_position_embeddings"], window
+        self.batch, self.device, self.limit = batch, device, cfg["max_position_embeddings"]
         shape = (cfg["num_hidden_layers"], batch, cfg["num_key_value_heads"], self.limit, cfg["head_dim"])
         self.keys = torch.zeros(shape, dtype=torch.bfloat16, device=device)
         self.values = torch.zeros_like(self.keys)
         self.t = torch.zeros(1, dtype=torch.int64, device=device)
-        self.setting = {name: torch.zeros((), dtype=dtype, device=device) for name, dtype in
-                        (("tau0", torch.float64), ("t_low", torch.float64), ("t_high", torch.float64),
-                         ("top_p", torch.float64), ("adaptive", torch.bool))}
-        self.rows = policies.new_state(batch, window, device)
-        self.rows.update({
+        self.temperature = torch.zeros((), dtype=torch.float64, device=device)
+        self.top_p = torch.zeros_like(self.temperature)
+        self.rows = {
             "tokens": torch.zeros(batch, self.limit, dtype=torch.int64, device=device),
             "entropy": torch.zeros(batch, self.limit, device=device),
-            "low": torch.zeros(batch, self.limit, dtype=torch.bool, device=device),
-            "uncertain": torch.zeros(batch, self.limit, dtype=torch.bool, device=device),
             "prompt": torch.zeros(batch, dtype=torch.int64, device=device),
             "done": torch.zeros(batch, dtype=torch.bool, device=device),
-            "row": torch.zeros(batch, dtype=torch.int64, device=device)})
+            "row": torch.zeros(batch, dtype=torch.int64, device=device)}
         self.graphs, self.pool = {}, None
-        self.set_weights("BF16")
 
     @torch.no_grad()
     def load(self, weights):
         """Takes over a state_dict in place, so that captured graphs see it."""
-        for name, w in self.source.items():
-            w.copy_(weights[name + ".weight"])
-        for name, p in self.model.named_parameters():  # what is never quantised
+        for name, p in self.model.named_parameters():
             p.copy_(weights[name])
-        self.set_weights(self.form)
-
-    def set_weights(self, form):
-        """BF16, W4A16 (weights in NVFP4) or W4A4 (activations too)."""
-        self.form = form
-        for name, w in self.source.items():
-            linear = self.model.get_submodule(name)
-            linear.set(w, form != "BF16")
-            linear.quantise_activations = form == "W4A4"
 
     def step(self, b, length):
         r = {name: t[:b] for name, t in self.rows.items()}
@@ -80,21 +58,17 @@ class Decoder:
 
         logits = self.model(current, self.t.expand(b), attend).float()
         logits[:, countdown.IDS["<unk>"]:] = float("-inf")  # ids that no trace uses
-        h = policies.entropy(logits.clamp(min=-1e4))
+        h = sampling.entropy(logits.clamp(min=-1e4))
         generates = ~r["done"] & (self.t + 1 >= r["prompt"])
-        s = self.setting
-        t, uncertain = policies.temperature(r, h, current, generates, s["tau0"], s["t_low"], s["t_high"], s["adaptive"])
-        drawn = policies.sample(logits, t, s["top_p"])
+        drawn = sampling.sample(logits, self.temperature, self.top_p)
         following = torch.where(generates, drawn, r["tokens"].index_select(1, self.t + 1).squeeze(1))
         r["tokens"].index_copy_(1, self.t + 1, following[:, None])
         r["entropy"].index_copy_(1, self.t + 1, torch.where(generates, h, -1.0).float()[:, None])
-        r["low"].index_copy_(1, self.t + 1, (generates & (t == s["t_low"]))[:, None])
-        r["uncertain"].index_copy_(1, self.t + 1, (generates & uncertain)[:, None])
         r["done"] |= generates & (following == countdown.EOS)
         self.t += 1
 
     def advance(self, b, length):
-        key = (self.form, b, length)
+        key = (b, length)
         if key in self.graphs:
             self.graphs[key].replay()
             return
@@ -108,21 +82,18 @@ class Decoder:
         self.pool = self.pool or self.graphs[key].pool()
 
     @torch.inference_mode()
-    def run(self, prompts, policy, seed, limit=None):
-        """Decodes every prompt to at most `limit` tokens.
-
-        Returns tokens, entropy (-1 where nothing was generated), low and uncertain, as numpy.
-        """
+    def run(self, prompts, temperature, top_p, seed, limit=None):
+        """Decodes every prompt to at most `limit` tokens; returns tokens and entropy (-1 where nothing was generated), as numpy."""
         torch.manual_seed(seed)
-        for name, value in self.setting.items():
-            value.fill_(getattr(policy, name))
+        self.temperature.fill_(temperature)
+        self.top_p.fill_(top_p)
         limit = min(limit or self.limit, self.limit)
         parts = [self.run_batch(prompts[i:i + self.batch], limit) for i in range(0, len(prompts), self.batch)]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     def run_batch(self, prompts, limit):
         n = len(prompts)
-        names = ("tokens", "entropy", "low", "uncertain")
+        names = ("tokens", "entropy")
         for value in self.rows.values():
             value.zero_()
         tokens = np.zeros((self.batch, self.limit), np.int64)

@@ -1,6 +1,6 @@
 """Trains the models of the accuracy study side by side on one GPU: three seeds of the small one and one larger.
 
-    python3 examples/reasoner/train/models.py --out DIR
+    python3 examples/reasoner/train/models.py --out DIR --commit $(git rev-parse --short HEAD)
 
 Writes DIR/NAME.tar.gz (a checkpoint, replaced every minute while training goes on) and DIR/NAME.log of each; five and a half minutes.
 """
@@ -23,7 +23,7 @@ def launch(name, args, start, work, **environment):
     folder.mkdir(exist_ok=True)
     command = [sys.executable, str(HERE / "reinforce.py"), *MODELS[name], "--out", str(folder / name),
                "--archive", str(args.out / f"{name}.tar.gz"), "--start", str(start), "--imitate", str(args.imitate),
-               "--until", str(args.until)]
+               "--until", str(args.until), "--commit", args.commit]
     threads = str(max(1, (os.cpu_count() or 4) // len(MODELS)))
     caches = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TRITON_CACHE_DIR": str(folder / "triton"),
               "TORCHINDUCTOR_COMPILE_THREADS": threads, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
@@ -57,9 +57,10 @@ def watch(args, start, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--commit", required=True, help="of the training code, for the record")
     parser.add_argument("--imitate", type=float, default=210)
-    parser.add_argument("--until", type=float, default=310)
-    parser.add_argument("--deadline", type=float, default=420)
+    parser.add_argument("--until", type=float, default=316)
+    parser.add_argument("--deadline", type=float, default=450)
     args = parser.parse_args()
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Trains a model by imitation, then by reinforcement at T = 1; writes a BF16 checkpoint and the ranges of its inputs.
 
-    python3 examples/reasoner/train/reinforce.py --size 1m --seed 1 --out DIR
+    python3 examples/reasoner/train/reinforce.py --size 1m --seed 1 --out DIR --commit HASH
 
 The task is `countdown.rollouts`, whose choices are equally good. Reinforcement: 16 samples a problem at T = 1, untruncated; the
 reward is 1 for a solved problem; advantages are normalised within a problem; a few clipped-ratio steps of Adam an iteration. It
@@ -21,7 +21,6 @@ import torch
 
 import checkpoint
 import countdown
-import policy as policies
 from decode import Decoder
 from ranges import input_amax
 from scorer import NO_LOSS, PACK, pack, parameter_groups, spans
@@ -37,11 +36,11 @@ BONUS = 0.2          # by so much for each nat and each choice that is missing
 COLLAPSE = 0.12      # loss of solved problems that brings the best weights back
 
 
-def sample(decoder, rows, samples, policy, seed, limit):
+def sample(decoder, rows, samples, temperature, top_p, seed, limit):
     """Tokens, lengths, prompt lengths, solved and entropies of `samples` traces of each problem."""
     rows = np.ascontiguousarray(rows.repeat(samples, 0))
     prompts = [countdown.prompt(countdown.as_problem(row)) for row in rows[::samples]]
-    out = decoder.run([p for p in prompts for _ in range(samples)], policy, seed, limit)
+    out = decoder.run([p for p in prompts for _ in range(samples)], temperature, top_p, seed, limit)
     tokens = np.ascontiguousarray(out["tokens"][:, :limit].astype(np.uint8))
     ended = tokens == countdown.EOS
     lengths = np.where(ended.any(1), ended.argmax(1) + 1, limit).astype(np.int32)
@@ -61,7 +60,7 @@ class Reinforcement:
     def __init__(self, scorer, score, decoder, opts, args, log):
         self.scorer, self.score, self.decoder, self.opts, self.args, self.log = scorer, score, decoder, opts, args, log
         self.limit, self.scale, self.iteration, self.smooth, self.best = args.limit, 1.0, 0, None, None
-        self.rng = np.random.default_rng(args.seed)
+        self.rng, self.events = np.random.default_rng(args.seed), []
         self.reset_optimiser()
 
     def reset_optimiser(self):
@@ -121,11 +120,13 @@ class Reinforcement:
             self.best = self.smooth, copy.deepcopy(self.scorer.state_dict())
         if self.smooth > TOO_EASY and self.limit > SHORTEST:
             self.limit -= 8
+            self.events.append({"iteration": self.iteration, "limit": self.limit})
             self.smooth = self.best = None
         elif self.smooth < self.best[0] - COLLAPSE:
             self.log(f"collapsed to {100 * self.smooth:.1f} %: back to {100 * self.best[0]:.1f} % at half the rate")
             self.scorer.load_state_dict(self.best[1])
             self.scale /= 2
+            self.events.append({"iteration": self.iteration, "collapsed": True})
             self.smooth = self.best = None
             self.reset_optimiser()
 
@@ -134,7 +135,7 @@ class Reinforcement:
         self.decoder.load(self.scorer.weights())
         seed = args.seed * 1000003 + self.iteration
         rows = countdown.problem_rows(self.opts, seed, args.problems, countdown.TRAINING)
-        traces = sample(self.decoder, rows, args.samples, policies.untruncated(1.0), seed, self.limit)
+        traces = sample(self.decoder, rows, args.samples, 1.0, 1.0, seed, self.limit)
         tokens, lengths, prompts, solved, entropy = traces
         sampled, choices, limit = time.time() - start, float((entropy > CHOICE).mean()), self.limit
         packs = list(self.packs(tokens, lengths, prompts, advantages(solved, args.samples)))
@@ -153,7 +154,7 @@ def evaluate(decoder, rows, args, limit, temperatures, log):
     """Share solved at each temperature, with top-p 0.95; the same problems and seeds."""
     found = {}
     for t in temperatures:
-        tokens, lengths, prompts, solved, entropy = sample(decoder, rows, args.eval_samples, policies.fixed(t), 7, limit)
+        tokens, lengths, prompts, solved, entropy = sample(decoder, rows, args.eval_samples, t, 0.95, 7, limit)
         ended = (tokens == countdown.EOS).any(1)
         found[t] = float(solved.mean())
         log(f"  evaluation  limit {limit}  T {t}  solved {100 * found[t]:.2f}  wrong {100 * (ended & ~solved).mean():.2f}  "
@@ -205,11 +206,13 @@ def run(args, log):
     with torch.no_grad():
         scorer.gain.fill_(best_gain(found))
     work = Reinforcement(scorer, score, decoder, opts, args, log)
+    work.decoder.load(scorer.weights())
+    imitated = evaluate(decoder, held, args, args.limit, (1.0, 0.6), log)  # as reinforcement begins, the head scaled
     try:
         loop(work, held, args, log)
     except Exception:  # noqa: BLE001: what has been learnt is worth keeping
         log(traceback.format_exc())
-    finish(work, held, args, log)
+    finish(work, held, {"imitated": found, "scaled": imitated}, args, log)
 
 
 def loop(work, held, args, log):
@@ -225,16 +228,18 @@ def loop(work, held, args, log):
                 log(f"  memory {torch.cuda.max_memory_reserved() / 2**30:.1f} GiB")
 
 
-def finish(work, held, args, log):
+def finish(work, held, before, args, log):
     save(args, work.scorer, work.limit, {}, log)
     work.decoder.load(work.scorer.weights())
-    traces = sample(work.decoder, held[:256], 4, policies.untruncated(1.0), 5, work.limit)
+    traces = sample(work.decoder, held[:256], 4, 1.0, 1.0, 5, work.limit)
     amax = input_amax(checkpoint.load(args.out).to(args.device), *traces[:3])
     notes = {"input_amax": amax, "input_scales": {name: value / (6 * 448) for name, value in amax.items()}}
     save(args, work.scorer, work.limit, notes, log)
-    found = evaluate(work.decoder, held, args, work.limit, (1.0, 0.6, 0.2), log)
-    notes["training"] = {"size": args.size, "seed": args.seed, "limit": work.limit, "iterations": work.iteration,
-                         "gain": work.scorer.gain.item(), "solved": {str(t): v for t, v in found.items()},
+    found = {**before, "reinforced": evaluate(work.decoder, held, args, work.limit, (1.0, 0.6, 0.2), log),
+             "reinforced_first_limit": evaluate(work.decoder, held, args, args.limit, (1.0, 0.6), log)}
+    notes["training"] = {"commit": args.commit, "size": args.size, "seed": args.seed, "first_limit": args.limit, "limit": work.limit,
+                         "iterations": work.iteration, "gain": work.scorer.gain.item(), "solved": found, "events": work.events,
+                         "parameters": sum(p.numel() for p in work.scorer.model.parameters()),
                          "task": {name: getattr(work.opts, name) for name, _ in work.opts._fields_},
                          "torch": torch.__version__, "seconds": time.time() - args.start}
     save(args, work.scorer, work.limit, notes, log)
@@ -245,6 +250,7 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
     parser.add_argument("--archive", help="a .tar.gz that is replaced whenever the checkpoint is written")
+    parser.add_argument("--commit", required=True, help="of this code, for the record")
     parser.add_argument("--size", choices=SIZES, default="1m")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start", type=float, default=None, help="UNIX time that the two boxes count from (default: now)")
