@@ -1,171 +1,202 @@
 #!/usr/bin/env python3
-"""Statistics of the accuracy study: reasoner_report.py WORK_FOLDER MODELS_FOLDER [OUTPUT.json], then the README's table.
+"""Statistics of the accuracy study: reasoner_report.py [WORK_FOLDER MODELS_FOLDER] [--out FOLDER]
 
-Intervals are 95 %, from a bootstrap over problems that keeps a problem's samples, policies, forms and training seeds together.
+With folders, first gathers the outcomes of a finished study in reasoner_outcomes.json, how many of each problem's samples were solved
+and how many were cut off; then, and without folders only this, computes reasoner.json from that file.
+
+Intervals are 95 %, from a bootstrap over problems that keeps a problem's samples, policies, forms and training seeds together. Of several
+training seeds, seeds and problems are both drawn anew, each with replacement and independently.
 """
 
+import argparse
+import base64
 import json
-import subprocess
-import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 
-from reasoner_study import policies_of
+from reasoner_study import (BASELINE, CHANGES, FORMS, LARGE, LONG, LONGER, PAIR, SHORT, SMALL, THRESHOLD_OF, WHOLE, plan)
 
-OUTPUT = Path(__file__).parent / "results" / "reasoner.json"
-FORMS = {"bf16": "BF16", "w4a4-rtn": "W4A4", "w4a4-four-over-six": "W4A4 Four Over Six", "w4a4-scale-sweep": "W4A4 ScaleSweep",
-         "w4a16-round-to-nearest": "W4A16", "w4a16-four-over-six": "W4A16 Four Over Six", "w4a16-scale-sweep": "W4A16 ScaleSweep"}
-SUFFIXES = ("", "-warm", "-whole", "-greedy", "-adaptive", "-rest", "-ablation")
-BASELINE = "T = 1.0"
-NO_CHOICE = dict.fromkeys(("published_tau0", "published_t_low", "own_tau0", "own_t_low"), -1)  # of models without validation
+RESULTS = Path(__file__).parent / "results"
+OUTPUT = RESULTS / "reasoner.json"
+OUTCOMES = RESULTS / "reasoner_outcomes.json"
+COOLER = "T = 0.6"
+ALL_SEEDS = "small, all seeds"
 RESAMPLES = 10000
+KEPT = ("tokens", "high", "uncertain", "boundaries", "aged", "share_above_tenth_nat", "share_above_half_nat")
 
 
-def labels(choice):
-    """The policy of each name; validation may choose one that has another name, too."""
-    p = policies_of(choice)
-    adaptive = ("fixed threshold, tau_0 = 0.5", "ReSET, tau_0 as published", "ReSET, tau_0 chosen", "ReSET, tau_0 = 0.5")
-    specs = {"T = " + spec.split("=")[1]: spec for spec in p["plain"]}
-    specs |= {"greedy": "greedy", **dict(zip(adaptive, p["adaptive"]))}
-    specs |= dict(zip((f"{name}, no top-p" for name in (BASELINE, adaptive[1], adaptive[3])), p["whole"]))
-    for spec in p["ablation"]:
-        changed = spec.split(",")[-1].replace("=", " = ").replace("boundary =  no", "a step is a try")
-        specs[f"ReSET, tau_0 chosen, {changed}"] = spec
-    return specs
+def encode(solved, cut, samples):
+    """A byte a problem, solved * (samples + 1) + cut off, compressed."""
+    return base64.b64encode(zlib.compress((solved * (samples + 1) + cut).astype(np.uint8).tobytes(), 9)).decode()
 
 
-def outcomes(job):
-    """Solved, [problems, samples]."""
-    rows = {}
-    for policy in job["policies"]:
-        bits = np.frombuffer(policy["solved"].encode(), np.uint8) - ord("0")
-        rows[policy["policy"]] = bits.reshape(-1, job["samples"]), policy
-    return rows
+def decode(text, samples):
+    """Solved and cut off of each problem."""
+    return np.divmod(np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8), samples + 1)
 
 
-def load(work):
-    """(model, form, policy name) -> (share solved of each problem, the record of the study tool); models' limits."""
+def gather_row(model, form, policy, job, record):
+    """What is kept of one job of the study."""
+    found = record["policies"][0]
+    assert found["policy"] == job.spec and record["samples"] == job.samples, f"{job} has another record: {found['policy']}"
+    outcomes = np.frombuffer(found["outcomes"].encode(), np.uint8).reshape(-1, job.samples)
+    row = {"model": model, "form": form, "policy": policy, "spec": job.spec, "samples": job.samples, "limit": record["limit"],
+           "outcomes": encode((outcomes == ord("1")).sum(1), (outcomes == ord("-")).sum(1), job.samples)}
+    row |= {name: found[name] for name in KEPT}
+    row["entropy_p80"] = found["entropy_percentiles"]["80"]
+    if policy == BASELINE and form in PAIR:
+        row |= {"token_entropies": found["token_entropies"], "steps": found["steps"]}
+    return row
+
+
+def gather(work, models):
+    """The whole study as one document; refuses one of which a job is missing."""
     choice = json.loads((work / "choice.json").read_text())
-    found, limits = {}, {}
-    for model in [*choice, "large-1"]:
-        specs = labels(choice.get(model, NO_CHOICE))
-        for form in FORMS:
-            for suffix in SUFFIXES:
-                path = work / f"{model}-{form}{suffix}.json"
-                if not path.exists():
-                    continue
-                job = json.loads(path.read_text())
-                limits[model] = job["limit"]
-                solved = outcomes(job)
-                for name in (name for name, spec in specs.items() if spec in solved):
-                    bits, record = solved[specs[name]]
-                    found[model, form, name] = 100.0 * bits.mean(1), {**record, "samples": job["samples"]}
-    return choice, found, limits
+    rows, commits, missing = [], set(), []
+    for policy, job in plan(choice):
+        path = job.path(work)
+        if not path.exists():
+            missing.append(path.name)
+            continue
+        record = json.loads(path.read_text())
+        commits.add(record["commit"])
+        rows.append(gather_row(job.model, job.form, policy, job, record))
+    if missing:
+        raise SystemExit(f"{len(missing)} jobs of the study are missing, the first {missing[0]}: run reasoner_study.py again")
+    assert len(commits) == 1, f"the study's programs are of {sorted(commits)}, expected one commit"
+    training = {m: json.loads((models / m / "training.json").read_text()) for m in choice}
+    return {"what": "of each held-out Countdown problem a byte, solved samples * (samples + 1) + samples cut off; zlib, base64",
+            "programs_commit": commits.pop(), "training_commit": "/".join(sorted({t["commit"] for t in training.values()})),
+            "longer_limit": LONG, "choice": choice, "training": training, "rows": rows}
+
+
+def counts(row):
+    """Shares of each problem's samples, percent: solved and cut off."""
+    solved, cut = decode(row["outcomes"], row["samples"])
+    return 100.0 * solved / row["samples"], 100.0 * cut / row["samples"]
+
+
+def check_complete(document):
+    """The file has every row of the plan, all of the same problems."""
+    expected = {(job.model, job.form, policy) for policy, job in plan(document["choice"])}
+    found = {(r["model"], r["form"], r["policy"]) for r in document["rows"]}
+    assert found == expected, f"rows differ from the plan: {sorted(found ^ expected)[:3]}"
+    sizes = {len(decode(r["outcomes"], r["samples"])[0]) for r in document["rows"]}
+    assert len(sizes) == 1, f"rows have {sorted(sizes)} problems, expected the same"
+    return sizes.pop()
 
 
 class Bootstrap:
-    """The same resampled problems for whatever is compared."""
+    """The same resampled problems, and training seeds, for whatever is compared."""
 
-    def __init__(self, resamples=RESAMPLES):
-        self.resamples, self.weights = resamples, {}
+    def __init__(self, problems, resamples=RESAMPLES):
+        rng = np.random.default_rng(0)
+        self.problems = rng.multinomial(problems, np.full(problems, 1 / problems), resamples) / problems
+        self.seeds = {}
+        self.resamples = resamples
 
     def __call__(self, values):
+        """values [seeds, problems]."""
         n = len(values)
-        if n not in self.weights:
-            self.weights[n] = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), self.resamples) / n
-        low, high = np.percentile(self.weights[n] @ values, (2.5, 97.5))
+        if n not in self.seeds:
+            self.seeds[n] = np.random.default_rng(n).multinomial(n, np.full(n, 1 / n), self.resamples) / n
+        means = ((self.problems @ values.T) * self.seeds[n]).sum(1)
+        low, high = np.percentile(means, (2.5, 97.5))
         return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
 
 
-def groups(found):
-    """Models that are reported: each, and the small ones together."""
-    models = sorted({key[0] for key in found}, key=lambda m: (m.startswith("large"), m))
-    small = [m for m in models if m.startswith("small")]
-    return {**({"small, all seeds": small} if len(small) > 1 else {}), **{m: [m] for m in models}}
+def kind(policy):
+    """What a policy has in common with the T = 1 it is compared with: a longer limit, no top-p, or nothing."""
+    return next((suffix for suffix in (LONGER, WHOLE) if policy.endswith(suffix)), "")
 
 
-def mean_of(found, models, form, policy):
-    """The mean over models of the share solved of each problem; None where one of them has not run."""
-    rows = [found.get((m, form, policy)) for m in models]
-    return None if None in rows else np.mean([r[0] for r in rows], 0)
+class Comparison:
+    """Shares solved of one group of models, and what follows from them."""
+
+    def __init__(self, found, models, bootstrap):
+        self.found, self.models, self.bootstrap = found, models, bootstrap
+
+    def solved(self, form, policy):
+        """[models, problems]; None where no such row is in the study."""
+        rows = [self.found.get((m, form, policy)) for m in self.models]
+        return None if None in rows else np.stack([counts(r)[0] for r in rows])
+
+    def gains(self, form, policy, against):
+        """What a form gains from a policy over another one, and what is specific to NVFP4: that gain minus BF16's."""
+        gain = lambda f: [self.solved(f, policy), self.solved(f, against)]
+        mine, bf16 = gain(form), gain("BF16")
+        if mine[1] is None or policy == against:
+            return None, None
+        difference = mine[0] - mine[1]
+        known = form != "BF16" and bf16[0] is not None and bf16[1] is not None
+        return self.bootstrap(difference), self.bootstrap(difference - (bf16[0] - bf16[1])) if known else None
+
+    def row(self, form, policy):
+        mine, bf16 = self.solved(form, policy), self.solved("BF16", policy)
+        out = {"solved": self.bootstrap(mine)}
+        if form != "BF16" and bf16 is not None:
+            out["minus_bf16"] = self.bootstrap(mine - bf16)
+        against = {"gain_over_t1": BASELINE + kind(policy), "gain_over_t06": COOLER + kind(policy)}
+        if policy in THRESHOLD_OF:
+            against["gain_over_threshold"] = THRESHOLD_OF[policy]
+        if policy.removeprefix(f"{SHORT}, ") in CHANGES:
+            against["gain_over_unchanged"] = SHORT
+        for name, other in against.items():
+            gain, specific = self.gains(form, policy, other)
+            out |= {name: gain} if gain else {}
+            out |= {name.replace("gain", "difference"): specific} if specific else {}
+        return out
 
 
-def compare(found, bootstrap):
-    """A row for each group, form and policy that has run, with what it gains and what is specific to NVFP4."""
+def describe(rows):
+    """Tokens and entropies, over all traces of the models."""
+    cut = 100 * np.mean([counts(r)[1].mean() for r in rows]) / 100
+    solved = np.mean([counts(r)[0].mean() for r in rows])
+    tokens = sum(r["tokens"] for r in rows)
+    traces = sum(len(counts(r)[0]) * r["samples"] for r in rows)
+    share = lambda count: sum(count(r) for r in rows) / tokens
+    return {"cut_off": float(cut), "wrong": float(100 - solved - cut), "limit": [r["limit"] for r in rows], "samples": rows[0]["samples"],
+            "mean_tokens": tokens / traces, "share_high": share(lambda r: r["high"]), "share_uncertain": share(lambda r: r["uncertain"]),
+            "mean_step": tokens / max(1, sum(r["boundaries"] for r in rows)),
+            "share_aged": {age: share(lambda r: r["aged"][age]) for age in rows[0]["aged"]},
+            **{name: share(lambda r: r[name] * r["tokens"]) for name in ("share_above_tenth_nat", "share_above_half_nat")},
+            "entropy_p80": [r["entropy_p80"] for r in rows]}
+
+
+def compare(document, resamples=RESAMPLES):
+    """A row for each group of models, form and policy."""
+    bootstrap = Bootstrap(check_complete(document), resamples)
+    found = {(r["model"], r["form"], r["policy"]): r for r in document["rows"]}
     rows = []
-    order = list(dict.fromkeys(key[2] for key in found))
-    for group, models in groups(found).items():
-        for form, title in FORMS.items():
-            for policy in order:
-                mine = mean_of(found, models, form, policy)
-                if mine is None:
-                    continue
-                row = {"models": group, "form": title, "policy": policy, "solved": bootstrap(mine)}
-                bf16, plain = mean_of(found, models, "bf16", policy), mean_of(found, models, form, BASELINE)
-                if form != "bf16" and bf16 is not None:
-                    row["minus_bf16"] = bootstrap(mine - bf16)
-                if policy != BASELINE and plain is not None:
-                    row["gain_over_t1"] = bootstrap(mine - plain)
-                    row |= specific(found, models, policy, mine - plain, bf16, form, bootstrap)
-                cooler = mean_of(found, models, form, "T = 0.6")
-                if policy != "T = 0.6" and cooler is not None:
-                    row["gain_over_t06"] = bootstrap(mine - cooler)
-                rows.append(row | describe([found[m, form, policy][1] for m in models]))
+    for group, models in {ALL_SEEDS: SMALL, **{m: (m,) for m in SMALL + LARGE}}.items():
+        comparison = Comparison(found, models, bootstrap)
+        for form, policy in dict.fromkeys((r["form"], r["policy"]) for r in document["rows"] if r["model"] in models):
+            rows.append({"models": group, "form": form, "policy": policy, **comparison.row(form, policy),
+                         **describe([found[m, form, policy] for m in models])})
     return rows
 
 
-def specific(found, models, policy, gain, bf16, form, bootstrap):
-    """What a form gains over its own T = 1 minus what BF16 gains over its own."""
-    plain = mean_of(found, models, "bf16", BASELINE)
-    if form == "bf16" or bf16 is None or plain is None:
-        return {}
-    return {"difference_of_differences": bootstrap(gain - (bf16 - plain))}
-
-
-def describe(records):
-    """Tokens and entropies, over all traces of the models."""
-    traces = sum(len(r["solved"]) for r in records)
-    tokens = sum(r["tokens"] for r in records)
-    weigh = lambda name: float(sum(r[name] * r["tokens"] for r in records) / tokens)
-    return {"traces": traces, "mean_tokens": tokens / traces, "finished": 100 * sum(r["finished"] for r in records) / traces,
-            "share_high": sum(r["high"] for r in records) / tokens, "share_uncertain": sum(r["uncertain"] for r in records) / tokens,
-            "share_above_tenth_nat": weigh("share_above_tenth_nat"), "share_above_half_nat": weigh("share_above_half_nat"),
-            "entropy_p80": [r["entropy_percentiles"]["80"] for r in records]}
-
-
-def entropies(found):
-    """Histograms of token entropies and steps by their mean entropy at T = 1, for each model, BF16 and W4A4."""
-    out = []
-    for (model, form, policy), (_, record) in found.items():
-        if policy == BASELINE and form in ("bf16", "w4a4-rtn"):
-            out.append({"model": model, "form": FORMS[form], "tokens": record["token_entropies"], "steps": record["steps"]})
-    return out
-
-
-def training(models_folder, models):
-    found = {}
-    for model in models:
-        path = models_folder / model / "training.json"
-        found[model] = json.loads(path.read_text()) if path.exists() else {}
-    return found
-
-
-def git_commit():
-    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+def report(document, resamples=RESAMPLES):
+    kept = ("programs_commit", "training_commit", "longer_limit", "choice", "training")
+    entropies = [{"model": r["model"], "form": r["form"], "tokens": r["token_entropies"], "steps": r["steps"]}
+                 for r in document["rows"] if "steps" in r]
+    return {"what": "share of held-out Countdown problems solved, percent, by the library's CPU engine", "problems": check_complete(document),
+            **{name: document[name] for name in kept}, "top_p": 0.95, "window": 32, "bootstrap": resamples,
+            "token_bins": {"lowest_decade": -6, "bins_per_decade": 8}, "step_bin_nats": 0.05, "rows": compare(document, resamples),
+            "entropies": entropies}
 
 
 def main():
-    work, models = Path(sys.argv[1]), Path(sys.argv[2])
-    output = Path(sys.argv[3]) if len(sys.argv) > 3 else OUTPUT
-    choice, found, limits = load(work)
-    problems = {model: len(values[0]) for (model, _, _), values in found.items()}
-    report = {
-        "what": "share of held-out Countdown problems solved, percent, by the library's CPU engine", "commit": git_commit(),
-        "problems": problems, "samples": 4, "top_p": 0.95, "window": 32, "limit_tokens": limits, "bootstrap": RESAMPLES,
-        "token_bins": {"lowest_decade": -6, "bins_per_decade": 8}, "step_bin_nats": 0.05, "choice": choice,
-        "training": training(models, limits), "rows": compare(found, Bootstrap()), "entropies": entropies(found)}
-    output.write_text(json.dumps(report, indent=1) + "\n")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="*", help="WORK_FOLDER and MODELS_FOLDER of a finished study")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    outcomes = args.out / OUTCOMES.name
+    if args.folders:
+        outcomes.write_text(json.dumps(gather(*args.folders), separators=(",", ":")).replace('{"model"', '\n{"model"') + "\n")
+    (args.out / OUTPUT.name).write_text(json.dumps(report(json.loads(outcomes.read_text())), indent=1) + "\n")
 
 
 if __name__ == "__main__":
