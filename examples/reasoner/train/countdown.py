@@ -25,7 +25,7 @@ TRAINING, EVALUATION, CALIBRATION = -1, 0, 1
 
 
 class Options(ctypes.Structure):
-    """What problems are drawn and how they are searched; the fields are explained in countdown.cpp."""
+    """What problems are drawn and how they are searched; the fields are explained in problem.hpp."""
     _fields_ = [(name, ctypes.c_int32) for name in
                 ("largest", "target_high", "three_percent", "max_tokens", "oracle3", "oracle4", "dead3", "leave",
                  "rollouts", "most_openings")]
