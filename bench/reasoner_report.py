@@ -54,6 +54,7 @@ def gather_row(model, form, policy, job, record):
 def gather(work, models):
     """The whole study as one document; refuses one of which a job is missing."""
     choice = json.loads((work / "choice.json").read_text())
+    assert set(choice) == {*SMALL, *LARGE}, f"the study has chosen for {sorted(choice)} only: run reasoner_study.py again"
     rows, commits, missing = [], set(), []
     for policy, job in plan(choice):
         path = job.path(work)
@@ -182,10 +183,24 @@ def report(document, resamples=RESAMPLES):
     kept = ("programs_commit", "training_commit", "longer_limit", "choice", "training")
     entropies = [{"model": r["model"], "form": r["form"], "tokens": r["token_entropies"], "steps": r["steps"]}
                  for r in document["rows"] if "steps" in r]
-    return {"what": "share of held-out Countdown problems solved, percent, by the library's CPU engine", "problems": check_complete(document),
-            **{name: document[name] for name in kept}, "top_p": 0.95, "window": 32, "bootstrap": resamples,
+    return {"what": "share of held-out Countdown problems solved, percent, by the library's CPU engine",
+            "problems": check_complete(document), **{name: document[name] for name in kept}, "top_p": 0.95, "window": 32, "bootstrap": resamples,
             "token_bins": {"lowest_decade": -6, "bins_per_decade": 8}, "step_bin_nats": 0.05, "rows": compare(document, resamples),
             "entropies": entropies}
+
+
+def rounded(value):
+    """To five digits behind the point: what the last bits of a sum are depends on the machine."""
+    if isinstance(value, dict):
+        return {name: rounded(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def write(path, document):
+    """JSON, a row a line."""
+    path.write_text(json.dumps(document, separators=(",", ":")).replace('{"model', '\n{"model') + "\n")
 
 
 def main():
@@ -195,8 +210,8 @@ def main():
     args = parser.parse_args()
     outcomes = args.out / OUTCOMES.name
     if args.folders:
-        outcomes.write_text(json.dumps(gather(*args.folders), separators=(",", ":")).replace('{"model"', '\n{"model"') + "\n")
-    (args.out / OUTPUT.name).write_text(json.dumps(report(json.loads(outcomes.read_text())), indent=1) + "\n")
+        write(outcomes, gather(*args.folders))
+    write(args.out / OUTPUT.name, rounded(report(json.loads(outcomes.read_text()))))
 
 
 if __name__ == "__main__":

@@ -83,12 +83,12 @@ def job_of(model, form, name, spec):
 
 
 def plan(choice):
-    """(policy's name, job) of the whole study, the most important first; two names may share a job."""
+    """(policy's name, job) of every model that has a choice, the most important first; two names may share a job."""
     main = [name for name in policies_of(next(iter(choice.values()))) if not name.startswith(f"{SHORT}, ") and LONGER not in name
             and WHOLE not in name]
 
     def part(models, forms, belongs):
-        for model in models:
+        for model in filter(choice.__contains__, models):
             for form in forms:
                 yield from ((name, job_of(model, form, name, spec)) for name, spec in policies_of(choice[model]).items() if belongs(name))
 
@@ -207,14 +207,16 @@ def main():
     for models in (SMALL, LARGE):
         chosen = choose(study, models)
         if chosen is None:
-            print("validation is not done; run again")
+            print(f"validation of {models} is not done; run again", flush=True)
             return 2
         choice |= chosen
-    (study.args.work / "choice.json").write_text(json.dumps(choice, indent=1) + "\n")
-    jobs = list(dict.fromkeys(job for _, job in plan(choice)))
-    left = study.run_all(jobs).count(None)
-    print(f"{len(jobs) - left} of {len(jobs)} jobs are done" + ("; run again" if left else ""))
-    return 2 if left else 0
+        (study.args.work / "choice.json").write_text(json.dumps(choice, indent=1) + "\n")
+        jobs = list(dict.fromkeys(job for _, job in plan(choice)))
+        left = study.run_all(jobs).count(None)
+        print(f"{len(jobs) - left} of {len(jobs)} jobs are done" + ("; run again" if left else ""), flush=True)
+        if left:
+            return 2
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The statistics of the accuracy study on made-up outcomes, and what is committed of it."""
+"""The statistics of the accuracy study on made-up outcomes, and what is committed of it; skipped without numpy."""
 
 import contextlib
 import io
@@ -7,7 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:
+    print("skipped: numpy is missing")
+    sys.exit(77)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 import reasoner_report as report  # noqa: E402
@@ -114,10 +118,19 @@ def test_report():
         raise AssertionError("a row is missing and is not missed")
 
 
+def close(a, b):
+    """Equal but for the last digits of numbers."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(close(a[k], b[k]) for k in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(close, a, b))
+    return abs(a - b) < 1e-4 if isinstance(a, float) else a == b
+
+
 def test_readme():
     """The README has what the committed report says, and the report what the committed outcomes say."""
     committed = json.loads(report.OUTPUT.read_text())
-    assert json.loads(json.dumps(report.report(json.loads(report.OUTCOMES.read_text())))) == committed
+    assert close(report.report(json.loads(report.OUTCOMES.read_text())), committed)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         table.section(table.Report(committed))
