@@ -35,11 +35,11 @@ def record(job, share, rng):
 
 
 def write_study(folder):
-    """A whole study of random outcomes: W4A4 solves 10 points less, and ReSET as published gives them back."""
+    """A whole study of random outcomes: W4A4 solves 10 points less, and ReSET as published gives them back, and 4 to BF16."""
     rng, choice = np.random.default_rng(1), {m: CHOICE for m in MODELS}
     (folder / "choice.json").write_text(json.dumps(choice))
     for policy, job in study.plan(choice):
-        share = 0.8 if job.form == "BF16" or policy == study.PUBLISHED else 0.7
+        share = {True: (0.84, 0.8), False: (0.8, 0.7)}[job.form == "BF16"][policy != study.PUBLISHED]
         job.path(folder).write_text(json.dumps(record(job, share, rng)))
     for m in MODELS:
         (folder / m).mkdir()
@@ -97,7 +97,7 @@ def test_report():
             raise AssertionError("a partial study is taken for a whole one")
     found = table.Report(report.report(document, resamples=500))
     row = found.row("W4A4", study.PUBLISHED)
-    assert abs(row["gain_over_t1"]["mean"] - 10) < 3 and abs(row["difference_over_t1"]["mean"] - 10) < 3
+    assert abs(row["gain_over_t1"]["mean"] - 10) < 3 and abs(row["difference_over_t1"]["mean"] - 6) < 3
     assert abs(row["gain_over_threshold"]["mean"] - 10) < 3 and row["difference_over_threshold"]["low"] > 0
     assert abs(row["solved"]["mean"] + row["wrong"] + row["cut_off"] - 100) < 1e-9 and abs(row["wrong"] - 5) < 2
     assert abs(found.field("W4A4", study.BASELINE, "minus_bf16")["mean"] + 10) < 3
