@@ -33,10 +33,13 @@ PUBLISHED, SHORT, CHOSEN, HALF = (f"ReSET, tau_0 {which}" for which in ("as publ
 THRESHOLD_OF = {PUBLISHED: "fixed threshold, tau_0 as published", CHOSEN: "fixed threshold, tau_0 chosen",
                 HALF: "fixed threshold, tau_0 = 0.5"}
 THRESHOLD_OF[SHORT] = THRESHOLD_OF[PUBLISHED]
-CHANGES = {**{f"window = {w}": f",window={w}" for w in (2, 4, 8, 16, 64)}, "history = include": ",history=include",
+CHANGES = {**{f"window = {w}": f",window={w}" for w in (4, 8)}, "history = include": ",history=include",
            "T_high = 0.8": ",t_high=0.8", "T_high = 1.2": ",t_high=1.2", "a step is a try": ",boundary= no",
-           "a step ends at =": ",boundary==", "a step ends at a division": ",boundary=/"}
+           "a step ends at =": ",boundary=="}
 LONGER, WHOLE = f", limit {LONG}", ", no top-p"
+# Of the policies those that forms other than the pair, and those that the larger model have.
+OTHERS = ("greedy", "T = 0.2", "T = 0.6", BASELINE, THRESHOLD_OF[CHOSEN], PUBLISHED, CHOSEN)
+LARGER = (BASELINE, "T = 0.6", SHORT)
 
 # What validation chooses from; below a temperature of about a half, a token of low entropy keeps one candidate under top-p 0.95.
 T_LOW = (0.1, 0.6, 0.9)
@@ -59,8 +62,8 @@ def policies_of(choice):
     named |= adaptive
     named |= {f"{SHORT}, {change}": adaptive[SHORT] + more for change, more in CHANGES.items()
               if more != f",window={choice['short_window']}"}
-    named |= {name + LONGER: named[name] for name in (BASELINE, "T = 0.6", PUBLISHED, SHORT, CHOSEN)}
-    return named | {name + WHOLE: named[name] + ",top_p=1" for name in (BASELINE, PUBLISHED, SHORT)}
+    named |= {name + LONGER: named[name] for name in (BASELINE, "T = 0.6", SHORT)}
+    return named | {name + WHOLE: named[name] + ",top_p=1" for name in (BASELINE, SHORT)}
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,10 @@ def plan(choice):
     others = [form for form in FORMS if form not in PAIR]
     yield from part(SMALL, PAIR, main.__contains__)
     yield from part(SMALL, PAIR, lambda name: name.endswith(LONGER))
-    yield from part(SMALL, others, main.__contains__)
+    yield from part(SMALL, others, OTHERS.__contains__)
+    yield from part(LARGE, PAIR, LARGER.__contains__)
     yield from part(SMALL, PAIR, lambda name: name.startswith(f"{SHORT}, ") and not name.endswith((LONGER, WHOLE)))
-    yield from part(LARGE, PAIR, main.__contains__)
     yield from part(SMALL, PAIR, lambda name: name.endswith(WHOLE))
-    yield from part(LARGE, others, main.__contains__)
 
 
 class Study:
@@ -162,16 +164,20 @@ def candidates(published):
                 yield tau0, t_low, window, reset(published if tau0 is None else tau0, t_low, f",window={window}")
 
 
-def choose(study, models):
-    """tau_0, T_low and windows by the validation problems, for W4A4: one choice for all seeds of a size, the first of the best.
+def on_validation(model, spec):
+    return Job(model, "W4A4", spec, "study_validation", 2)
+
+
+def choose(study):
+    """tau_0, T_low and windows by the validation problems, for W4A4: one choice for all models, the first of those best for the small.
 
     Only tau_0 as published is each model's own: the 80th percentile of its token entropies at T = 0.6.
     """
-    on_validation = lambda model, spec: Job(model, "W4A4", spec, "study_validation", 2)
-    plain = study.run_all([on_validation(m, "temperature=0.6") for m in models])
+    plain = study.run_all([on_validation(m, "temperature=0.6") for m in SMALL + LARGE])
     if None in plain:
         return None
-    published = {m: r["policies"][0]["entropy_percentiles"]["80"] for m, r in zip(models, plain)}
+    published = {m: r["policies"][0]["entropy_percentiles"]["80"] for m, r in zip(SMALL + LARGE, plain)}
+    models = SMALL
     jobs = [on_validation(m, spec) for m in models for *_, spec in candidates(published[m])]
     records = study.run_all(jobs)
     if None in records:
@@ -184,7 +190,7 @@ def choose(study, models):
     short = best(lambda c: c["tau0"] is None and c["t_low"] == t_low and c["window"] < 32)
     own = best(lambda c: c["tau0"] is not None)
     return {m: {"published_tau0": published[m], "published_t_low": t_low, "short_window": short["window"], "own_tau0": own["tau0"],
-                "own_t_low": own["t_low"], "own_window": own["window"], "candidates": tried} for m in models}
+                "own_t_low": own["t_low"], "own_window": own["window"], "candidates": tried} for m in published}
 
 
 def parse():
@@ -203,20 +209,15 @@ def main():
     study = Study(parse())
     study.args.work.mkdir(parents=True, exist_ok=True)
     study.quantise()
-    choice = {}
-    for models in (SMALL, LARGE):
-        chosen = choose(study, models)
-        if chosen is None:
-            print(f"validation of {models} is not done; run again", flush=True)
-            return 2
-        choice |= chosen
-        (study.args.work / "choice.json").write_text(json.dumps(choice, indent=1) + "\n")
-        jobs = list(dict.fromkeys(job for _, job in plan(choice)))
-        left = study.run_all(jobs).count(None)
-        print(f"{len(jobs) - left} of {len(jobs)} jobs are done" + ("; run again" if left else ""), flush=True)
-        if left:
-            return 2
-    return 0
+    choice = choose(study)
+    if choice is None:
+        print("validation is not done; run again", flush=True)
+        return 2
+    (study.args.work / "choice.json").write_text(json.dumps(choice, indent=1) + "\n")
+    jobs = list(dict.fromkeys(job for _, job in plan(choice)))
+    left = study.run_all(jobs).count(None)
+    print(f"{len(jobs) - left} of {len(jobs)} jobs are done" + ("; run again" if left else ""), flush=True)
+    return 2 if left else 0
 
 
 if __name__ == "__main__":
