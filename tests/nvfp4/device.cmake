@@ -18,6 +18,7 @@ if(RESET_HAS_CUDA)
   # The bits must not depend on the flags of the engine.
   reset_add_device_test(nvfp4_kernels_fast_math quantize_device.cu quantize_device_fused.cu dequantize_device.cu SIDES gpu)
   target_compile_options(test_nvfp4_kernels_fast_math PRIVATE --use_fast_math)
+  reset_add_device_test(nvfp4_kernels_after_gemv quantize_device_after_gemv.cu SIDES gpu)
   if(TARGET CUDA::cublas)
     reset_add_device_test(nvfp4_cublas dequantize_cublas.cu SIDES gpu LIBRARIES CUDA::cublas)
   endif()
