@@ -18,8 +18,9 @@
 ///
 /// Each launcher returns kInvalidArgument, and launches nothing, for a view that `validate` refuses, a null or
 /// misaligned pointer, a leading dimension below the columns it holds, inputs that overlap outputs, or
-/// zero_scale_padding on a view of a part; kUnsupported for more rows than a grid can have or a device this code is not
-/// compiled for; kCudaError with the runtime's code if the launch itself fails.
+/// zero_scale_padding on a view of a part; kUnsupported for more rows than a grid can have, a device this code is not
+/// compiled for, or a dependent launch of code for less than sm_90; kCudaError with the runtime's code if the launch
+/// itself fails.
 #pragma once
 
 #if !defined(__CUDACC__)
@@ -55,7 +56,8 @@ struct QuantizeOptions {
   /// must be the whole tensor then: origins 0, stride as `scale_stride` gives it. Linear scales have no padding.
   bool zero_scale_padding = false;
   /// Launch as a dependent of the kernel ahead in the stream; needs compute capability 9.0, and this file compiled for
-  /// it. In a chain every launch sets it, the mat-vecs' LaunchOptions too.
+  /// it: code for less, which a later device takes too, knows no wait and is refused. In a chain every launch sets it,
+  /// the mat-vecs' LaunchOptions too.
   bool dependent_launch = false;
 };
 

@@ -109,6 +109,8 @@ static Status launch_dequantize(const Nvfp4MatrixView& weights, T* out, std::int
   const std::int64_t chunks = dequantize_chunks(weights.cols);
   const std::int64_t ctas = (weights.rows + kDequantizeRows - 1) / kDequantizeRows * chunks;
   const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kDequantizeThreads), 0, dependent};
+  const Status status = check_dependent_launch(dependent, dequantize_kernel<T>);
+  if (!status.ok()) return status;
   return launch(dequantize_kernel<T>, shape, stream, weights,
                 rows_aligned(weights.packed, weights.rows, weights.row_stride, 4), element_rows(out, weights.rows, ld),
                 static_cast<unsigned>(chunks));

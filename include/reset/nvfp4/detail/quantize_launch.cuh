@@ -160,7 +160,8 @@ static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView
                           options.dependent_launch};
   const auto kernel =
       source.aligned() && target.packed_aligned ? quantize_kernel<Source, true> : quantize_kernel<Source, false>;
-  return launch(kernel, shape, stream, source, target, static_cast<unsigned>(chunks));
+  const Status status = check_dependent_launch(shape.dependent, kernel);
+  return status.ok() ? launch(kernel, shape, stream, source, target, static_cast<unsigned>(chunks)) : status;
 }
 
 /// Rows of RMSNorm that several CTAs share each: those of a decode step.
@@ -179,7 +180,8 @@ static Status launch_rms_norm_quantize(const RmsSource<T>& source, const Nvfp4Mu
                           options.dependent_launch};
   const auto kernel = source.aligned() && target.packed_aligned ? rms_norm_quantize_kernel<T, true>
                                                                 : rms_norm_quantize_kernel<T, false>;
-  return launch(kernel, shape, stream, source, target, static_cast<unsigned>(parts));
+  const Status status = check_dependent_launch(shape.dependent, kernel);
+  return status.ok() ? launch(kernel, shape, stream, source, target, static_cast<unsigned>(parts)) : status;
 }
 
 }  // namespace RESET_ARCH_NAMESPACE
