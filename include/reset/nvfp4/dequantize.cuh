@@ -40,10 +40,10 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// can have; rows at multiples of 4 bytes in and 16 bytes out are faster.
 ///
 /// One kernel, which never allocates nor synchronises and can be captured in a graph. Returns kInvalidArgument, and
-/// launches nothing, for a view that `validate` refuses, a null or misaligned `out`, ld < K, or an `out` that overlaps
-/// the weights or their scales; kUnsupported for more rows than a grid can have, a device this code is not compiled
-/// for, or a dependent launch of code for less than sm_90; kCudaError with the runtime's code if the launch itself
-/// fails.
+/// launches nothing, for a view that `validate` refuses, a null or misaligned `out`, an ld outside K .. 2^31 - 1, or an
+/// `out` that overlaps the weights or their scales; kUnsupported for more rows than a grid can have, a device this code
+/// is not compiled for, or a dependent launch of code for less than sm_90; kCudaError with the runtime's code if the
+/// launch itself fails.
 template <class T>
 [[nodiscard]] static Status dequantize_matrix(const Nvfp4MatrixView& weights, T* out, std::int64_t ld,
                                               const DequantizeOptions& options, cudaStream_t stream) noexcept {

@@ -7,6 +7,7 @@
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
 #include <reset/nvfp4/detail/device_elements.cuh>
+#include <reset/nvfp4/detail/memory_region.hpp>
 #include <reset/nvfp4/detail/quantize_launch.cuh>
 #include <reset/nvfp4/e4m3.hpp>
 #include <reset/nvfp4/matrix.hpp>
@@ -91,11 +92,9 @@ static Status validate_dequantize(const Nvfp4MatrixView& weights, const T* out, 
   Status status = validate(weights);
   if (status.ok()) status = validate_rows("out", out, "ld", ld, weights.cols);
   if (!status.ok()) return status;
-  const Extent written = extent_of_rows(out, weights.rows, weights.cols, ld);
-  if (overlap(written, extent_of_rows(weights.packed, weights.rows, weights.cols / 2, weights.row_stride)) ||
-      overlap(written, extent_of_scales(weights))) {
-    return invalid("out", static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out)),
-                   "memory that does not overlap the weights");
+  const MemoryRegion written = element_region(out, weights.rows, weights.cols, ld);
+  if (overlap(written, packed_region(weights)) || overlap(written, scale_region(weights))) {
+    return overlapping("out", written, "memory that does not overlap the weights");
   }
   if ((weights.rows + kDequantizeRows - 1) / kDequantizeRows > kMaxCtas / dequantize_chunks(weights.cols)) {
     return Status(StatusCode::kUnsupported, "rows", weights.rows, "ceil(rows / 8) * ceil(cols / 1024) below 2^31");
