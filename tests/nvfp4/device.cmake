@@ -18,6 +18,15 @@ if(RESET_HAS_CUDA)
   # The bits must not depend on the flags of the engine.
   reset_add_device_test(nvfp4_kernels_fast_math quantize_device.cu quantize_device_fused.cu dequantize_device.cu SIDES gpu)
   target_compile_options(test_nvfp4_kernels_fast_math PRIVATE --use_fast_math)
+  reset_add_device_test(nvfp4_kernels_after_gemv quantize_device_after_gemv.cu SIDES gpu)
+  # Code for sm_80 alone needs no device to be refused; beside code for a target that the device does not take, it runs.
+  reset_add_device_test(nvfp4_old_target dependent_launch.cu SIDES host)
+  set_target_properties(test_nvfp4_old_target PROPERTIES CUDA_ARCHITECTURES 80)
+  reset_add_device_test(nvfp4_old_target_of_two dependent_launch.cu SIDES gpu)
+  set_target_properties(test_nvfp4_old_target_of_two PROPERTIES CUDA_ARCHITECTURES "80-virtual;100a-real")
+  # The targets leave open which code runs: the launchers ask, within a capture.
+  reset_add_device_test(nvfp4_kernels_of_two_targets quantize_device_graph.cu SIDES gpu)
+  set_target_properties(test_nvfp4_kernels_of_two_targets PROPERTIES CUDA_ARCHITECTURES "80-real;90")
   if(TARGET CUDA::cublas)
     reset_add_device_test(nvfp4_cublas dequantize_cublas.cu SIDES gpu LIBRARIES CUDA::cublas)
   endif()

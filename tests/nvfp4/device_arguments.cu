@@ -51,6 +51,14 @@ TEST_CASE("the quantisers name what they refuse", "[host]") {
   CHECK(begins(call.plain(misaligned(call.x.data())), "invalid argument: x is "));
   call.ld = 31;
   CHECK(call.plain() == "invalid argument: ld is 31, expected at least the columns of a row");
+  for (const std::int64_t ld : {std::int64_t{1} << 31, std::int64_t{1} << 62}) {
+    call.ld = ld;
+    const std::string beyond = "invalid argument: ld is " + std::to_string(ld) + ", expected at most 2^31-1";
+    for (const std::string& message :
+         {call.plain(), call.fused(), call.silu(reset::GateOrder::kGateUp), call.decode(call.x.data())}) {
+      CHECK(message == beyond);
+    }
+  }
   call = Call();
   call.out.cols = 24;
   CHECK(call.plain() == "invalid argument: cols is 24, expected a multiple of 16");
@@ -106,9 +114,72 @@ TEST_CASE("the fused quantisers name what they refuse", "[host]") {
   call.norm.weight = call.weight.data();
   call.norm.residual_stride = 31;
   CHECK(begins(call.fused(), "invalid argument: residual_stride is 31"));
-  call.norm.residual_stride = 32;
+  call.norm.residual_stride = std::int64_t{1} << 31;
+  CHECK(call.fused() == "invalid argument: residual_stride is 2147483648, expected at most 2^31-1");
+}
+
+TEST_CASE("what a fused quantiser writes is apart from what it reads", "[host]") {
+  Call call;
+  const std::string apart = "memory that does not overlap ";
+  call.norm.weight = reinterpret_cast<const __half*>(call.packed.data());
+  CHECK(begins(call.fused(), "invalid argument: weight is "));
+  CHECK(call.fused().find(apart + "the result") != std::string::npos);
+  call = Call();
+  call.norm.residual = reinterpret_cast<__half*>(call.scales.data());
+  CHECK(begins(call.fused(), "invalid argument: residual is "));
+  CHECK(call.fused().find(apart + "the result") != std::string::npos);
+  call = Call();
   call.norm.residual = call.x.data() + 10;
-  CHECK(call.fused().find("expected memory that does not overlap x or weight") != std::string::npos);
+  CHECK(call.fused().find(apart + "x, weight or global") != std::string::npos);
+  call = Call();
+  call.norm.weight = call.residual.data() + 96;
+  CHECK(call.fused().find(apart + "x, weight or global") != std::string::npos);
+  call = Call();
+  call.options.global = reinterpret_cast<const float*>(call.residual.data() + 126);
+  CHECK(call.fused().find(apart + "x, weight or global") != std::string::npos);
+}
+
+// What is accepted would be launched, so that the check alone is called.
+TEST_CASE("column ranges of one buffer do not overlap", "[host]") {
+  Call call;
+  const auto check = [&call] {
+    return reset::detail::validate_quantize(call.x.data(), call.ld, 32, call.out, call.options).message();
+  };
+  REQUIRE(check() == "ok");
+  // The result, of 16 bytes a row, behind the 64 bytes that a row of x takes of its 128; one byte further ahead it
+  // overlaps, and so it does at the end of a row that begins in the one before.
+  auto* bytes = reinterpret_cast<std::uint8_t*>(call.x.data());
+  call.out.row_stride = 128;
+  for (const int place : {64, 112}) {
+    call.out.packed = bytes + place;
+    CHECK(check() == "ok");
+  }
+  for (const int place : {63, 113}) {
+    call.out.packed = bytes + place;
+    CHECK(check().find("memory that does not overlap the result") != std::string::npos);
+  }
+  // Scales of a part: the columns of others between them are not the call's.
+  call = Call();
+  bytes = reinterpret_cast<std::uint8_t*>(call.x.data());
+  call.out.block_scale = {bytes + 64, reset::ScaleLayout::kLinear, 128, 0, 0};
+  CHECK(check() == "ok");
+  call.out.block_scale.block_origin = 63;
+  CHECK(check().find("memory that does not overlap the result") != std::string::npos);
+  // Residual and x side by side.
+  call = Call();
+  call.norm.residual = call.x.data() + 32;
+  call.norm.residual_stride = 64;
+  CHECK(reset::detail::validate_norm(call.x.data(), call.ld, call.norm, nullptr, call.out).ok());
+  call.norm.residual = call.x.data() + 31;
+  CHECK(!reset::detail::validate_norm(call.x.data(), call.ld, call.norm, nullptr, call.out).ok());
+  // The dequantised values between rows of codes.
+  call = Call();
+  std::vector<std::uint8_t> codes(4 * 128);
+  call.out.packed = codes.data();
+  call.out.row_stride = 128;
+  auto* values = reinterpret_cast<__half*>(codes.data() + 16);
+  CHECK(reset::detail::validate_dequantize(call.out, values, 64).ok());
+  CHECK(!reset::detail::validate_dequantize(call.out, values - 1, 64).ok());
 }
 
 TEST_CASE("dequantisation names what it refuses", "[host]") {
@@ -126,7 +197,10 @@ TEST_CASE("dequantisation names what it refuses", "[host]") {
   call.out.rows = 0x7fffffff;
   call.out.cols = 1 << 20;
   call.out.row_stride = call.ld = 1 << 20;
-  call.out.block_scale = {call.scales.data(), reset::ScaleLayout::kLinear, 1 << 20, 0, 0};
-  const std::string refused = call.decode(call.x.data());
-  CHECK((begins(refused, "unsupported: rows is 2147483647") || refused.find("overlap") != std::string::npos));
+  // Addresses so far apart that nothing of 2^31 rows overlaps; a refused call does not touch them.
+  call.out.packed = reinterpret_cast<std::uint8_t*>(std::uintptr_t{1} << 53);
+  call.out.block_scale = {reinterpret_cast<std::uint8_t*>(std::uintptr_t{1} << 54), reset::ScaleLayout::kLinear,
+                          1 << 20, 0, 0};
+  CHECK(call.decode(reinterpret_cast<__half*>(std::uintptr_t{1} << 55)) ==
+        "unsupported: rows is 2147483647, expected ceil(rows / 8) * ceil(cols / 1024) below 2^31");
 }

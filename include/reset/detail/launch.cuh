@@ -6,6 +6,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <initializer_list>
 
 #include <reset/config.hpp>
 #include <reset/status.hpp>
@@ -65,6 +66,37 @@ static inline Status cuda_status(const char* call, cudaError_t error) noexcept {
 static inline Status check_dependent_launch(bool dependent, int arch) noexcept {
   if (!dependent || arch >= 90) return Status();
   return {StatusCode::kUnsupported, "dependent_launch", arch, "a target of 90 or later"};
+}
+
+/// The first and the last of the targets that this translation unit is compiled for, as 90; 0 and 999 if not known.
+struct TargetRange {
+  int least;
+  int most;
+};
+static constexpr TargetRange compiled_targets() noexcept {
+#if defined(__CUDA_ARCH_LIST__)
+  TargetRange range = {999, 0};
+  for (const int arch : {__CUDA_ARCH_LIST__}) {
+    range.least = arch / 10 < range.least ? arch / 10 : range.least;
+    range.most = arch / 10 > range.most ? arch / 10 : range.most;
+  }
+  return range;
+#else
+  return {0, 999};
+#endif
+}
+
+/// The same of a kernel, for which no DeviceInfo tells the target: the device takes the newest that it can, PTX for
+/// sm_80 among them. The runtime is asked only where the targets of this translation unit leave it open.
+template <class... Parameters>
+static Status check_dependent_launch(bool dependent, void (*kernel)(Parameters...)) noexcept {
+  constexpr TargetRange kTargets = compiled_targets();
+  if (!dependent || kTargets.least >= 90) return Status();
+  if (kTargets.most < 90) return check_dependent_launch(true, kTargets.most);
+  cudaFuncAttributes attributes = {};
+  const Status status =
+      cuda_status("cudaFuncGetAttributes", cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernel)));
+  return status.ok() ? check_dependent_launch(true, attributes.ptxVersion) : status;
 }
 
 /// Launches `kernel` on `stream` with the arguments converted to its parameters.

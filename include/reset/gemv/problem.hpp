@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include <reset/config.hpp>
-#include <reset/gemv/detail/memory_region.hpp>
 #include <reset/gemv/detail/view_argument.hpp>
+#include <reset/nvfp4/detail/memory_region.hpp>
 #include <reset/nvfp4/matrix.hpp>
 #include <reset/status.hpp>
 

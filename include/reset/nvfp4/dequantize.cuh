@@ -27,7 +27,8 @@ RESET_NAMESPACE_BEGIN
 /// How a dequantisation runs.
 struct DequantizeOptions {
   /// Launch as a dependent of the kernel ahead in the stream, which must not write the weights: they are read before
-  /// the wait, out is written after it. Needs compute capability 9.0, and this file compiled for it.
+  /// the wait, out is written after it. Needs compute capability 9.0, and this file compiled for it: code for less,
+  /// which a later device takes too, knows no wait and is refused.
   bool dependent_launch = false;
 };
 
@@ -39,9 +40,10 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// can have; rows at multiples of 4 bytes in and 16 bytes out are faster.
 ///
 /// One kernel, which never allocates nor synchronises and can be captured in a graph. Returns kInvalidArgument, and
-/// launches nothing, for a view that `validate` refuses, a null or misaligned `out`, ld < K, or an `out` that overlaps
-/// the weights or their scales; kUnsupported for more rows than a grid can have or a device this code is not
-/// compiled for; kCudaError with the runtime's code if the launch itself fails.
+/// launches nothing, for a view that `validate` refuses, a null or misaligned `out`, an ld outside K .. 2^31 - 1, or an
+/// `out` that overlaps the weights or their scales; kUnsupported for more rows than a grid can have, a device this code
+/// is not compiled for, or a dependent launch of code for less than sm_90; kCudaError with the runtime's code if the
+/// launch itself fails.
 template <class T>
 [[nodiscard]] static Status dequantize_matrix(const Nvfp4MatrixView& weights, T* out, std::int64_t ld,
                                               const DequantizeOptions& options, cudaStream_t stream) noexcept {

@@ -17,9 +17,10 @@
 /// at once.
 ///
 /// Each launcher returns kInvalidArgument, and launches nothing, for a view that `validate` refuses, a null or
-/// misaligned pointer, a leading dimension below the columns it holds, inputs that overlap outputs, or
-/// zero_scale_padding on a view of a part; kUnsupported for more rows than a grid can have or a device this code is not
-/// compiled for; kCudaError with the runtime's code if the launch itself fails.
+/// misaligned pointer, a leading dimension below the columns it holds or beyond 2^31 - 1, inputs that overlap outputs
+/// (column ranges of one buffer do not), or zero_scale_padding on a view of a part; kUnsupported for more rows than a
+/// grid can have, a device this code is not compiled for, or a dependent launch of code for less than sm_90; kCudaError
+/// with the runtime's code if the launch itself fails.
 #pragma once
 
 #if !defined(__CUDACC__)
@@ -55,7 +56,8 @@ struct QuantizeOptions {
   /// must be the whole tensor then: origins 0, stride as `scale_stride` gives it. Linear scales have no padding.
   bool zero_scale_padding = false;
   /// Launch as a dependent of the kernel ahead in the stream; needs compute capability 9.0, and this file compiled for
-  /// it. In a chain every launch sets it, the mat-vecs' LaunchOptions too.
+  /// it: code for less, which a later device takes too, knows no wait and is refused. In a chain every launch sets it,
+  /// the mat-vecs' LaunchOptions too.
   bool dependent_launch = false;
 };
 
@@ -65,7 +67,7 @@ struct RmsNorm {
   const T* weight = nullptr;         ///< K factors, one a channel.
   float epsilon = 1e-6f;             ///< Added to the mean square; finite, 0 or more.
   T* residual = nullptr;             ///< M x K, apart from x, or null: added to x first, and replaced by the sum.
-  std::int64_t residual_stride = 0;  ///< Elements from one row of `residual` to the next, at least K.
+  std::int64_t residual_stride = 0;  ///< Elements from one row of `residual` to the next, K .. 2^31 - 1.
 };
 
 inline namespace RESET_ARCH_NAMESPACE {
@@ -90,7 +92,7 @@ template <class T>
                                               cudaStream_t stream) noexcept {
   static_assert(detail::is_element_v<T>, "x is of __half, __nv_bfloat16 or float");
   Status status = detail::validate_quantize(x, ld, out.cols, out, options);
-  if (status.ok()) status = detail::validate_norm(x, ld, norm, out);
+  if (status.ok()) status = detail::validate_norm(x, ld, norm, options.global, out);
   if (!status.ok()) return status;
   const detail::RmsSource<T> source{detail::element_rows(x, out.rows, ld),
                                     detail::element_rows(norm.residual, out.rows, norm.residual_stride),

@@ -11,6 +11,7 @@
 #include <reset/config.hpp>
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/problem.hpp>
+#include <reset/nvfp4/activations.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
@@ -30,8 +31,6 @@ __device__ __forceinline__ void store_value(void* data, OutputType type, std::in
     static_cast<__nv_bfloat16*>(data)[index] = __float2bfloat16_rn(value);
   }
 }
-
-__device__ __forceinline__ float silu(float x) { return x / (1.0f + expf(-x)); }
 
 /// Constructed after the wait of a dependent launch: it reads alpha.
 class Epilogue {
@@ -87,7 +86,7 @@ class Epilogue {
 
   /// SwiGLU of a row of the first half and its pair from the second.
   __device__ __forceinline__ float gated(float first, float second) const {
-    return problem_.gate == GemvGate::kGateUp ? silu(first) * second : silu(second) * first;
+    return problem_.gate == GemvGate::kGateUp ? reset::silu(first) * second : reset::silu(second) * first;
   }
 
   /// Where a token's result is, in elements.

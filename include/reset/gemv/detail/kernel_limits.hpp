@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include <reset/config.hpp>
-#include <reset/gemv/detail/memory_region.hpp>
+#include <reset/nvfp4/detail/memory_region.hpp>
 #include <reset/nvfp4/layout.hpp>
 #include <reset/nvfp4/matrix.hpp>
 

@@ -6,8 +6,8 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/detail/kernel_limits.hpp>
-#include <reset/gemv/detail/memory_region.hpp>
 #include <reset/gemv/problem.hpp>
+#include <reset/nvfp4/detail/memory_region.hpp>
 #include <reset/nvfp4/layout.hpp>
 #include <reset/nvfp4/matrix.hpp>
 #include <reset/status.hpp>

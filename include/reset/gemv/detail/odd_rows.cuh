@@ -8,7 +8,6 @@
 #include <reset/gemv/detail/item_weights.cuh>
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/kernel_needs.hpp>
-#include <reset/gemv/detail/memory_region.hpp>
 #include <reset/gemv/detail/odd_rows.hpp>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
@@ -16,6 +15,7 @@
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/detail/work_shares.hpp>
 #include <reset/gemv/problem.hpp>
+#include <reset/nvfp4/detail/memory_region.hpp>
 #include <reset/nvfp4/matrix.hpp>
 
 RESET_NAMESPACE_BEGIN

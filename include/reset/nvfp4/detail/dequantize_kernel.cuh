@@ -7,6 +7,8 @@
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
 #include <reset/nvfp4/detail/device_elements.cuh>
+#include <reset/nvfp4/detail/e2m1_halves.cuh>
+#include <reset/nvfp4/detail/memory_region.hpp>
 #include <reset/nvfp4/detail/quantize_launch.cuh>
 #include <reset/nvfp4/e4m3.hpp>
 #include <reset/nvfp4/matrix.hpp>
@@ -19,20 +21,6 @@ inline constexpr int kDequantizeThreads = 128;
 /// Rows of a CTA; a thread has one octet of each in flight.
 inline constexpr int kDequantizeRows = 8;
 
-/// Eight codes, lowest nibble first, as floats times 2^-14: shifted into the exponent and significand of half
-/// precision, codes read as their values times 2^-14, subnormals included.
-static __device__ __forceinline__ void decode_octet(std::uint32_t codes, float (&values)[8]) {
-  const std::uint32_t even = ((codes << 1) & 0x0e0e0e0eu) | ((codes << 4) & 0x80808080u);
-  const std::uint32_t odd = ((codes >> 3) & 0x0e0e0e0eu) | (codes & 0x80808080u);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    // Byte i of each becomes the upper byte of a half, above a byte of zeros.
-    const std::uint32_t pair = __byte_perm(__byte_perm(even, odd, 0x0040 + 0x0011 * i), 0, 0x1404);
-    values[2 * i] = __half2float(__ushort_as_half(static_cast<unsigned short>(pair)));
-    values[2 * i + 1] = __half2float(__ushort_as_half(static_cast<unsigned short>(pair >> 16)));
-  }
-}
-
 static __device__ __forceinline__ std::uint32_t load_codes(const std::uint8_t* from, bool aligned) {
   if (aligned) return *reinterpret_cast<const std::uint32_t*>(from);
   return from[0] | std::uint32_t{from[1]} << 8 | std::uint32_t{from[2]} << 16 | std::uint32_t{from[3]} << 24;
@@ -42,7 +30,7 @@ static __device__ __forceinline__ std::uint32_t load_codes(const std::uint8_t* f
 template <class T>
 static __device__ __forceinline__ Octet<T> dequantize_octet(std::uint32_t codes, std::uint8_t scale_code,
                                                             GlobalScale global) {
-  const float scale = e4m3_to_float(scale_code) * 0x1p14f;
+  const float scale = e4m3_to_float(scale_code) * kScaledUnit;
   float values[8];
   decode_octet(codes, values);
 #pragma unroll
@@ -91,11 +79,9 @@ static Status validate_dequantize(const Nvfp4MatrixView& weights, const T* out, 
   Status status = validate(weights);
   if (status.ok()) status = validate_rows("out", out, "ld", ld, weights.cols);
   if (!status.ok()) return status;
-  const Extent written = extent_of_rows(out, weights.rows, weights.cols, ld);
-  if (overlap(written, extent_of_rows(weights.packed, weights.rows, weights.cols / 2, weights.row_stride)) ||
-      overlap(written, extent_of_scales(weights))) {
-    return invalid("out", static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out)),
-                   "memory that does not overlap the weights");
+  const MemoryRegion written = element_region(out, weights.rows, weights.cols, ld);
+  if (overlap(written, packed_region(weights)) || overlap(written, scale_region(weights))) {
+    return overlapping("out", written, "memory that does not overlap the weights");
   }
   if ((weights.rows + kDequantizeRows - 1) / kDequantizeRows > kMaxCtas / dequantize_chunks(weights.cols)) {
     return Status(StatusCode::kUnsupported, "rows", weights.rows, "ceil(rows / 8) * ceil(cols / 1024) below 2^31");
@@ -109,6 +95,8 @@ static Status launch_dequantize(const Nvfp4MatrixView& weights, T* out, std::int
   const std::int64_t chunks = dequantize_chunks(weights.cols);
   const std::int64_t ctas = (weights.rows + kDequantizeRows - 1) / kDequantizeRows * chunks;
   const LaunchShape shape{dim3(static_cast<unsigned>(ctas)), dim3(kDequantizeThreads), 0, dependent};
+  const Status status = check_dependent_launch(dependent, dequantize_kernel<T>);
+  if (!status.ok()) return status;
   return launch(dequantize_kernel<T>, shape, stream, weights,
                 rows_aligned(weights.packed, weights.rows, weights.row_stride, 4), element_rows(out, weights.rows, ld),
                 static_cast<unsigned>(chunks));

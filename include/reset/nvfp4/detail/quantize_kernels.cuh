@@ -47,7 +47,7 @@ struct SiluMulSource {
     const Octet<T> ups = up.template load<kAligned>(row, octet);
 #pragma unroll
     for (int i = 0; i < 8; ++i)
-      values[i] = mul_rn(silu(widen_element(gates.element[i])), widen_element(ups.element[i]));
+      values[i] = mul_rn(reset::silu(widen_element(gates.element[i])), widen_element(ups.element[i]));
   }
 };
 

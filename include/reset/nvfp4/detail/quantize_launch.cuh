@@ -9,6 +9,7 @@
 #include <reset/detail/launch.cuh>
 #include <reset/nvfp4/activations.hpp>
 #include <reset/nvfp4/detail/device_elements.cuh>
+#include <reset/nvfp4/detail/memory_region.hpp>
 #include <reset/nvfp4/detail/quantize_kernels.cuh>
 #include <reset/nvfp4/matrix.hpp>
 
@@ -21,51 +22,33 @@ struct RmsNorm;
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
-/// Memory from the first to past the last byte that a call touches.
-struct Extent {
-  const void* data;
-  std::int64_t bytes;
-};
-
-static inline bool overlap(Extent a, Extent b) noexcept {
-  const auto begin_a = reinterpret_cast<std::uintptr_t>(a.data);
-  const auto begin_b = reinterpret_cast<std::uintptr_t>(b.data);
-  return begin_a < begin_b + static_cast<std::uintptr_t>(b.bytes) &&
-         begin_b < begin_a + static_cast<std::uintptr_t>(a.bytes);
-}
-
 template <class T>
-static Extent extent_of_rows(const T* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) noexcept {
-  return {data, ((rows - 1) * stride + cols) * static_cast<std::int64_t>(sizeof(T))};
+static MemoryRegion element_region(const T* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) noexcept {
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T));
+  return {address(data), rows, cols * kBytes, stride * kBytes};
 }
 
-template <class Byte>
-static Extent extent_of_scales(const BasicNvfp4MatrixView<Byte>& view) noexcept {
-  const BasicBlockScaleView<Byte>& scale = view.block_scale;
-  const bool linear = scale.layout == ScaleLayout::kLinear;
-  const std::int64_t first = linear ? scale.row_origin : scale.row_origin / kScaleTileRows * kScaleTileRows;
-  const std::int64_t end = scale.row_origin + view.rows;
-  const std::int64_t rows = (linear ? end : round_up(end, kScaleTileRows)) - first;
-  return {scale.data + first * scale.stride, rows * scale.stride};
+static inline Status overlapping(const char* name, const MemoryRegion& region, const char* expectation) noexcept {
+  return invalid(name, static_cast<std::int64_t>(region.begin), expectation);
 }
 
 template <class T>
 static Status validate_rows(const char* name, const T* data, const char* stride_name, std::int64_t stride,
                             std::int64_t cols) noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(data);
   if (data == nullptr) return invalid(name, 0, "not null");
-  if (address % alignof(T) != 0) return invalid(name, static_cast<std::int64_t>(address), "aligned for its type");
+  if (address(data) % alignof(T) != 0) {
+    return invalid(name, static_cast<std::int64_t>(address(data)), "aligned for its type");
+  }
   if (stride < cols) return invalid(stride_name, stride, "at least the columns of a row");
+  if (stride > kMaxExtent) return invalid(stride_name, stride, "at most 2^31-1");
   return Status();
 }
 
-/// Whether an input of `rows` x `cols` overlaps what a quantiser writes.
-static inline Status validate_disjoint(const char* name, Extent input, const Nvfp4MutableMatrixView& out) noexcept {
-  const bool overlaps = overlap(input, extent_of_rows(out.packed, out.rows, out.cols / 2, out.row_stride)) ||
-                        overlap(input, extent_of_scales(out));
-  return overlaps ? invalid(name, static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(input.data)),
-                            "memory that does not overlap the result")
-                  : Status();
+/// Whether an input overlaps what a quantiser writes.
+static inline Status validate_disjoint(const char* name, const MemoryRegion& input,
+                                       const Nvfp4MutableMatrixView& out) noexcept {
+  const bool overlaps = overlap(input, packed_region(out)) || overlap(input, scale_region(out));
+  return overlaps ? overlapping(name, input, "memory that does not overlap the result") : Status();
 }
 
 static inline Status validate_padding(const Nvfp4MutableMatrixView& out) noexcept {
@@ -90,7 +73,7 @@ static inline Status validate_target(const Nvfp4MutableMatrixView& out, bool zer
 static inline Status validate_global(const float* global, const Nvfp4MutableMatrixView& out) noexcept {
   if (global == nullptr) return Status();
   const Status status = validate_rows("global", global, "global", 1, 1);
-  return status.ok() ? validate_disjoint("global", {global, sizeof(float)}, out) : status;
+  return status.ok() ? validate_disjoint("global", element_region(global, 1, 1, 1), out) : status;
 }
 
 /// `Options` is QuantizeOptions, which is complete where this is instantiated.
@@ -100,26 +83,33 @@ static Status validate_quantize(const T* x, std::int64_t ld, std::int64_t cols, 
   Status status = validate_target(out, options.zero_scale_padding);
   if (status.ok()) status = validate_global(options.global, out);
   if (status.ok()) status = validate_rows("x", x, "ld", ld, cols);
-  return status.ok() ? validate_disjoint("x", extent_of_rows(x, out.rows, cols, ld), out) : status;
+  return status.ok() ? validate_disjoint("x", element_region(x, out.rows, cols, ld), out) : status;
+}
+
+/// The residual, which is written, against all that is read and the result.
+template <class T>
+static Status validate_residual(const MemoryRegion& residual, const MemoryRegion& x, const RmsNorm<T>& norm,
+                                const float* global, const Nvfp4MutableMatrixView& out) noexcept {
+  if (overlap(residual, x) || overlap(residual, element_region(norm.weight, 1, out.cols, out.cols)) ||
+      (global != nullptr && overlap(residual, element_region(global, 1, 1, 1)))) {
+    return overlapping("residual", residual, "memory that does not overlap x, weight or global");
+  }
+  return validate_disjoint("residual", residual, out);
 }
 
 template <class T>
-static Status validate_norm(const T* x, std::int64_t ld, const RmsNorm<T>& norm,
+static Status validate_norm(const T* x, std::int64_t ld, const RmsNorm<T>& norm, const float* global,
                             const Nvfp4MutableMatrixView& out) noexcept {
   if (!(bits_of(norm.epsilon) < kFloatInfinity)) {
     return Status(StatusCode::kInvalidArgument, "epsilon", static_cast<double>(norm.epsilon), "finite, 0 or more");
   }
   Status status = validate_rows("weight", norm.weight, "cols", out.cols, out.cols);
+  if (status.ok()) status = validate_disjoint("weight", element_region(norm.weight, 1, out.cols, out.cols), out);
   if (!status.ok() || norm.residual == nullptr) return status;
   status = validate_rows("residual", norm.residual, "residual_stride", norm.residual_stride, out.cols);
   if (!status.ok()) return status;
-  const Extent sum = extent_of_rows(norm.residual, out.rows, out.cols, norm.residual_stride);
-  if (overlap(sum, extent_of_rows(x, out.rows, out.cols, ld)) ||
-      overlap(sum, extent_of_rows(norm.weight, 1, out.cols, out.cols))) {
-    return invalid("residual", static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(norm.residual)),
-                   "memory that does not overlap x or weight");
-  }
-  return validate_disjoint("residual", sum, out);
+  return validate_residual(element_region(norm.residual, out.rows, out.cols, norm.residual_stride),
+                           element_region(x, out.rows, out.cols, ld), norm, global, out);
 }
 
 static inline Status validate_order(GateOrder order) noexcept {
@@ -160,7 +150,8 @@ static Status launch_quantize(const Source& source, const Nvfp4MutableMatrixView
                           options.dependent_launch};
   const auto kernel =
       source.aligned() && target.packed_aligned ? quantize_kernel<Source, true> : quantize_kernel<Source, false>;
-  return launch(kernel, shape, stream, source, target, static_cast<unsigned>(chunks));
+  const Status status = check_dependent_launch(shape.dependent, kernel);
+  return status.ok() ? launch(kernel, shape, stream, source, target, static_cast<unsigned>(chunks)) : status;
 }
 
 /// Rows of RMSNorm that several CTAs share each: those of a decode step.
@@ -179,7 +170,8 @@ static Status launch_rms_norm_quantize(const RmsSource<T>& source, const Nvfp4Mu
                           options.dependent_launch};
   const auto kernel = source.aligned() && target.packed_aligned ? rms_norm_quantize_kernel<T, true>
                                                                 : rms_norm_quantize_kernel<T, false>;
-  return launch(kernel, shape, stream, source, target, static_cast<unsigned>(parts));
+  const Status status = check_dependent_launch(shape.dependent, kernel);
+  return status.ok() ? launch(kernel, shape, stream, source, target, static_cast<unsigned>(parts)) : status;
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

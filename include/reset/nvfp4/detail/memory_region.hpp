@@ -41,10 +41,34 @@ inline bool overlap(std::uintptr_t begin, std::int64_t width, const MemoryRegion
   return region.begin + row + static_cast<std::uintptr_t>(region.width) > begin;
 }
 
-/// Exact, so that two column ranges of one buffer are apart.
-inline bool overlap(const MemoryRegion& few, const MemoryRegion& many) noexcept {
-  for (std::int64_t row = 0; row < few.rows; ++row) {
-    if (overlap(few.begin + static_cast<std::uintptr_t>(row * few.stride), few.width, many)) return true;
+/// Past the last byte of a region; the highest address if that lies beyond it.
+inline std::uintptr_t end_of(const MemoryRegion& region) noexcept {
+  constexpr std::uintptr_t kHighest = ~std::uintptr_t{0};
+  const std::uintptr_t end = region.begin + static_cast<std::uintptr_t>(region.width);
+  if (region.rows == 1) return end;
+  const auto stride = static_cast<std::uintptr_t>(region.stride);
+  const auto steps = static_cast<std::uintptr_t>(region.rows - 1);
+  return steps > (kHighest - end) / stride ? kHighest : end + steps * stride;
+}
+
+/// Rows of a region that end before `begin`.
+inline std::int64_t rows_before(std::uintptr_t begin, const MemoryRegion& region) noexcept {
+  const std::uintptr_t end = region.begin + static_cast<std::uintptr_t>(region.width);
+  if (end > begin) return 0;
+  return region.rows == 1 ? 1
+                          : static_cast<std::int64_t>((begin - end) / static_cast<std::uintptr_t>(region.stride)) + 1;
+}
+
+/// Exact, so that two column ranges of one buffer are apart. It looks at rows that lie between the ends of both regions
+/// only: of regions one behind the other, at none.
+inline bool overlap(const MemoryRegion& a, const MemoryRegion& b) noexcept {
+  const MemoryRegion& few = a.rows <= b.rows ? a : b;
+  const MemoryRegion& many = a.rows <= b.rows ? b : a;
+  const std::uintptr_t end = end_of(many);
+  for (std::int64_t row = rows_before(many.begin, few); row < few.rows; ++row) {
+    const std::uintptr_t begin = few.begin + static_cast<std::uintptr_t>(row) * static_cast<std::uintptr_t>(few.stride);
+    if (begin >= end) return false;
+    if (overlap(begin, few.width, many)) return true;
   }
   return false;
 }

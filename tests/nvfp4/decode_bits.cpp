@@ -4,7 +4,7 @@
 
 #include "support/catch.hpp"
 
-#include <reset/gemv/detail/decode_bits.hpp>
+#include <reset/nvfp4/detail/decode_bits.hpp>
 #include <reset/nvfp4/e2m1.hpp>
 #include <reset/nvfp4/e4m3.hpp>
 
