@@ -187,6 +187,16 @@ static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, 
                 options.prefetch);
 }
 
+/// Whether `device` describes the current one: launched on another, a kernel would have a cut that is not its own, and
+/// attributes that nobody has set.
+template <class = void>
+static Status check_current(const DeviceInfo& device) noexcept {
+  int current = 0;
+  const Status status = cuda_status("cudaGetDevice", cudaGetDevice(&current));
+  if (!status.ok() || device.device == current) return status;
+  return invalid("device.device", device.device, "the ordinal of the current device");
+}
+
 /// Launches a well-formed call if the policy can serve it.
 template <class = void>
 static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
@@ -194,6 +204,7 @@ static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, 
   Status status = validate(policy, problem, device);
   if (status.ok()) status = check_dependent_launch(options.dependent_launch, device.arch);
   if (status.ok()) status = validate(options.prefetch);
+  if (status.ok()) status = check_current(device);
   if (!status.ok()) return status;
   if (policy.kernel == GemvKernel::kRing) return launch_ring(problem, policy, device, options, stream);
   return policy.kernel == GemvKernel::kTensorRing ? launch_tensor_ring(problem, policy, device, options, stream)

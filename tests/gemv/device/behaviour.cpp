@@ -252,6 +252,13 @@ int test_refusals(const reset::DeviceInfo& device) {
   policy.row_groups = 2;
   policy.stages = 3;
   refused_policy(policy);
+  reset::DeviceInfo other = device;  // as of a second device, which is not the current one
+  other.device = device.device + 1;
+  const reset::Status elsewhere = run(call.problem(), other, false, nullptr);
+  if (elsewhere.code() != reset::StatusCode::kInvalidArgument ||
+      std::strcmp(elsewhere.argument(), "device.device") != 0) {
+    failures += fail(options, "another device's description");
+  }
   CHECK_CUDA(cudaDeviceSynchronize());
   const std::vector<std::uint8_t> output = call.output();
   for (const std::uint8_t byte : output) {
