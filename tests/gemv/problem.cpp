@@ -44,6 +44,15 @@ TEST_CASE("well-formed calls are accepted") {
   CHECK(validate(problem).ok());
 }
 
+TEST_CASE("the most rows that a call may have are those that the kernels can count") {
+  // Regions are 2^40 bytes apart, and so are the operands.
+  CHECK(validate(well_formed(ActivationType::kBf16, 1, reset::kMaxGemvRows, 16)).ok());
+  for (const std::int64_t rows : {reset::kMaxGemvRows + 1, std::int64_t{0x7fffffff}}) {
+    CHECK(validate(well_formed(ActivationType::kBf16, 1, rows, 16)).message() ==
+          "invalid argument: weights.rows is " + std::to_string(rows) + ", expected 1..2^31-1024");
+  }
+}
+
 TEST_CASE("tokens and shapes") {
   refused([](GemvProblem& p) { p.tokens = 0; }, "tokens");
   refused([](GemvProblem& p) { p.tokens = 17; }, "tokens");

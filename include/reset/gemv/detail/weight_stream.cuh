@@ -25,6 +25,8 @@ namespace detail {
 /// scales in runs or byte by byte.
 template <bool kWhole>
 class WeightStream {
+  static_assert(kMaxGemvRows + tensor_max_warps(1) * kMmaRows <= 0x7fffffff, "output_ + step_ does not overflow");
+
  public:
   /// No tile at all unless `active`.
   __device__ __forceinline__ WeightStream(const Nvfp4MatrixView& weights, const TileRows<kMmaRows>& rows,
