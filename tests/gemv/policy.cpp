@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <tuple>
 
 #include "gemv/device_fixture.hpp"
 #include "gemv/problem_fixture.hpp"
@@ -30,7 +31,7 @@ std::int64_t launched_bytes(const GemvPolicy& policy, const GemvProblem& problem
   }
   const bool gated = problem.gate != GemvGate::kNone;
   const std::int64_t runs = reset::detail::output_runs(problem.weights.rows, gated);
-  const std::int64_t clusters = tensor_clusters(policy, problem, device);
+  const std::int64_t clusters = tensor_clusters(policy, shape_of(problem), device);
   const std::int64_t needed = reset::tensor_shared_bytes(policy, reset::detail::share_tiles(runs, gated, clusters));
   return policy.kernel == GemvKernel::kTensor ? needed : reset::exclusive_shared_bytes(policy, device, needed);
 }
@@ -228,7 +229,7 @@ TEST_CASE("how the block scales of a call come to kTensorRing") {
   const auto copies = [](std::int64_t n, std::int64_t k, auto change) {
     GemvProblem problem = well_formed(ActivationType::kBf16, 1, n, k);
     change(problem);
-    return reset::detail::scale_copies(problem);
+    return reset::detail::scale_copies(shape_of(problem));
   };
   const auto linear = [&](std::int64_t k, auto change) { return copies(1000, k, change); };
   CHECK(linear(4096, [](GemvProblem&) {}) == ScaleCopies::kRows);
@@ -302,6 +303,49 @@ TEST_CASE("where memory is fast, the tensor ring takes small clusters and many w
   DeviceInfo device = device_of(90);
   device.memory_bandwidth = 4814;
   for (const CutCall& call : calls) check_cut(device, call);
+}
+
+// Known at compile time: an engine of certain models and a certain device needs no more kernels than its calls take.
+namespace {
+
+constexpr DeviceInfo kH100 = {0, 90, 132, 227 * 1024, {66, 30, 15}, nullptr, 3352};
+constexpr reset::GemvShape kDown = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 12288);
+constexpr reset::GemvShape kGateUp = reset::aligned_shape(ActivationType::kBf16, 8, 24576, 4096);
+static_assert(reset::select_gemv_policy(kH100, kDown).kernel == GemvKernel::kRing);
+static_assert(reset::select_gemv_policy(kH100, kDown).chunks == 2);
+static_assert(validate(reset::select_gemv_policy(kH100, kDown), kDown, kH100).ok());
+static_assert(reset::select_gemv_policy(kH100, kGateUp).kernel == GemvKernel::kTensorRing);
+static_assert(reset::select_gemv_policy(kH100, kGateUp).cluster == 2);
+static_assert(!validate(reset::select_gemv_policy(kH100, kDown), kGateUp, kH100).ok());
+
+}  // namespace
+
+TEST_CASE("a shape made of sizes is that of a well-formed call") {
+  const auto members = [](const reset::GemvShape& s) {
+    return std::make_tuple(s.tokens, s.rows, s.cols, s.activations, s.gate, s.row_stride, s.scale_layout,
+                           s.scale_stride, s.scale_row_origin, s.scale_block_origin, s.scale_misalignment,
+                           s.weight_misalignment, s.activation_misalignment);
+  };
+  const auto check = [&](const GemvProblem& problem) {
+    const reset::Nvfp4MatrixView& w = problem.weights;
+    CHECK(members(shape_of(problem)) == members(reset::aligned_shape(problem.activations.type, problem.tokens, w.rows,
+                                                                     w.cols, w.block_scale.layout, problem.gate)));
+  };
+  for (const ActivationType activation : kActivations) {
+    GemvProblem problem = well_formed(activation, 3, 512, 1040);
+    check(problem);
+    problem.gate = GemvGate::kUpGate;
+    check(problem);
+    swizzle_scales(problem.weights);
+    check(problem);
+  }
+  GemvProblem problem = well_formed(ActivationType::kNvfp4, 1, 512, 1024);
+  problem.weights.packed += 3;
+  problem.weights.block_scale.data += 5;
+  problem.activations.nvfp4.packed += 7;
+  CHECK(shape_of(problem).weight_misalignment == 3);
+  CHECK(shape_of(problem).scale_misalignment == 5);
+  CHECK(shape_of(problem).activation_misalignment == 7);
 }
 
 TEST_CASE("a shape that no call may have gets a policy that is refused") {

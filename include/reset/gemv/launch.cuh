@@ -138,10 +138,10 @@ static inline std::int64_t largest_share(const GemvProblem& problem, std::int64_
 template <class = void>
 static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                             const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const std::int64_t ctas = tensor_clusters(policy, problem, device);
+  const std::int64_t ctas = tensor_clusters(policy, shape_of(problem), device);
   const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
   const std::int64_t shared = tensor_shared_bytes(policy, largest_share(problem, ctas));
-  return launch(tensor_kernel(policy.tokens, copies_are_whole(problem.weights)),
+  return launch(tensor_kernel(policy.tokens, copies_are_whole(shape_of(problem))),
                 launch_shape(ctas, block, shared, options, 1), stream, problem, tensor_shape(problem, policy, ctas),
                 options.prefetch);
 }
@@ -149,13 +149,13 @@ static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy
 template <class = void>
 static Status launch_tensor_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                                  const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const std::int64_t clusters = tensor_clusters(policy, problem, device);
+  const std::int64_t clusters = tensor_clusters(policy, shape_of(problem), device);
   const std::int64_t tiles = largest_share(problem, clusters);
   WeightMaps maps{};
   RingRows rows = RingRows::kOdd;
   bool words = false;
   if (!policy.odd_rows) {
-    const ScaleCopies copies = scale_copies(problem);
+    const ScaleCopies copies = scale_copies(shape_of(problem));
     rows = copies == ScaleCopies::kTiles ? RingRows::kSpread : RingRows::kNeighbours;
     words = copies == ScaleCopies::kWords;
     const Status status = encode_weights(device, problem.weights, policy.k_warps, copies, maps);
@@ -172,7 +172,7 @@ static Status launch_tensor_ring(const GemvProblem& problem, const GemvPolicy& p
 template <class = void>
 static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                           const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const bool spread = ring_scales_are_spread(problem, policy.chunks);
+  const bool spread = ring_scales_are_spread(shape_of(problem), policy.chunks);
   CUtensorMap scales{};
   const Status status = spread ? encode_ring_scales(device, problem.weights, scales) : Status();
   if (!status.ok()) return status;

@@ -185,7 +185,8 @@ int test_scale_tensors(const reset::DeviceInfo& device, bool reduced) {
           options.seed = ++turn;
           tally.add(options, device);
           const Case call(options, device);
-          const bool boxes = reset::detail::scale_copies(call.problem()) == reset::detail::ScaleCopies::kTiles;
+          const bool boxes =
+              reset::detail::scale_copies(shape_of(call.problem())) == reset::detail::ScaleCopies::kTiles;
           tiles += call.kernel() == reset::GemvKernel::kTensorRing && boxes ? 1 : 0;
         }
       }

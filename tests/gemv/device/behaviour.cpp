@@ -68,7 +68,7 @@ int check_samples(const reset::DeviceInfo& device) {
     const Case call(options, device);
     const reset::GemvPolicy policy = reset::select_gemv_policy(device, call.problem());
     seen[static_cast<std::size_t>(policy.kernel)][policy.tokens] = true;
-    const bool tiles = reset::detail::scale_copies(call.problem()) == reset::detail::ScaleCopies::kTiles;
+    const bool tiles = reset::detail::scale_copies(shape_of(call.problem())) == reset::detail::ScaleCopies::kTiles;
     if (policy.odd_rows) odd[policy.tokens] = true;
     if (tiles) spread[static_cast<std::size_t>(policy.kernel)][policy.tokens] = true;
   }

@@ -93,12 +93,6 @@ inline WeightAlignment weight_alignment(const Nvfp4MatrixView& w) noexcept {
   return {row_alignment(w.packed, w.row_stride), scales % 4 == 0};
 }
 
-/// Whether every copy of weights is asynchronous and whole.
-inline bool copies_are_whole(const Nvfp4MatrixView& w) noexcept {
-  const WeightAlignment alignment = weight_alignment(w);
-  return w.cols % kUnitK == 0 && alignment.codes == 16 && alignment.scales;
-}
-
 /// Bytes from one row to the next in a stage of kTensorRing, for `units` of K. Codes have the pitch of the box that
 /// brings them, and two rows that are read at once share banks: padding them would cost more. Scales of eight rows lie
 /// in different banks: the pitch is an odd multiple of 16. Odd rows (RingRows) have room for 16 bytes more.
