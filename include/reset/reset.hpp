@@ -4,6 +4,7 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/device_info.hpp>
+#include <reset/gemv/instance.hpp>
 #include <reset/gemv/launch_options.hpp>
 #include <reset/gemv/policy.hpp>
 #include <reset/gemv/prefetch.hpp>
