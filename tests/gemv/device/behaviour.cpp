@@ -6,6 +6,7 @@
 #include "gemv/device/launcher.hpp"
 #include "gemv/device/samples.hpp"
 #include "gemv/device/tests.hpp"
+#include "gemv/malformed.hpp"
 
 namespace {
 
@@ -144,47 +145,100 @@ int test_graph(const reset::DeviceInfo& device) {
   return failures;
 }
 
-int test_refusals(const reset::DeviceInfo& device) {
-  CaseOptions options;
-  Case call(options, device);
-  int failures = 0;
-  const auto refused = [&](const reset::GemvProblem& problem, const char* argument) {
-    const reset::Status status = run(problem, device, false, nullptr);
-    if (status.code() != reset::StatusCode::kInvalidArgument || std::strcmp(status.argument(), argument) != 0) {
-      failures += fail(options, argument);
+namespace {
+
+// The arguments under which a stream's calls are refused, and that they leave no node in its graph and no byte in the
+// output.
+class Refusals {
+ public:
+  explicit Refusals(const reset::DeviceInfo& device) : device_(device) {}
+
+  // `launch(stream)` must be refused under that name, with that code.
+  template <class Launch>
+  void refused(const char* argument, Launch launch, reset::StatusCode code = reset::StatusCode::kInvalidArgument) {
+    ++calls_;
+    std::size_t nodes = 0;
+    cudaGraph_t graph = nullptr;
+    CHECK_CUDA(cudaStreamBeginCapture(stream_.stream, cudaStreamCaptureModeThreadLocal));
+    const reset::Status captured = launch(stream_.stream);
+    CHECK_CUDA(cudaStreamEndCapture(stream_.stream, &graph));
+    CHECK_CUDA(cudaGraphGetNodes(graph, nullptr, &nodes));
+    CHECK_CUDA(cudaGraphDestroy(graph));
+    const reset::Status status = launch(stream_.stream);
+    const bool named = std::strcmp(status.argument(), argument) == 0 && std::strcmp(captured.argument(), argument) == 0;
+    if (named && status.code() == code && captured.code() == code && nodes == 0) return;
+    ++failures_;
+    std::printf("FAILED: %s: %s, %d nodes\n", argument, status.message().c_str(), static_cast<int>(nodes));
+  }
+
+  // The changed calls of a good one.
+  void malformed_calls(reset::ActivationType activation) {
+    CaseOptions options;
+    options.n = 300;
+    options.k = 512;
+    options.m = 4;
+    options.activation = activation;
+    options.output = reset::OutputType::kBf16;
+    options.residual = Residual::kApart;
+    options.bias = options.device_alpha = true;
+    Case call(options, device_);
+    const std::vector<std::uint8_t> untouched = call.output();
+    malformed::for_each([&](const Malformed& wrong) {
+      if (wrong.activation != activation) return;
+      reset::GemvProblem problem = call.problem();
+      wrong.change(problem);
+      refused(wrong.argument, [&](cudaStream_t stream) { return run(problem, device_, false, stream); });
+    });
+    CHECK_CUDA(cudaDeviceSynchronize());
+    if (call.output() != untouched) failures_ += fail(options, "a refused call wrote");
+  }
+
+  // A good call with policies and devices that cannot serve it.
+  void bad_launches() {
+    const CaseOptions options;
+    Case call(options, device_);
+    const std::vector<std::uint8_t> untouched = call.output();
+    const auto bad_policy = [&](const reset::GemvPolicy& policy, const char* argument) {
+      refused(argument, [&](cudaStream_t stream) { return run(call.problem(), policy, device_, false, stream); });
+    };
+    reset::GemvPolicy policy = reset::tensor_policy(device_, 1, options.k);
+    policy.cluster = 2;
+    bad_policy(policy, "policy.cluster");
+    if (device_.arch >= 90) {
+      policy = reset::ring_policy(90, options.activation, 1, options.k);
+      policy.stages = 5;
+      bad_policy(policy, "policy.stages");
+      policy = reset::tensor_ring_policy(device_, 1, options.n, options.k);
+      policy.row_groups = 2;
+      policy.stages = 3;
+      bad_policy(policy, "policy.stages");
     }
-  };
-  reset::GemvProblem problem = call.problem();
-  problem.tokens = 17;
-  refused(problem, "tokens");
-  problem = call.problem();
-  problem.output.data = const_cast<std::uint8_t*>(problem.weights.packed);
-  refused(problem, "output.data");
-  const auto refused_policy = [&](const reset::GemvPolicy& policy) {
-    if (run(call.problem(), policy, device, false, nullptr).ok()) failures += fail(options, "a bad policy");
-  };
-  reset::GemvPolicy policy = reset::ring_policy(90, options.activation, 1, options.k);
-  policy.stages = 5;
-  refused_policy(policy);
-  policy = reset::tensor_policy(device, 1, options.k);
-  policy.cluster = 2;
-  refused_policy(policy);
-  policy = reset::tensor_ring_policy(device, 1, options.n, options.k);
-  policy.row_groups = 2;
-  policy.stages = 3;
-  refused_policy(policy);
-  reset::DeviceInfo other = device;  // as of a second device, which is not the current one
-  other.device = device.device + 1;
-  const reset::Status elsewhere = run(call.problem(), other, false, nullptr);
-  if (elsewhere.code() != reset::StatusCode::kInvalidArgument ||
-      std::strcmp(elsewhere.argument(), "device.device") != 0) {
-    failures += fail(options, "another device's description");
+    reset::DeviceInfo other = device_;  // as of a second device, which is not the current one
+    other.device = device_.device + 1;
+    refused("device.device", [&](cudaStream_t stream) { return run(call.problem(), other, false, stream); });
+    CHECK_CUDA(cudaDeviceSynchronize());
+    if (call.output() != untouched) failures_ += fail(options, "a refused launch wrote");
   }
-  CHECK_CUDA(cudaDeviceSynchronize());
-  const std::vector<std::uint8_t> output = call.output();
-  for (const std::uint8_t byte : output) {
-    if (byte != 0xff) return failures + fail(options, "a refused call wrote");
+
+  int end() const {
+    std::printf("refusals: %d calls, %d failures\n", calls_, failures_);
+    return failures_;
   }
-  std::printf("refusals: %d failures\n", failures);
-  return failures;
+
+ private:
+  reset::DeviceInfo device_;
+  Stream stream_;
+  int calls_ = 0;
+  int failures_ = 0;
+};
+
+}  // namespace
+
+int test_refusals(const reset::DeviceInfo& device) {
+  Refusals refusals(device);
+  for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
+    refusals.malformed_calls(activation);
+  }
+  refusals.bad_launches();
+  return refusals.end();
 }
