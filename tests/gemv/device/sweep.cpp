@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gemv/device/case.hpp"
+#include "gemv/device/launcher.hpp"
 #include "gemv/device/pinned_runs.hpp"
 #include "gemv/device/tests.hpp"
 
@@ -49,7 +50,7 @@ struct Sweep {
   int by_tokens[2][17] = {};  // the same, by kernel and the tokens that it is compiled for
   int odd[17] = {};           // of those of kTensorRing the ones with odd rows
   int rings = 0;
-  PinnedRuns pinned;
+  PinnedRuns pinned{run};
 
   void run_all(const CaseOptions& options, const reset::DeviceInfo& device, int step) {
     Case call(options, device);
