@@ -134,7 +134,8 @@ inline constexpr int kTensorRingMaxUnits = 16;
 /// The most CTAs of a cluster of kTensorRing, whose totals are added up: what every device can launch.
 inline constexpr int kMaxCluster = 8;
 
-/// For how many tokens the smallest kernel of kTensor or kTensorRing is compiled that serves so many.
+/// For how many tokens the smallest kernel of kTensor or kTensorRing is compiled that serves so many. An mma takes
+/// tokens by eights: compiled for 2 or 4, a kernel is the one for 8, instruction by instruction.
 constexpr int tensor_tokens(std::int64_t tokens) noexcept { return tokens == 1 ? 1 : tokens <= 8 ? 8 : 16; }
 /// Warps of a CTA of kTensorRing that compute, at most; one more requests weights.
 RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int tokens) noexcept {
