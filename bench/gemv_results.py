@@ -15,14 +15,16 @@ def load(folder):
     return json.loads((folder / "gemv.json").read_text()), json.loads(context.read_text()) if context.exists() else {}
 
 
-def select(records, activation, m=None, layout="linear", pdl=True):
-    """Records of one variant; the odd shapes are no layers of a model and stay out of means and plots."""
+def select(records, activation, m=None, layout="linear", pdl=True, gate="none"):
+    """Records of one variant; the odd shapes are no layers of a model and stay out of means and plots. Older records
+    have no gate."""
     return [
         r
         for r in records
         if r["activation"] == activation
         and r["layout"] == layout
         and r["pdl"] == pdl
+        and r.get("gate", "none") == gate
         and r["model"] != "odd"
         and (m is None or r["m"] == m)
     ]

@@ -67,6 +67,17 @@ def layouts_table(records):
         row([name] + [number(column.get(name)) for column in columns])
 
 
+def gated_table(records):
+    """What SwiGLU in the epilogue takes at M = 1: the time with it over the floor, and over the time without it."""
+    header(["gate_up with SwiGLU", "activations", "microseconds", "time / floor", "time / without"])
+    for activation in ["nvfp4", "bf16"]:
+        plain = {(r["model"], r["layer"]): r["time_us"] for r in select(records, activation, 1)}
+        for r in select(records, activation, 1, gate="gate_up"):
+            without = plain.get((r["model"], r["layer"]))
+            ratio = r["time_us"] / without if without else None
+            row([layer(r), activation, number(r["time_us"], 1), number(r["time_us"] / r["floor_us"]), number(ratio)])
+
+
 def main():
     records, context = load(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_FOLDER)
     print(f"{source(context)}; cold weights, dependent launch\n")
@@ -76,6 +87,9 @@ def main():
         layers_table(records, m)
     print()
     layouts_table(records)
+    if any(r.get("gate", "none") != "none" for r in records):
+        print()
+        gated_table(records)
 
 
 if __name__ == "__main__":

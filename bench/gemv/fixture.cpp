@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t kMaxTokens = 16;
 constexpr std::size_t kMaxK = 32768;
-constexpr std::size_t kMaxN = 40960;
+constexpr std::size_t kMaxN = 51200;
 const auto kGlobalScale = reset::FusedGlobalScales::uniform({0x1p-9f});
 
 }  // namespace
@@ -55,6 +55,7 @@ reset::GemvProblem GemvFixture::problem(const Case& c, int copy) const {
   problem.weights.block_scale.layout = c.layout;
   problem.weights.block_scale.stride = reset::scale_stride(c.layout, k / 16);
   problem.tokens = c.m;
+  problem.gate = c.gate;
   problem.activations.type = c.activation;
   problem.activations.dense = c.activation == reset::ActivationType::kFp16 ? fp16_ : bf16_;
   problem.activations.row_stride = k;

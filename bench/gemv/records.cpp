@@ -54,7 +54,8 @@ void print_header() {
 }
 
 std::string variant(const Case& c) {
-  return std::string(name_of(c.activation)) + (c.layout == reset::ScaleLayout::kLinear ? "" : " swizzled");
+  return std::string(name_of(c.activation)) + (c.layout == reset::ScaleLayout::kLinear ? "" : " swizzled") +
+         (c.gate == reset::GemvGate::kNone ? "" : " swiglu");
 }
 
 std::string label(const Record& r) {
@@ -100,6 +101,7 @@ ordered_json to_json(const Record& r) {
   json["activation"] = name_of(c.activation);
   json["layout"] = name_of(c.layout);
   json["pdl"] = c.pdl;
+  json["gate"] = c.gate == reset::GemvGate::kNone ? "none" : "gate_up";
   json["kernel"] = r.kernel;
   json["time_us"] = rounded(r.time_us);
   json["prefetched_us"] = rounded(r.prefetched_us);

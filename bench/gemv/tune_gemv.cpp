@@ -1,9 +1,11 @@
 // The sweep behind the selector of the mat-vec: every cut that a call can have, by time.
-//   bench_tune_gemv --results=bench/results/h200 --commit=$(git rev-parse --short HEAD) [words of layers to keep...]
-// Prints for each call the fastest cuts and what the selected one loses to the best; writes
-// tune_gemv.json and tune_gemv_context.json.
+//   bench_tune_gemv --results=bench/results/h200 --commit=$(git rev-parse --short HEAD) [expressions...]
+// Calls whose name one of the regular expressions matches in part are swept; all of them without any. The layers of
+// models with one token, NVFP4 activations and linear scales: 'gemv/(Qwen3|R1).*/m:1/nvfp4/linear'. Prints for each
+// call the fastest cuts and what the selected one loses to the best; writes tune_gemv.json and tune_gemv_context.json.
 #include <algorithm>
 #include <cstdio>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -109,24 +111,23 @@ std::vector<bench::Case> swept_cases() {
   return cases;
 }
 
-bool wanted(const std::string& name, int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    if (name.find(argv[i]) != std::string::npos) return true;
-  }
-  return argc == 1;
+bool wanted(const std::string& name, const std::vector<std::regex>& expressions) {
+  const auto matches = [&](const std::regex& expression) { return std::regex_search(name, expression); };
+  return expressions.empty() || std::any_of(expressions.begin(), expressions.end(), matches);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const bench::Options options = bench::take_options(argc, argv);
+  const std::vector<std::regex> expressions(argv + 1, argv + argc);
   bench::GemvFixture fixture(false);
   const double read_rate = fixture.read_rate();
   bench::Clocks clocks;
   clocks.before_mhz = fixture.sm_clock_mhz();
   Sweep sweep(fixture);
   for (const bench::Case& c : swept_cases()) {
-    if (wanted(bench::name_of(c), argc, argv)) sweep.run(c);
+    if (wanted(bench::name_of(c), expressions)) sweep.run(c);
   }
   clocks.after_mhz = fixture.sm_clock_mhz();
   if (options.results.empty()) return 0;

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <reset/config.hpp>
+#include <reset/gemv/device_info.hpp>
+#include <reset/gemv/instance.hpp>
 #include <reset/gemv/launch_options.hpp>
 #include <reset/gemv/policy.hpp>
 #include <reset/gemv/prefetch.hpp>
 #include <reset/gemv/problem.hpp>
+#include <reset/gemv/shape.hpp>
 #include <reset/nvfp4/activations.hpp>
 #include <reset/nvfp4/e2m1.hpp>
 #include <reset/nvfp4/e4m3.hpp>

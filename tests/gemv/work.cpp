@@ -81,9 +81,9 @@ class Walk {
         n_(problem.weights.rows),
         gated_(problem.gate != reset::GemvGate::kNone),
         spread_(policy.kernel == GemvKernel::kTensorRing && !policy.odd_rows &&
-                reset::detail::scale_copies(problem) == reset::detail::ScaleCopies::kTiles),
+                reset::detail::scale_copies(shape_of(problem)) == reset::detail::ScaleCopies::kTiles),
         blocks_(problem.weights.cols / 16),
-        clusters_(static_cast<int>(tensor_clusters(policy, problem, device))),
+        clusters_(static_cast<int>(tensor_clusters(policy, shape_of(problem), device))),
         runs_(reset::detail::cut(static_cast<int>(reset::detail::output_runs(n_, gated_)), clusters_)),
         most_tiles_(reset::detail::share_tiles(reset::detail::output_runs(n_, gated_), gated_, clusters_)),
         units_(reset::detail::cut(static_cast<int>((problem.weights.cols + 255) / 256), policy.slices)),

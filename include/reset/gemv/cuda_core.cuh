@@ -1,6 +1,7 @@
 /// @file
-/// The CUDA-core mat-vec kernel for NVFP4 activations: a ring of bulk copies and exact integer dot products (sm_90 and
-/// later).
+/// kRing, the CUDA-core mat-vec kernel for NVFP4 activations: a ring of bulk copies and exact integer dot products
+/// (sm_90 and later). `gemv` launches it; `gemv_instance` names it as it is compiled, for 1, 2, 3 or 5 chunks of K a
+/// thread, and with one for linear or swizzled block scales.
 #pragma once
 
 #include <cuda.h>
@@ -11,6 +12,7 @@
 #include <reset/detail/launch.cuh>
 #include <reset/gemv/decode.cuh>
 #include <reset/gemv/detail/epilogue.cuh>
+#include <reset/gemv/detail/lane_places.hpp>
 #include <reset/gemv/detail/prefetch.cuh>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/ring_operands.cuh>
@@ -268,7 +270,7 @@ __device__ __forceinline__ void consume(const GemvProblem& problem, const RingSh
   int chunk[kChunks];
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
-    const int wanted = thread + c * stride;
+    const int wanted = ring_chunk(thread, stride, c);
     chunk[c] = wanted < work.weight_bytes / 16 ? wanted : 0;
   }
 

@@ -18,11 +18,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
 #include <reset/gemv/cuda_core.cuh>
+#include <reset/gemv/detail/kernels.cuh>
 #include <reset/gemv/detail/odd_rows.hpp>
+#include <reset/gemv/instance.hpp>
 #include <reset/gemv/launch_options.hpp>
 #include <reset/gemv/policy.hpp>
 #include <reset/gemv/prefetch.hpp>
@@ -74,54 +77,7 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
           odd_step(problem.gate != GemvGate::kNone, policy.row_groups, problem.weights.block_scale.stride)};
 }
 
-using TensorRingKernel = void (*)(GemvProblem, TensorRingShape, WeightMaps, Prefetch);
-using TensorKernel = void (*)(GemvProblem, TensorShape, Prefetch);
-using RingKernel = void (*)(GemvProblem, RingShape, CUtensorMap, Prefetch);
-
 inline namespace RESET_ARCH_NAMESPACE {
-
-// All that names a kernel is a template, so that a file which includes this header and calls nothing compiles none.
-
-template <class = void>
-static TensorKernel tensor_kernel(int tokens, bool whole) noexcept {
-  if (tokens == 1) return whole ? gemv_tensor<1, true> : gemv_tensor<1, false>;
-  if (tokens == 8) return whole ? gemv_tensor<8, true> : gemv_tensor<8, false>;
-  return whole ? gemv_tensor<16, true> : gemv_tensor<16, false>;
-}
-
-template <TokenKind kKind, RingRows kRows>
-static TensorRingKernel tensor_ring_kernel_of(int tokens) noexcept {
-  return tokens == 1   ? gemv_tensor_ring<1, kKind, kRows>
-         : tokens == 8 ? gemv_tensor_ring<8, kKind, kRows>
-                       : gemv_tensor_ring<16, kKind, kRows>;
-}
-
-/// For odd rows, which are rare, one kernel serves all activations.
-template <class = void>
-static TensorRingKernel tensor_ring_kernel(int tokens, bool nvfp4, RingRows rows) noexcept {
-  if (rows == RingRows::kOdd) return tensor_ring_kernel_of<TokenKind::kAny, RingRows::kOdd>(tokens);
-  const bool spread = rows == RingRows::kSpread;
-  if (nvfp4) {
-    return spread ? tensor_ring_kernel_of<TokenKind::kNvfp4, RingRows::kSpread>(tokens)
-                  : tensor_ring_kernel_of<TokenKind::kNvfp4, RingRows::kNeighbours>(tokens);
-  }
-  return spread ? tensor_ring_kernel_of<TokenKind::kDense, RingRows::kSpread>(tokens)
-                : tensor_ring_kernel_of<TokenKind::kDense, RingRows::kNeighbours>(tokens);
-}
-
-template <class = void>
-static RingKernel ring_kernel(int chunks, bool spread) noexcept {
-  switch (chunks) {
-    case 1:
-      return spread ? gemv_ring<1, ring_rows(1), true> : gemv_ring<1, ring_rows(1), false>;
-    case 2:
-      return gemv_ring<2, ring_rows(2), false>;
-    case 3:
-      return gemv_ring<3, ring_rows(3), false>;
-    default:
-      return gemv_ring<5, ring_rows(5), false>;
-  }
-}
 
 static inline LaunchShape launch_shape(std::int64_t ctas, dim3 block, std::int64_t shared, const LaunchOptions& options,
                                        int cluster) noexcept {
@@ -135,28 +91,25 @@ static inline std::int64_t largest_share(const GemvProblem& problem, std::int64_
   return share_tiles(output_runs(problem.weights.rows, gated), gated, clusters);
 }
 
-template <class = void>
-static Status launch_tensor(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
-                            const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const std::int64_t ctas = tensor_clusters(policy, problem, device);
+static inline Status launch_tensor(TensorKernel kernel, const GemvProblem& problem, const GemvPolicy& policy,
+                                   const DeviceInfo& device, const LaunchOptions& options,
+                                   cudaStream_t stream) noexcept {
+  const std::int64_t ctas = tensor_clusters(policy, shape_of(problem), device);
   const dim3 block(static_cast<unsigned>(32 * policy.k_warps), static_cast<unsigned>(policy.row_groups));
   const std::int64_t shared = tensor_shared_bytes(policy, largest_share(problem, ctas));
-  return launch(tensor_kernel(policy.tokens, copies_are_whole(problem.weights)),
-                launch_shape(ctas, block, shared, options, 1), stream, problem, tensor_shape(problem, policy, ctas),
-                options.prefetch);
+  return launch(kernel, launch_shape(ctas, block, shared, options, 1), stream, problem,
+                tensor_shape(problem, policy, ctas), options.prefetch);
 }
 
-template <class = void>
-static Status launch_tensor_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
-                                 const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const std::int64_t clusters = tensor_clusters(policy, problem, device);
+static inline Status launch_tensor_ring(TensorRingKernel kernel, const GemvProblem& problem, const GemvPolicy& policy,
+                                        const DeviceInfo& device, const LaunchOptions& options,
+                                        cudaStream_t stream) noexcept {
+  const std::int64_t clusters = tensor_clusters(policy, shape_of(problem), device);
   const std::int64_t tiles = largest_share(problem, clusters);
   WeightMaps maps{};
-  RingRows rows = RingRows::kOdd;
   bool words = false;
   if (!policy.odd_rows) {
-    const ScaleCopies copies = scale_copies(problem);
-    rows = copies == ScaleCopies::kTiles ? RingRows::kSpread : RingRows::kNeighbours;
+    const ScaleCopies copies = scale_copies(shape_of(problem));
     words = copies == ScaleCopies::kWords;
     const Status status = encode_weights(device, problem.weights, policy.k_warps, copies, maps);
     if (!status.ok()) return status;
@@ -164,15 +117,13 @@ static Status launch_tensor_ring(const GemvProblem& problem, const GemvPolicy& p
   const std::int64_t shared = exclusive_shared_bytes(policy, device, tensor_shared_bytes(policy, tiles));
   const dim3 block(static_cast<unsigned>(cta_threads(policy, words)));
   const LaunchShape shape = launch_shape(clusters * policy.cluster, block, shared, options, policy.cluster);
-  const bool nvfp4 = problem.activations.type == ActivationType::kNvfp4;
-  return launch(tensor_ring_kernel(policy.tokens, nvfp4, rows), shape, stream, problem,
-                tensor_ring_shape(problem, policy, device, clusters, tiles, words), maps, options.prefetch);
+  return launch(kernel, shape, stream, problem, tensor_ring_shape(problem, policy, device, clusters, tiles, words),
+                maps, options.prefetch);
 }
 
-template <class = void>
-static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
-                          const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const bool spread = ring_scales_are_spread(problem, policy.chunks);
+static inline Status launch_ring(RingKernel kernel, const GemvProblem& problem, const GemvPolicy& policy,
+                                 const DeviceInfo& device, const LaunchOptions& options, cudaStream_t stream) noexcept {
+  const bool spread = ring_scales_are_spread(shape_of(problem), policy.chunks);
   CUtensorMap scales{};
   const Status status = spread ? encode_ring_scales(device, problem.weights, scales) : Status();
   if (!status.ok()) return status;
@@ -182,119 +133,48 @@ static Status launch_ring(const GemvProblem& problem, const GemvPolicy& policy, 
   const LaunchShape shape =
       launch_shape(ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
                    exclusive_shared_bytes(policy, device, ring_shared_bytes(policy, problem.weights.cols)), options, 1);
-  return launch(ring_kernel(policy.chunks, spread), shape, stream, problem,
+  return launch(kernel, shape, stream, problem,
                 ring_shape(problem, policy, device, cut(static_cast<int>(tiles), static_cast<int>(ctas))), scales,
                 options.prefetch);
 }
 
-/// Launches a well-formed call if the policy can serve it.
-template <class = void>
+/// Whether `device` describes the current one: launched on another, a kernel would have a cut that is not its own, and
+/// attributes that nobody has set.
+static inline Status check_current(const DeviceInfo& device) noexcept {
+  int current = 0;
+  const Status status = cuda_status("cudaGetDevice", cudaGetDevice(&current));
+  if (!status.ok() || device.device == current) return status;
+  return invalid("device.device", device.device, "the ordinal of the current device");
+}
+
+/// Launches a well-formed call if the policy can serve it, and one of the kernels of `List` is the policy's.
+template <class List>
 static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                           const LaunchOptions& options, cudaStream_t stream) noexcept {
-  Status status = validate(policy, problem, device);
+  const GemvShape shape = shape_of(problem);
+  const GemvInstance wanted = gemv_instance(policy, shape);
+  Status status = validate(policy, shape, device);
+  if (status.ok()) status = List::check(wanted, shape);
   if (status.ok()) status = check_dependent_launch(options.dependent_launch, device.arch);
   if (status.ok()) status = validate(options.prefetch);
+  if (status.ok()) status = check_current(device);
   if (!status.ok()) return status;
-  if (policy.kernel == GemvKernel::kRing) return launch_ring(problem, policy, device, options, stream);
-  return policy.kernel == GemvKernel::kTensorRing ? launch_tensor_ring(problem, policy, device, options, stream)
-                                                  : launch_tensor(problem, policy, device, options, stream);
+  const GemvInstance serving = List::serving(wanted);
+  switch (policy.kernel) {
+    case GemvKernel::kRing:
+      return launch_ring(find_kernel<RingKernel>(List(), serving), problem, policy, device, options, stream);
+    case GemvKernel::kTensorRing:
+      return launch_tensor_ring(find_kernel<TensorRingKernel>(List(), serving), problem, policy, device, options,
+                                stream);
+    case GemvKernel::kTensor:
+      break;
+  }
+  return launch_tensor(find_kernel<TensorKernel>(List(), serving), problem, policy, device, options, stream);
 }
 
-/// Lets a kernel have as much shared memory as a CTA can, and the multiprocessor set as much aside, so that a CTA of
-/// the next kernel may fit beside this one's where their cuts leave room.
-template <class Kernel>
-static Status allow_shared_memory(Kernel* kernel, int bytes) noexcept {
-  const auto* function = reinterpret_cast<const void*>(kernel);
-  cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  if (error == cudaSuccess) {
-    error =
-        cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-  }
-  return cuda_status("cudaFuncSetAttribute", error);
-}
-
-template <class = void>
-static Status allow_shared_memory(const DeviceInfo& info) noexcept {
-  for (const int tokens : {1, 8, 16}) {
-    for (const bool whole : {false, true}) {
-      const Status status = allow_shared_memory(tensor_kernel(tokens, whole), info.shared_bytes);
-      if (!status.ok()) return status;
-    }
-  }
-  if (info.arch < 90) return Status();
-  for (const int tokens : {1, 8, 16}) {
-    for (const RingRows rows : {RingRows::kNeighbours, RingRows::kSpread, RingRows::kOdd}) {
-      for (const bool nvfp4 : {false, true}) {
-        const Status status = allow_shared_memory(tensor_ring_kernel(tokens, nvfp4, rows), info.shared_bytes);
-        if (!status.ok()) return status;
-      }
-    }
-  }
-  for (const int chunks : {1, 2, 3, 5}) {
-    const Status status = allow_shared_memory(ring_kernel(chunks, false), info.shared_bytes);
-    if (!status.ok()) return status;
-  }
-  return allow_shared_memory(ring_kernel(1, true), info.shared_bytes);
-}
-
-/// Not every multiprocessor can be part of a cluster: their number in a group need not be a multiple of it.
-template <class = void>
-static Status count_clusters(DeviceInfo& info) noexcept {
-  for (int i = 0; i < 3; ++i) {
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim = {2u << i, 1, 1};
-    cudaLaunchConfig_t config = {};
-    config.gridDim = dim3(static_cast<unsigned>(info.sm_count) / (2u << i) * (2u << i));
-    config.blockDim = dim3(32 * tensor_max_warps(8));
-    // More than half of a multiprocessor's: one CTA each.
-    config.dynamicSmemBytes = static_cast<std::size_t>(info.shared_bytes);
-    config.attrs = &attribute;
-    config.numAttrs = 1;
-    const cudaError_t error = cudaOccupancyMaxActiveClusters(&info.clusters[i], tensor_kernel(8, true), &config);
-    if (error != cudaSuccess) return cuda_status("cudaOccupancyMaxActiveClusters", error);
-  }
-  return Status();
-}
-
-/// The bandwidth of a device's memory in GB/s: two transfers a clock. 0 where the driver does not say.
-template <class = void>
-static int find_memory_bandwidth(int device) noexcept {
-  int kilohertz = 0;
-  int bits = 0;
-  if (cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, device) != cudaSuccess) {
-    cudaGetLastError();  // nobody's business: the figure is a hint
-    return 0;
-  }
-  return static_cast<int>(std::int64_t{2} * kilohertz * (bits / 8) / 1000000);
-}
-
-template <class = void>
-static Status prepare_current(int device, DeviceInfo& info) noexcept {
-  DeviceInfo found;
-  found.device = device;
-  cudaFuncAttributes attributes{};
-  // Kernels run as the newest target they were compiled for that the device takes, which need not be its own.
-  Status status =
-      cuda_status("cudaFuncGetAttributes",
-                  cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(tensor_kernel(8, true))));
-  found.arch = attributes.ptxVersion;
-  if (status.ok()) {
-    status = cuda_status("cudaDeviceGetAttribute",
-                         cudaDeviceGetAttribute(&found.sm_count, cudaDevAttrMultiProcessorCount, device));
-  }
-  if (status.ok()) {
-    status = cuda_status("cudaDeviceGetAttribute",
-                         cudaDeviceGetAttribute(&found.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  }
-  if (status.ok()) status = allow_shared_memory(found);
-  if (status.ok() && found.arch >= 90) found.memory_bandwidth = find_memory_bandwidth(device);
-  if (status.ok() && found.arch >= 90) status = count_clusters(found);
-  if (status.ok() && found.arch >= 90) status = find_encode_tensor_map(found.encode_tensor_map);
-  if (status.ok()) info = found;
-  return status;
-}
+/// What the template arguments of an entry stand for.
+template <GemvInstance... kInstances>
+using Chosen = std::conditional_t<sizeof...(kInstances) == 0, EveryInstance, Instances<kInstances...>>;
 
 }  // namespace RESET_ARCH_NAMESPACE
 }  // namespace detail
@@ -305,24 +185,33 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// kernels are private to it, and with those of another one `gemv` fails with kCudaError for want of shared memory. The
 /// current device is the same afterwards. Fails, `info` untouched, where the runtime does: with kUnsupported if the
 /// file was not compiled for the device, with kCudaError otherwise.
-template <class = void>
+///
+/// With instances as template arguments it readies these kernels alone, and compiles no others: those that the calls of
+/// `gemv` name.
+template <GemvInstance... kInstances>
 static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
   int before = 0;
   Status status = detail::cuda_status("cudaGetDevice", cudaGetDevice(&before));
   if (status.ok()) status = detail::cuda_status("cudaSetDevice", cudaSetDevice(device));
   if (!status.ok()) return status;
-  status = detail::prepare_current(device, info);
+  status = detail::prepare_current(detail::Chosen<kInstances...>(), device, info);
   const Status restored = detail::cuda_status("cudaSetDevice", cudaSetDevice(before));
   return status.ok() ? restored : status;
 }
 
 /// The mat-vec of `problem` (see GemvProblem) with a given cut, on a stream of the current device, which must be the
-/// one that `device` describes. Allocates nothing, waits for nothing, can be captured in a graph; several threads may
-/// call it.
+/// one that `device` describes (else kInvalidArgument). Allocates nothing, waits for nothing, can be captured in a
+/// graph; several threads may call it.
 ///
 /// A call that `validate` refuses, or that the policy cannot serve, launches nothing and returns why: kInvalidArgument,
 /// or kUnsupported where the device lacks what the policy asks for. kCudaError, with the runtime's code, where the
 /// launch fails.
+///
+/// A file that calls it compiles all 26 kernels. With instances as template arguments, `gemv<kFirst, kSecond>(...)`, it
+/// compiles these alone, each what `gemv_instance` makes of a policy and a shape, and a call that none of them serves
+/// is refused with kUnsupported, by what of it or of its policy they have not. kTensor's kernel for weights that lie
+/// anyhow serves those that lie well, too, slower; nothing else takes another's place. `gemv_prepare` wants the same
+/// instances.
 ///
 /// Error bound of a sum before the epilogue, element by element, u = 2^-24:
 /// - kRing: (K / 512 + 64) u sum_k |x_k W_nk|; the sums of 16 are exact, the others float.
@@ -342,20 +231,23 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 /// and d_up, and U = |up| + d_up, their product is within 1.1 d_gate U + |silu(gate)| (d_up + 17 u U) + 2^-118 U +
 /// 2^-126. A NaN block scale makes its own row of the result NaN and no other; a NaN or an infinity in a token its own
 /// token.
-template <class = void>
+template <GemvInstance... kInstances>
 static Status gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                    const LaunchOptions& options, cudaStream_t stream) noexcept {
   const Status status = validate(problem);
-  return status.ok() ? detail::launch_gemv(problem, policy, device, options, stream) : status;
+  if (!status.ok()) return status;
+  return detail::launch_gemv<detail::Chosen<kInstances...>>(problem, policy, device, options, stream);
 }
 
-/// The mat-vec with the cut that `select_gemv_policy` chooses.
-template <class = void>
+/// The mat-vec with the cut that `select_gemv_policy` chooses, which knows nothing of instances: where they are given
+/// and the choice is none of theirs, the call is refused.
+template <GemvInstance... kInstances>
 static Status gemv(const GemvProblem& problem, const DeviceInfo& device, const LaunchOptions& options,
                    cudaStream_t stream) noexcept {
   const Status status = validate(problem);
   if (!status.ok()) return status;
-  return detail::launch_gemv(problem, select_gemv_policy(device, problem), device, options, stream);
+  const GemvPolicy policy = select_gemv_policy(device, problem);
+  return detail::launch_gemv<detail::Chosen<kInstances...>>(problem, policy, device, options, stream);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

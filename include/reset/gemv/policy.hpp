@@ -8,7 +8,9 @@
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/kernel_needs.hpp>
 #include <reset/gemv/detail/tensor_ring_cut.hpp>
+#include <reset/gemv/device_info.hpp>
 #include <reset/gemv/problem.hpp>
+#include <reset/gemv/shape.hpp>
 #include <reset/status.hpp>
 
 RESET_NAMESPACE_BEGIN
@@ -25,29 +27,6 @@ enum class GemvKernel : std::uint8_t {
   /// for K a multiple of 512 and at most 8192, and whole tiles of 128 rows from where they begin.
   kRing,
 };
-
-/// What the engine knows of a device: `gemv_prepare` fills it, once a device, and every launch takes it.
-struct DeviceInfo {
-  int device = 0;        ///< The ordinal.
-  int arch = 0;          ///< The target that the kernels run as were compiled for, ten times its version: 90 for sm_90.
-  int sm_count = 0;      ///< Multiprocessors.
-  int shared_bytes = 0;  ///< Shared memory that one CTA can have, if it opts in.
-  /// Clusters of 2, 4 and 8 CTAs that run at once, one CTA a multiprocessor; 0 below sm_90.
-  int clusters[3] = {0, 0, 0};
-  void* encode_tensor_map = nullptr;  ///< The driver's cuTensorMapEncodeTiled, for kTensorRing, and for kRing where
-                                      ///< block scales are swizzled.
-  int memory_bandwidth = 0;           ///< Of its memory, in GB/s, by clock and width of the bus; 0: unknown, or
-                                      ///< below sm_90.
-};
-
-/// Clusters of 1, 2, 4 or 8 CTAs, one a multiprocessor, that a device runs at once; 0 for other sizes.
-constexpr int resident_clusters(const DeviceInfo& device, int size) noexcept {
-  return size == 1   ? device.sm_count
-         : size == 2 ? device.clusters[0]
-         : size == 4 ? device.clusters[1]
-         : size == 8 ? device.clusters[2]
-                     : 0;
-}
 
 /// The cut of a call. Start from `select_gemv_policy`, or from `tensor_policy`, `tensor_ring_policy` or `ring_policy`
 /// for a certain kernel, and change that: the defaults below serve K up to 2048. An engine that pins one gets the same
@@ -84,10 +63,10 @@ constexpr std::int64_t tensor_shared_bytes(const GemvPolicy& policy, std::int64_
 
 /// Clusters of the tensor-core kernel's grid: as many as are resident at once, or, where their sums do not fit, a
 /// multiple of that; 0 if nothing fits.
-constexpr std::int64_t tensor_clusters(const GemvPolicy& policy, const GemvProblem& problem,
+constexpr std::int64_t tensor_clusters(const GemvPolicy& policy, const GemvShape& shape,
                                        const DeviceInfo& device) noexcept {
-  const bool gated = problem.gate != GemvGate::kNone;
-  const std::int64_t runs = detail::output_runs(problem.weights.rows, gated);
+  const bool gated = shape.gate != GemvGate::kNone;
+  const std::int64_t runs = detail::output_runs(shape.rows, gated);
   const std::int64_t resident = std::int64_t{resident_clusters(device, policy.cluster)} * policy.ctas_per_sm;
   const std::int64_t fixed = tensor_shared_bytes(policy, 0);
   std::int64_t most = (device.shared_bytes - fixed) / detail::tensor_total_bytes(policy.tokens);
@@ -260,36 +239,39 @@ namespace detail {
 /// counts where rows are many: on an H100 at K = 4096 kRing took less than kTensorRing for 12,288 rows, and more for
 /// 24,576, with one CTA a multiprocessor, as steps want it. With two it is level or ahead in chains of one layer
 /// (`bench_tune_gemv swizzled`). Other devices were not compared.
-constexpr bool prefers_ring(const Nvfp4MatrixView& w) noexcept {
-  return w.block_scale.layout == ScaleLayout::kLinear || w.rows <= 16384;
+constexpr bool prefers_ring(const GemvShape& shape) noexcept {
+  return shape.scale_layout == ScaleLayout::kLinear || shape.rows <= 16384;
 }
 
 }  // namespace detail
 
-/// The policy that `gemv` takes for a well-formed call on a device. Of the call it reads the weights' view, tokens,
-/// gate, the activations' type and where NVFP4 ones begin: an engine that loads a model need not have the rest yet.
-inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem& problem) noexcept {
-  const std::int64_t n = problem.weights.rows;
-  const std::int64_t k = problem.weights.cols;
-  const GemvPolicy ring = ring_policy(device.arch, problem.activations.type, problem.tokens, k);
-  const bool preferred = ring.stages > 0 && detail::prefers_ring(problem.weights);
-  if (preferred && detail::ring_serves(problem, ring.chunks).ok()) return ring;
-  const bool boxes = detail::boxes_serve(problem.weights).ok();
-  if (device.arch >= 90 && (boxes || detail::odd_rows_serve(problem.weights).ok())) {
-    const GemvPolicy policy = tensor_ring_policy(device, problem.tokens, n, k, !boxes);
+/// The policy that `gemv` takes for a well-formed call of that shape on a device. Of a shape and a device that are
+/// known at compile time it is a constant, and so is whether it can serve them (`validate`).
+constexpr GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvShape& shape) noexcept {
+  const GemvPolicy ring = ring_policy(device.arch, shape.activations, shape.tokens, shape.cols);
+  const bool preferred = ring.stages > 0 && detail::prefers_ring(shape);
+  if (preferred && detail::ring_serves(shape, ring.chunks).ok()) return ring;
+  const bool boxes = detail::boxes_serve(shape).ok();
+  if (device.arch >= 90 && (boxes || detail::odd_rows_serve(shape).ok())) {
+    const GemvPolicy policy = tensor_ring_policy(device, shape.tokens, shape.rows, shape.cols, !boxes);
     if (policy.stages > 0) return policy;
   }
-  return tensor_policy(device, problem.tokens, k);
+  return tensor_policy(device, shape.tokens, shape.cols);
+}
+
+/// The policy that `gemv` takes for a well-formed call on a device. It reads of the call what `shape_of` reads.
+inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem& problem) noexcept {
+  return select_gemv_policy(device, shape_of(problem));
 }
 
 namespace detail {
 
 /// Ok if kTensorRing serves a call with a policy's kind of rows, and the policy has a cut.
-inline Status tensor_ring_serves(const GemvPolicy& policy, const GemvProblem& problem) noexcept {
-  const Status served = policy.odd_rows ? odd_rows_serve(problem.weights) : boxes_serve(problem.weights);
+constexpr Status tensor_ring_serves(const GemvPolicy& policy, const GemvShape& shape) noexcept {
+  const Status served = policy.odd_rows ? odd_rows_serve(shape) : boxes_serve(shape);
   if (!served.ok()) return served;
-  if (k_units(problem.weights.cols) > tensor_ring_max_k_units(policy.tokens)) {
-    return invalid("weights.cols", problem.weights.cols,
+  if (k_units(shape.cols) > tensor_ring_max_k_units(policy.tokens)) {
+    return invalid("weights.cols", shape.cols,
                    "at most 32768, or 30720 for a policy of more than 8 tokens, for kTensorRing");
   }
   if (policy.stages > 0) return Status();
@@ -297,7 +279,7 @@ inline Status tensor_ring_serves(const GemvPolicy& policy, const GemvProblem& pr
                  "1 or more: it has none where no cut fits K and the device's clusters and shared memory");
 }
 
-inline Status validate_tensor_ring(const GemvPolicy& policy) noexcept {
+constexpr Status validate_tensor_ring(const GemvPolicy& policy) noexcept {
   const int cluster = policy.cluster;
   if (cluster != 1 && cluster != 2 && cluster != 4 && cluster != 8) {
     return invalid("policy.cluster", cluster, "1, 2, 4 or 8");
@@ -310,16 +292,16 @@ inline Status validate_tensor_ring(const GemvPolicy& policy) noexcept {
   return Status();
 }
 
-inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) noexcept {
+constexpr Status validate_tensor(const GemvPolicy& policy, const GemvShape& shape, const DeviceInfo& device) noexcept {
   const bool ring = policy.kernel == GemvKernel::kTensorRing;
   if (ring && device.arch < 90) {
     return Status(StatusCode::kUnsupported, "device.arch", device.arch, "90 or more for kTensorRing");
   }
   const bool compiled = policy.tokens == 1 || policy.tokens == 8 || policy.tokens == 16;
-  if (!compiled || policy.tokens < problem.tokens) {
+  if (!compiled || policy.tokens < shape.tokens) {
     return invalid("policy.tokens", policy.tokens, "1, 8 or 16, and at least the tokens of the call");
   }
-  const Status served = ring ? tensor_ring_serves(policy, problem) : Status();
+  const Status served = ring ? tensor_ring_serves(policy, shape) : Status();
   if (!served.ok()) return served;
   const int most = ring ? tensor_ring_max_warps(policy.tokens) : tensor_max_warps(policy.tokens);
   if (policy.k_warps < 1 || policy.k_warps > most || (ring && policy.k_warps > kTensorRingMaxUnits)) {
@@ -329,7 +311,7 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   if (policy.row_groups < 1 || policy.row_groups > most / policy.k_warps) {
     return invalid("policy.row_groups", policy.row_groups, "1 or more, and k_warps * row_groups within the bound too");
   }
-  const int units = k_units(problem.weights.cols);
+  const int units = k_units(shape.cols);
   if (policy.slices < 1 || policy.slices > units || ceil_div(units, policy.slices) > policy.k_warps) {
     return invalid("policy.slices", policy.slices,
                    "at most K / 256, rounded up, and so many that each has at most 256 * k_warps of K");
@@ -343,7 +325,7 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
   if (resident_clusters(device, policy.cluster) < 1) {
     return invalid("policy.cluster", policy.cluster, "clusters that the device runs");
   }
-  if (tensor_clusters(policy, problem, device) > 0) return Status();
+  if (tensor_clusters(policy, shape, device) > 0) return Status();
   if (policy.kernel == GemvKernel::kTensorRing) {
     return invalid("policy.stages", policy.stages, "a ring that fits the shared memory of a CTA");
   }
@@ -352,9 +334,9 @@ inline Status validate_tensor(const GemvPolicy& policy, const GemvProblem& probl
 
 }  // namespace detail
 
-/// Whether a policy can serve a well-formed call (see `validate` of a problem) on a device that gemv_prepare has
-/// described; where not, the offending member of the policy, of the call or of the device is named.
-inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) noexcept {
+/// Whether a policy can serve a well-formed call (see `validate` of a problem) of that shape on a device that
+/// gemv_prepare has described; where not, the offending member of the policy, of the call or of the device is named.
+constexpr Status validate(const GemvPolicy& policy, const GemvShape& shape, const DeviceInfo& device) noexcept {
   if (device.sm_count < 1) {
     return detail::invalid("device.sm_count", device.sm_count, "1 or more, as gemv_prepare finds it");
   }
@@ -362,7 +344,7 @@ inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, con
     return detail::invalid("policy.ctas_per_sm", policy.ctas_per_sm, "1..16");
   }
   if (policy.kernel == GemvKernel::kTensor || policy.kernel == GemvKernel::kTensorRing) {
-    return detail::validate_tensor(policy, problem, device);
+    return detail::validate_tensor(policy, shape, device);
   }
   if (policy.kernel != GemvKernel::kRing) {
     return detail::invalid("policy.kernel", static_cast<int>(policy.kernel), "a GemvKernel");
@@ -371,11 +353,11 @@ inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, con
   if (policy.chunks < 1 || policy.chunks == 4 || policy.chunks > 5) {
     return detail::invalid("policy.chunks", policy.chunks, "1, 2, 3 or 5");
   }
-  const Status served = detail::ring_serves(problem, policy.chunks);
+  const Status served = detail::ring_serves(shape, policy.chunks);
   if (!served.ok()) return served;
   if (policy.tokens != 1) return detail::invalid("policy.tokens", policy.tokens, "1 for kRing");
   const std::int64_t covered = std::int64_t{32} * detail::kRingChunkK * policy.chunks * policy.warps_per_group;
-  if (policy.warps_per_group < 1 || policy.warps_per_group > detail::kMaxRingGroup || covered < problem.weights.cols) {
+  if (policy.warps_per_group < 1 || policy.warps_per_group > detail::kMaxRingGroup || covered < shape.cols) {
     return detail::invalid("policy.warps_per_group", policy.warps_per_group,
                            "1..8, which together cover K, each 1024 * chunks");
   }
@@ -385,9 +367,14 @@ inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, con
   if (policy.stages < policy.groups || policy.stages > detail::kMaxRingStages || policy.stages % policy.groups != 0) {
     return detail::invalid("policy.stages", policy.stages, "a multiple of groups, at most 16");
   }
-  const std::int64_t shared = ring_shared_bytes(policy, problem.weights.cols);
+  const std::int64_t shared = ring_shared_bytes(policy, shape.cols);
   if (shared <= device.shared_bytes) return Status();
   return detail::invalid("policy.stages", policy.stages, "a ring that fits the shared memory of a CTA");
+}
+
+/// The same of a call, which is well-formed.
+inline Status validate(const GemvPolicy& policy, const GemvProblem& problem, const DeviceInfo& device) noexcept {
+  return validate(policy, shape_of(problem), device);
 }
 
 RESET_NAMESPACE_END

@@ -15,6 +15,9 @@ RESET_NAMESPACE_BEGIN
 /// The most tokens one call takes; for more, dequantise and use a matrix product.
 inline constexpr std::int64_t kMaxGemvTokens = 16;
 
+/// The most rows of weights: the kernels count rows in 32 bits, and a warp's next one may be that far beyond the last.
+inline constexpr std::int64_t kMaxGemvRows = 0x7fffffff - 1023;
+
 /// How the activations are stored.
 enum class ActivationType : std::uint8_t {
   kNvfp4,  ///< E2M1 with a block scale each 16 and a global scale, like the weights.
@@ -175,11 +178,14 @@ inline Status check_overlap(const GemvProblem& p) noexcept {
 
 /// Whether a call is well formed; it reads the description alone, never the memory. The first thing found wrong is
 /// named: tokens outside 1..16; weights or NVFP4 activations that `validate` of their view refuses, or whose shapes do
-/// not fit; null or misaligned pointers; strides that do not hold a row; an odd N with a gate; an output that shares
-/// memory with what the call reads (the residual may be the output itself).
+/// not fit; more than kMaxGemvRows rows; null or misaligned pointers; strides that do not hold a row; an odd N with a
+/// gate; an output that shares memory with what the call reads (the residual may be the output itself).
 inline Status validate(const GemvProblem& problem) noexcept {
   if (problem.tokens < 1 || problem.tokens > kMaxGemvTokens) return detail::invalid("tokens", problem.tokens, "1..16");
   Status status = detail::view_status(validate(problem.weights), detail::ViewRole::kWeights);
+  if (status.ok() && problem.weights.rows > kMaxGemvRows) {
+    status = detail::invalid("weights.rows", problem.weights.rows, "1..2^31-1024");
+  }
   if (status.ok()) status = detail::check_activations(problem);
   if (!status.ok()) return status;
   if (problem.gate != GemvGate::kNone) {

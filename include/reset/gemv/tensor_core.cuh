@@ -1,6 +1,7 @@
 /// @file
-/// The tensor-core mat-vec kernel: weights as the 16-row operand of `mma`, decoded in registers; any activations, any
-/// number of tokens, any layout and alignment, every target.
+/// kTensor, the tensor-core mat-vec kernel: weights as the 16-row operand of `mma`, decoded in registers; any
+/// activations, any number of tokens, any layout and alignment, every target. `gemv` launches it; `gemv_instance` names
+/// it as it is compiled, for 1, 8 or 16 tokens, and for weights that are copied whole or that lie anyhow.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 /// @file
-/// The tensor-core mat-vec kernel whose weights come by bulk copies (sm_90 and later): in boxes of rows where K is a
-/// multiple of 64 and rows are aligned, row by row elsewhere.
+/// kTensorRing, the tensor-core mat-vec kernel whose weights come by bulk copies (sm_90 and later): in boxes of rows
+/// where K is a multiple of 64 and rows are aligned, row by row elsewhere. `gemv` launches it; `gemv_instance` names it
+/// as it is compiled, for 1, 8 or 16 tokens, kinds of activations and of rows.
 #pragma once
 
 #include <cstdint>
@@ -252,7 +253,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
   }
   // The last computing warps store, for the first ones may still be adding up. Those that have nothing to store would
   // keep the schedulers from them.
-  const int ctas = 1 << anew(shape.log_cluster);
+  const int ctas = 1 << opaque(shape.log_cluster);
   const StoredTiles stored{cluster_rank(), ctas, own_tiles(ctas)};
   const int first = 32 * (warp < computing ? computing - 1 - warp : warp);
   if (first >= stored.columns(problem.gate != GemvGate::kNone) * static_cast<int>(problem.tokens)) {

@@ -4,60 +4,15 @@
 
 #include "gemv/device/case.hpp"
 #include "gemv/device/launcher.hpp"
+#include "gemv/device/samples.hpp"
 #include "gemv/device/tests.hpp"
+#include "gemv/malformed.hpp"
 
 namespace {
 
 using reset::ActivationType;
 
 constexpr std::int64_t kMost = reset::kMaxGemvTokens;
-
-struct Stream {
-  cudaStream_t stream = nullptr;
-  Stream() { CHECK_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking)); }
-  ~Stream() { cudaStreamDestroy(stream); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-};
-
-int fail(const CaseOptions& options, const char* what) {
-  std::printf("FAILED: %s: %s\n", options.text().c_str(), what);
-  return 1;
-}
-
-int launched(const reset::Status& status) {
-  if (status.ok()) return 0;
-  std::printf("FAILED: %s\n", status.message().c_str());
-  return 1;
-}
-
-// Each kernel family with each number of tokens that it is compiled for: rows aligned, block scales swizzled, in whole
-// tiles and not, rows at odd addresses, and at such as come one by one.
-std::vector<CaseOptions> samples() {
-  std::vector<CaseOptions> list;
-  for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
-    for (const std::int64_t m : {1, 2, 5, 8, 9, 16}) {
-      for (int placing = 0; placing < 6; ++placing) {
-        CaseOptions options;
-        options.activation = activation;
-        options.m = m;
-        options.n = 1500;
-        options.k = m == 5 ? 5376 : 1024;  // 21 units of K: several CTAs of a cluster, or slices
-        if (placing == 1 || placing == 3) options.layout = reset::ScaleLayout::kSwizzled128x4;
-        if (placing == 2) options.misalignment = 2;
-        if (placing == 3) options.n = 1536;
-        if (placing == 4) options.k += 16;
-        if (placing == 5) options.misalignment = 8;
-        options.residual = Residual::kApart;
-        options.output = reset::OutputType::kBf16;
-        options.bias = true;
-        options.device_alpha = true;
-        list.push_back(options);
-      }
-    }
-  }
-  return list;
-}
 
 // Whether samples() has all that it should.
 int check_samples(const reset::DeviceInfo& device) {
@@ -68,7 +23,7 @@ int check_samples(const reset::DeviceInfo& device) {
     const Case call(options, device);
     const reset::GemvPolicy policy = reset::select_gemv_policy(device, call.problem());
     seen[static_cast<std::size_t>(policy.kernel)][policy.tokens] = true;
-    const bool tiles = reset::detail::scale_copies(call.problem()) == reset::detail::ScaleCopies::kTiles;
+    const bool tiles = reset::detail::scale_copies(shape_of(call.problem())) == reset::detail::ScaleCopies::kTiles;
     if (policy.odd_rows) odd[policy.tokens] = true;
     if (tiles) spread[static_cast<std::size_t>(policy.kernel)][policy.tokens] = true;
   }
@@ -163,41 +118,8 @@ int test_determinism(const reset::DeviceInfo& device, bool reduced) {
   return failures;
 }
 
-// A chain of dependent launches: each call reads the result of the one before it, so a missing wait shows.
-static int test_chain(const reset::DeviceInfo& device, std::int64_t m, Residual residual) {
-  CaseOptions options;
-  options.m = m;
-  options.activation = ActivationType::kBf16;
-  options.output = reset::OutputType::kBf16;
-  options.n = options.k = 2048;
-  options.residual = residual;
-  Case a(options, device);
-  Case b(options, device);
-  const Stream stream;
-  std::vector<std::uint8_t> expected;
-  int failures = 0;
-  for (int round = 0; round < 40; ++round) {
-    const bool dependent = round > 0;
-    a.poison();
-    b.poison();
-    CHECK_CUDA(cudaDeviceSynchronize());
-    reset::GemvProblem second = b.problem();
-    second.activations.dense = a.problem().output.data;
-    reset::GemvProblem third = a.problem();
-    third.activations.dense = b.problem().output.data;
-    failures += launched(run(a.problem(), device, dependent, stream.stream));
-    failures += launched(run(second, device, dependent, stream.stream));
-    failures += launched(run(third, device, dependent, stream.stream));
-    CHECK_CUDA(cudaDeviceSynchronize());
-    if (round == 0) expected = a.output();
-    if (a.output() != expected) return failures + fail(options, "a chain of dependent launches gives other bits");
-  }
-  return failures;
-}
-
 int test_graph(const reset::DeviceInfo& device) {
-  int failures = test_chain(device, 1, Residual::kNone);
-  for (const std::int64_t m : {1, 2, 8}) failures += test_chain(device, m, Residual::kInPlace);
+  int failures = 0;
   const Stream stream;
   for (const CaseOptions& options : samples()) {
     Case call(options, device);
@@ -219,44 +141,104 @@ int test_graph(const reset::DeviceInfo& device) {
     cudaGraphExecDestroy(executable);
     cudaGraphDestroy(graph);
   }
-  std::printf("graph and chain: %d failures\n", failures);
+  std::printf("graph: %d failures\n", failures);
   return failures;
 }
 
-int test_refusals(const reset::DeviceInfo& device) {
-  CaseOptions options;
-  Case call(options, device);
-  int failures = 0;
-  const auto refused = [&](const reset::GemvProblem& problem, const char* argument) {
-    const reset::Status status = run(problem, device, false, nullptr);
-    if (status.code() != reset::StatusCode::kInvalidArgument || std::strcmp(status.argument(), argument) != 0) {
-      failures += fail(options, argument);
-    }
-  };
-  reset::GemvProblem problem = call.problem();
-  problem.tokens = 17;
-  refused(problem, "tokens");
-  problem = call.problem();
-  problem.output.data = const_cast<std::uint8_t*>(problem.weights.packed);
-  refused(problem, "output.data");
-  const auto refused_policy = [&](const reset::GemvPolicy& policy) {
-    if (run(call.problem(), policy, device, false, nullptr).ok()) failures += fail(options, "a bad policy");
-  };
-  reset::GemvPolicy policy = reset::ring_policy(90, options.activation, 1, options.k);
-  policy.stages = 5;
-  refused_policy(policy);
-  policy = reset::tensor_policy(device, 1, options.k);
-  policy.cluster = 2;
-  refused_policy(policy);
-  policy = reset::tensor_ring_policy(device, 1, options.n, options.k);
-  policy.row_groups = 2;
-  policy.stages = 3;
-  refused_policy(policy);
-  CHECK_CUDA(cudaDeviceSynchronize());
-  const std::vector<std::uint8_t> output = call.output();
-  for (const std::uint8_t byte : output) {
-    if (byte != 0xff) return failures + fail(options, "a refused call wrote");
+namespace {
+
+// The arguments under which a stream's calls are refused, and that they leave no node in its graph and no byte in the
+// output.
+class Refusals {
+ public:
+  explicit Refusals(const reset::DeviceInfo& device) : device_(device) {}
+
+  // `launch(stream)` must be refused under that name, with that code.
+  template <class Launch>
+  void refused(const char* argument, Launch launch, reset::StatusCode code = reset::StatusCode::kInvalidArgument) {
+    ++calls_;
+    std::size_t nodes = 0;
+    cudaGraph_t graph = nullptr;
+    CHECK_CUDA(cudaStreamBeginCapture(stream_.stream, cudaStreamCaptureModeThreadLocal));
+    const reset::Status captured = launch(stream_.stream);
+    CHECK_CUDA(cudaStreamEndCapture(stream_.stream, &graph));
+    CHECK_CUDA(cudaGraphGetNodes(graph, nullptr, &nodes));
+    CHECK_CUDA(cudaGraphDestroy(graph));
+    const reset::Status status = launch(stream_.stream);
+    const bool named = std::strcmp(status.argument(), argument) == 0 && std::strcmp(captured.argument(), argument) == 0;
+    if (named && status.code() == code && captured.code() == code && nodes == 0) return;
+    ++failures_;
+    std::printf("FAILED: %s: %s, %d nodes\n", argument, status.message().c_str(), static_cast<int>(nodes));
   }
-  std::printf("refusals: %d failures\n", failures);
-  return failures;
+
+  // The changed calls of a good one.
+  void malformed_calls(reset::ActivationType activation) {
+    CaseOptions options;
+    options.n = 300;
+    options.k = 512;
+    options.m = 4;
+    options.activation = activation;
+    options.output = reset::OutputType::kBf16;
+    options.residual = Residual::kApart;
+    options.bias = options.device_alpha = true;
+    Case call(options, device_);
+    const std::vector<std::uint8_t> untouched = call.output();
+    malformed::for_each([&](const Malformed& wrong) {
+      if (wrong.activation != activation) return;
+      reset::GemvProblem problem = call.problem();
+      wrong.change(problem);
+      refused(wrong.argument, [&](cudaStream_t stream) { return run(problem, device_, false, stream); });
+    });
+    CHECK_CUDA(cudaDeviceSynchronize());
+    if (call.output() != untouched) failures_ += fail(options, "a refused call wrote");
+  }
+
+  // A good call with policies and devices that cannot serve it.
+  void bad_launches() {
+    const CaseOptions options;
+    Case call(options, device_);
+    const std::vector<std::uint8_t> untouched = call.output();
+    const auto bad_policy = [&](const reset::GemvPolicy& policy, const char* argument) {
+      refused(argument, [&](cudaStream_t stream) { return run(call.problem(), policy, device_, false, stream); });
+    };
+    reset::GemvPolicy policy = reset::tensor_policy(device_, 1, options.k);
+    policy.cluster = 2;
+    bad_policy(policy, "policy.cluster");
+    if (device_.arch >= 90) {
+      policy = reset::ring_policy(90, options.activation, 1, options.k);
+      policy.stages = 5;
+      bad_policy(policy, "policy.stages");
+      policy = reset::tensor_ring_policy(device_, 1, options.n, options.k);
+      policy.row_groups = 2;
+      policy.stages = 3;
+      bad_policy(policy, "policy.stages");
+    }
+    reset::DeviceInfo other = device_;  // as of a second device, which is not the current one
+    other.device = device_.device + 1;
+    refused("device.device", [&](cudaStream_t stream) { return run(call.problem(), other, false, stream); });
+    CHECK_CUDA(cudaDeviceSynchronize());
+    if (call.output() != untouched) failures_ += fail(options, "a refused launch wrote");
+  }
+
+  int end() const {
+    std::printf("refusals: %d calls, %d failures\n", calls_, failures_);
+    return failures_;
+  }
+
+ private:
+  reset::DeviceInfo device_;
+  Stream stream_;
+  int calls_ = 0;
+  int failures_ = 0;
+};
+
+}  // namespace
+
+int test_refusals(const reset::DeviceInfo& device) {
+  Refusals refusals(device);
+  for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
+    refusals.malformed_calls(activation);
+  }
+  refusals.bad_launches();
+  return refusals.end();
 }

@@ -56,14 +56,16 @@ reset::Nvfp4MatrixView with_memory(reset::Nvfp4MatrixView view, const std::uint8
 }  // namespace
 
 std::string CaseOptions::text() const {
-  char line[256];
-  std::snprintf(line, sizeof line,
-                "n %d k %d m %d activation %d output %d gate %d layouts %d %d residual %d bias %d alpha %d parts %d "
-                "slack %d misalignment %d %d origin %d %d behind %d nan %d inputs %d seed %u",
-                static_cast<int>(n), static_cast<int>(k), static_cast<int>(m), static_cast<int>(activation),
-                static_cast<int>(output), static_cast<int>(gate), static_cast<int>(layout), static_cast<int>(x_layout),
-                static_cast<int>(residual), bias, device_alpha, parts, slack, misalignment, x_misalignment, row_origin,
-                block_origin, blocks_behind, nan_scale, static_cast<int>(inputs), seed);
+  char line[320];
+  std::snprintf(
+      line, sizeof line,
+      "n %d k %d m %d activation %d output %d gate %d layouts %d %d residual %d bias %d alpha %d parts %d "
+      "slack %d misalignment %d %d origin %d %d behind %d origin of x %d %d behind %d nan %d inputs %d seed %u",
+      static_cast<int>(n), static_cast<int>(k), static_cast<int>(m), static_cast<int>(activation),
+      static_cast<int>(output), static_cast<int>(gate), static_cast<int>(layout), static_cast<int>(x_layout),
+      static_cast<int>(residual), bias, device_alpha, parts, slack, misalignment, x_misalignment, row_origin,
+      block_origin, blocks_behind, x_row_origin, x_block_origin, x_blocks_behind, nan_scale, static_cast<int>(inputs),
+      seed);
   return line;
 }
 
@@ -110,16 +112,14 @@ void Case::make_nvfp4(std::mt19937& random, reset::ActivationView& view) {
   const std::int64_t stride = options_.k / 2 + options_.slack;
   x_.resize(static_cast<std::size_t>((options_.m - 1) * stride + options_.k / 2));
   randomise(x_, random);
-  x_scales_.resize(static_cast<std::size_t>(reset::scale_bytes(options_.x_layout, options_.m, options_.k / 16)));
+  const std::int64_t blocks = options_.x_block_origin + options_.k / 16 + options_.x_blocks_behind;
+  x_scales_.resize(
+      static_cast<std::size_t>(reset::scale_bytes(options_.x_layout, options_.x_row_origin + options_.m, blocks)));
   randomise_scales(x_scales_, options_.inputs, random);
-  const std::int64_t x_stride = reset::scale_stride(options_.x_layout, options_.k / 16);
-  spoil_surroundings(x_scales_, {nullptr, options_.x_layout, x_stride, 0, 0}, options_.m, options_.k / 16);
-  view.nvfp4 = {x_.data(),
-                options_.m,
-                options_.k,
-                stride,
-                {x_scales_.data(), options_.x_layout, x_stride, 0, 0},
-                reset::FusedGlobalScales::uniform({0x1.4p-8f})};
+  const reset::BlockScaleView scale{x_scales_.data(), options_.x_layout, reset::scale_stride(options_.x_layout, blocks),
+                                    options_.x_row_origin, options_.x_block_origin};
+  spoil_surroundings(x_scales_, scale, options_.m, options_.k / 16);
+  view.nvfp4 = {x_.data(), options_.m, options_.k, stride, scale, reset::FusedGlobalScales::uniform({0x1.4p-8f})};
   if (options_.inputs == Inputs::kNonFinite) {
     const std::int64_t place = view.nvfp4.block_scale.offset(options_.m / 2, options_.k / 16 - 1);
     x_scales_[static_cast<std::size_t>(place)] = 0x7f;

@@ -43,6 +43,9 @@ struct CaseOptions {
   int row_origin = 0;      // in the scale tensor
   int block_origin = 0;    // in the scale tensor
   int blocks_behind = 0;   // of it, beyond K
+  int x_row_origin = 0;    // of NVFP4 activations in theirs, as the two below
+  int x_block_origin = 0;
+  int x_blocks_behind = 0;
   bool nan_scale = false;  // one row of the weights has one
   Inputs inputs = Inputs::kNormal;
   unsigned seed = 1;

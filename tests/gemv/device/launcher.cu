@@ -1,6 +1,7 @@
 #include "gemv/device/launcher.hpp"
 
 #include <reset/gemv/launch.cuh>
+#include <reset/nvfp4/quantize.cuh>
 
 namespace {
 
@@ -25,4 +26,11 @@ reset::Status run(const reset::GemvProblem& problem, const reset::DeviceInfo& de
 reset::Status run(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
                   bool dependent, cudaStream_t stream) {
   return reset::gemv(problem, policy, device, options_of(problem, dependent), stream);
+}
+
+reset::Status quantize_rows(const void* x, std::int64_t ld, const reset::Nvfp4MutableMatrixView& out, bool dependent,
+                            cudaStream_t stream) {
+  reset::QuantizeOptions options;
+  options.dependent_launch = dependent;
+  return reset::quantize_activations(static_cast<const __nv_bfloat16*>(x), ld, out, options, stream);
 }

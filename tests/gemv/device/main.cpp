@@ -30,6 +30,8 @@ int main(int argc, char** argv) {
   tests.run("rows", [&](bool reduced) { return test_rows_are_independent(device, reduced); });
   tests.run("determinism", [&](bool reduced) { return test_determinism(device, reduced); });
   tests.run("graph", [&](bool) { return test_graph(device); });
+  tests.run("chains", [&](bool reduced) { return test_chains(device, reduced); });
+  tests.run("instances", [&](bool) { return test_instances(device); });
   tests.run("refusals", [&](bool) { return test_refusals(device); });
   tests.run_if_named("stress", [&](bool) { return test_stress(device); });
   return tests.end();

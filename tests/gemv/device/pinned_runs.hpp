@@ -7,9 +7,16 @@
 #include <string>
 
 #include "gemv/device/case.hpp"
-#include "gemv/device/launcher.hpp"
+#include "gemv/device/memory.hpp"
+
+#include <reset/status.hpp>
 
 struct PinnedRuns {
+  using Launch = reset::Status (*)(const reset::GemvProblem& problem, const reset::GemvPolicy& policy,
+                                   const reset::DeviceInfo& device, bool dependent, cudaStream_t stream);
+
+  explicit PinnedRuns(Launch launch) : launch_(launch) {}
+
   int cases = 0;
   int failures = 0;
   double worst = 0;  // error over bound
@@ -18,7 +25,7 @@ struct PinnedRuns {
     ++cases;
     call.poison();
     call.serve_with(policy.kernel);
-    const reset::Status status = ::run(call.problem(), policy, device, false, nullptr);
+    const reset::Status status = launch_(call.problem(), policy, device, false, nullptr);
     const cudaError_t error = cudaDeviceSynchronize();
     std::string wrong = error != cudaSuccess ? cudaGetErrorString(error) : status.ok() ? "" : status.message();
     if (wrong.empty()) wrong = call.compare();
@@ -31,4 +38,7 @@ struct PinnedRuns {
     }
     if (error != cudaSuccess) std::exit(1);  // nothing runs after it
   }
+
+ private:
+  Launch launch_;
 };

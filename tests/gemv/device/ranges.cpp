@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "gemv/device/case.hpp"
+#include "gemv/device/launcher.hpp"
 #include "gemv/device/pinned_runs.hpp"
 #include "gemv/device/tests.hpp"
 
@@ -22,7 +23,7 @@ void run_selected(PinnedRuns& runs, Case& call, const reset::DeviceInfo& device)
 }  // namespace
 
 int test_ranges(const reset::DeviceInfo& device, bool reduced) {
-  PinnedRuns runs;
+  PinnedRuns runs(run);
   unsigned seed = 0;
   for (const Inputs inputs : {Inputs::kWide, Inputs::kTiny, Inputs::kEdges, Inputs::kNonFinite}) {
     for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {

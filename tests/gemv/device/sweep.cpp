@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gemv/device/case.hpp"
+#include "gemv/device/launcher.hpp"
 #include "gemv/device/pinned_runs.hpp"
 #include "gemv/device/tests.hpp"
 
@@ -44,12 +45,35 @@ std::vector<GemvPolicy> policies(std::int64_t k, std::int64_t tokens) {
   return list;
 }
 
+// kRing with every number of chunks, one to three groups of warps with and without one that idles, and stages for one
+// lap of the groups or for several.
+std::vector<GemvPolicy> ring_policies(std::int64_t k) {
+  std::vector<GemvPolicy> list;
+  for (const int chunks : {1, 2, 3, 5}) {
+    for (int groups = 1; groups <= 3; ++groups) {
+      for (const int laps : {1, 2, 4}) {
+        GemvPolicy policy;
+        policy.kernel = GemvKernel::kRing;
+        policy.tokens = 1;
+        policy.chunks = chunks;
+        policy.warps_per_group = static_cast<int>((k + 1024 * chunks - 1) / (1024 * chunks)) + groups % 2;
+        policy.groups = groups;
+        policy.stages = groups * laps;
+        policy.ctas_per_sm = 1 + laps % 2;
+        list.push_back(policy);
+      }
+    }
+  }
+  return list;
+}
+
 struct Sweep {
   int runs[2][9] = {};        // of the tensor-core kernels, by kernel and slices
   int by_tokens[2][17] = {};  // the same, by kernel and the tokens that it is compiled for
   int odd[17] = {};           // of those of kTensorRing the ones with odd rows
-  int rings = 0;
-  PinnedRuns pinned;
+  int rings[6][3] = {};       // of kRing, by chunks and gate
+  int spread_rings = 0;       // of these the ones with block scales in boxes
+  PinnedRuns pinned{run};
 
   void run_all(const CaseOptions& options, const reset::DeviceInfo& device, int step) {
     Case call(options, device);
@@ -58,10 +82,16 @@ struct Sweep {
          i += static_cast<std::size_t>(step)) {
       if (validate(list[i], call.problem(), device).ok()) run_one(call, list[i], device);
     }
-    const GemvPolicy ring = reset::ring_policy(device.arch, options.activation, options.m, options.k);
-    if (ring.stages == 0 || !validate(ring, call.problem(), device).ok()) return;
-    pinned.run(call, ring, device);
-    ++rings;
+  }
+
+  void run_rings(const CaseOptions& options, const reset::DeviceInfo& device) {
+    Case call(options, device);
+    for (const GemvPolicy& policy : ring_policies(options.k)) {
+      if (!validate(policy, call.problem(), device).ok()) continue;
+      pinned.run(call, policy, device);
+      ++rings[policy.chunks][static_cast<std::size_t>(options.gate)];
+      if (reset::detail::ring_scales_are_spread(shape_of(call.problem()), policy.chunks)) ++spread_rings;
+    }
   }
 
   void run_one(Case& call, const GemvPolicy& policy, const reset::DeviceInfo& device) {
@@ -83,11 +113,36 @@ struct Sweep {
       count += by_tokens[0][tokens] == 0;
       count += device.arch >= 90 && (odd[tokens] == 0 || odd[tokens] == by_tokens[1][tokens]);
     }
-    count += device.arch >= 90 && rings == 0;
+    for (const int chunks : {1, 2, 3, 5}) {
+      for (int gate = 0; gate < (chunks <= 2 ? 3 : 1); ++gate) count += device.arch >= 90 && rings[chunks][gate] < 5;
+    }
+    count += device.arch >= 90 && spread_rings < 5;
     if (count > 0) std::printf("FAILED: %d kinds of policies were not run\n", count);
     return count;
   }
 };
+
+// What kRing serves: with and without a gate, rows without gaps and with them, swizzled scales in boxes and not.
+void sweep_rings(Sweep& sweep, const std::vector<reset::DeviceInfo>& devices, bool reduced) {
+  const std::int64_t shapes[][2] = {{258, 2048}, {130, 4352}, {1000, 3328}, {512, 2560}, {70, 12288}};
+  unsigned turn = 0;
+  for (const auto& shape : shapes) {
+    for (const GemvGate gate : {GemvGate::kNone, GemvGate::kGateUp, GemvGate::kUpGate}) {
+      for (const reset::DeviceInfo& device : devices) {
+        CaseOptions options;
+        options.n = shape[0];
+        options.k = shape[1];
+        options.gate = gate;
+        options.seed = ++turn + 900;
+        options.slack = turn % 2 == 0 ? 16 : 0;
+        options.x_block_origin = turn % 3 == 0 ? 1 : 0;
+        options.parts = 1 + static_cast<int>(turn % 3);
+        if (options.n == 512 && gate == GemvGate::kNone) options.layout = reset::ScaleLayout::kSwizzled128x4;
+        if (!reduced || options.n * options.k < 1400000) sweep.run_rings(options, device);
+      }
+    }
+  }
+}
 
 }  // namespace
 
@@ -130,12 +185,16 @@ int test_policies(const reset::DeviceInfo& device, bool reduced) {
       }
     }
   }
-  int total[2] = {0, 0};
+  sweep_rings(sweep, {device, few, slow}, reduced);
+  int total[3] = {0, 0, 0};
+  for (const auto& chunks : sweep.rings) {
+    for (const int runs : chunks) total[2] += runs;
+  }
   for (int kernel = 0; kernel < 2; ++kernel) {
     for (const int runs : sweep.runs[kernel]) total[kernel] += runs;
   }
   std::printf(
       "policies: %d runs of kTensor, %d of kTensorRing, %d of kRing, %d failures, worst error %.2f of its bound\n",
-      total[0], total[1], sweep.rings, sweep.pinned.failures, sweep.pinned.worst);
+      total[0], total[1], total[2], sweep.pinned.failures, sweep.pinned.worst);
   return sweep.pinned.failures + sweep.missing(device);
 }

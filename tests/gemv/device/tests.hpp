@@ -19,6 +19,10 @@ int test_rows_are_independent(const reset::DeviceInfo& device, bool reduced);
 int test_determinism(const reset::DeviceInfo& device, bool reduced);
 // Captured once, replayed with other inputs in the same memory.
 int test_graph(const reset::DeviceInfo& device);
+// Every kernel behind one whose result it reads, with and without dependent launch; quantisers and mat-vecs in turn.
+int test_chains(const reset::DeviceInfo& device, bool reduced);
+// Kernels compiled by their names: the same bits from a few as from all, refusals of the others.
+int test_instances(const reset::DeviceInfo& device);
 // What cannot be served launches nothing and says why.
 int test_refusals(const reset::DeviceInfo& device);
 // Not by default: every policy of kTensorRing that a shape allows, again and again in chains of dependent launches.

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Compiles the run-time entry for one architecture and fails if ptxas spills registers or a kernel takes more of them
-than its launch bounds allow; without an architecture, fails if including the library compiles a kernel.
+than its launch bounds allow. With a file in the place of the architecture, fails unless it compiles the kernels that
+are named, in this order, and no others: none of them for a file that only includes the library.
 
-check_resources.py NVCC INCLUDE_FOLDER [ARCH]
+check_resources.py NVCC INCLUDE_FOLDER ARCH
+check_resources.py NVCC INCLUDE_FOLDER FILE ARCH [KERNEL...]
 """
 
 import re
@@ -64,20 +66,27 @@ def check_entry(nvcc, include, arch):
     return bad
 
 
-def check_include(nvcc, include):
+def check_kernels_of(nvcc, include, source, arch, wanted):
     with tempfile.TemporaryDirectory() as folder:
-        options = [target("90"), "--keep", "--keep-dir", folder]
-        compile_file(nvcc, [include], HERE / "include_only.cu", options, folder)
+        options = [target(arch), "--keep", "--keep-dir", folder]
+        compile_file(nvcc, [include], source, options, folder)
         ptx = next(Path(folder).glob("*.ptx")).read_text()
     entries = re.findall(r"\.entry\s+([\w$]+)", ptx)
-    for entry in entries:
-        print(f"FAILED: compiled though nothing calls it: {entry}")
-    return len(entries)
+    # Mangled: the name, and "IL" where its template arguments, none of them a type, begin.
+    found = [re.search(r"\d(gemv\w*?)IL|$", entry)[1] or entry for entry in entries]
+    if found == wanted:
+        return 0
+    print(f"FAILED: compiled {found} for sm_{arch}, {wanted} expected")
+    return 1
 
 
 def main():
-    nvcc, include, *arch = sys.argv[1:]
-    bad = check_entry(nvcc, include, arch[0]) if arch else check_include(nvcc, include)
+    nvcc, include, *rest = sys.argv[1:]
+    if len(rest) == 1:
+        bad = check_entry(nvcc, include, rest[0])
+    else:
+        source, arch, *wanted = rest
+        bad = check_kernels_of(nvcc, include, source, arch, wanted)
     sys.exit(1 if bad else 0)
 
 

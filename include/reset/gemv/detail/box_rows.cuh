@@ -8,6 +8,7 @@
 #include <reset/gemv/detail/async_copy.cuh>
 #include <reset/gemv/detail/item_weights.cuh>
 #include <reset/gemv/detail/kernel_limits.hpp>
+#include <reset/gemv/detail/lane_places.hpp>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/scale_row.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
@@ -79,9 +80,8 @@ struct BoxProducer {
     const int row = lane % kMmaRows;
     const ScaleRow source(problem.weights.block_scale, rows.readable_row(tile, row));
     const std::uint32_t place = stage + ring.scales() + static_cast<std::uint32_t>(row) * ring.scale_pitch;
-    const int runs =
-        min(units.count * (kUnitBlocks / 4), static_cast<int>(problem.weights.cols / 64) - units.first * 4);
-    for (int run = warp * 2 + lane / kMmaRows; run < runs; run += warps * 2) {
+    const int runs = slice_runs(units, problem.weights.cols);
+    for (int run = first_run(warp, lane); run < runs; run += warps * 2) {
       async_copy<4>(place + static_cast<std::uint32_t>(run * 4), source.at(units.first * kUnitBlocks + run * 4));
     }
     async_arrive(full);
@@ -97,9 +97,9 @@ struct BoxWeights {
 
   __device__ __forceinline__ BoxWeights(const TensorRing& ring_, int k_warp, int lane)
       : ring(ring_),
-        codes(keep(ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
-                   static_cast<std::uint32_t>(k_warp * (kUnitK / 2) + lane % 4 * 16))),
-        scales(keep(ring.stages + ring.scales() + lane_scales(kSpread, ring.scale_pitch, k_warp, lane))) {}
+        codes(computed_once(ring.stages + static_cast<std::uint32_t>(lane / 4) * ring.code_pitch +
+                            static_cast<std::uint32_t>(lane_codes(k_warp, lane)))),
+        scales(computed_once(ring.stages + ring.scales() + lane_scales(kSpread, ring.scale_pitch, k_warp, lane))) {}
 
   /// Of the next tile, which is in the stage that many bytes behind the first.
   __device__ __forceinline__ void load(std::uint32_t offset, ItemWeights& weights) {

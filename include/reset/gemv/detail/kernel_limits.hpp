@@ -93,12 +93,6 @@ inline WeightAlignment weight_alignment(const Nvfp4MatrixView& w) noexcept {
   return {row_alignment(w.packed, w.row_stride), scales % 4 == 0};
 }
 
-/// Whether every copy of weights is asynchronous and whole.
-inline bool copies_are_whole(const Nvfp4MatrixView& w) noexcept {
-  const WeightAlignment alignment = weight_alignment(w);
-  return w.cols % kUnitK == 0 && alignment.codes == 16 && alignment.scales;
-}
-
 /// Bytes from one row to the next in a stage of kTensorRing, for `units` of K. Codes have the pitch of the box that
 /// brings them, and two rows that are read at once share banks: padding them would cost more. Scales of eight rows lie
 /// in different banks: the pitch is an odd multiple of 16. Odd rows (RingRows) have room for 16 bytes more.
@@ -140,7 +134,8 @@ inline constexpr int kTensorRingMaxUnits = 16;
 /// The most CTAs of a cluster of kTensorRing, whose totals are added up: what every device can launch.
 inline constexpr int kMaxCluster = 8;
 
-/// For how many tokens the smallest kernel of kTensor or kTensorRing is compiled that serves so many.
+/// For how many tokens the smallest kernel of kTensor or kTensorRing is compiled that serves so many. An mma takes
+/// tokens by eights: compiled for 2 or 4, a kernel is the one for 8, instruction by instruction.
 constexpr int tensor_tokens(std::int64_t tokens) noexcept { return tokens == 1 ? 1 : tokens <= 8 ? 8 : 16; }
 /// Warps of a CTA of kTensorRing that compute, at most; one more requests weights.
 RESET_HOST_DEVICE constexpr int tensor_ring_max_warps(int tokens) noexcept {

@@ -1,5 +1,6 @@
 /// @file
 /// What the kernels that do not serve every call need of one, each need told by the member of the call that misses it.
+/// Known at compile time if the shape is.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include <reset/config.hpp>
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/problem.hpp>
+#include <reset/gemv/shape.hpp>
 #include <reset/nvfp4/detail/memory_region.hpp>
 #include <reset/nvfp4/layout.hpp>
 #include <reset/nvfp4/matrix.hpp>
@@ -20,100 +22,106 @@ RESET_HOST_DEVICE inline const std::uint8_t* first_scale(const Nvfp4MatrixView& 
   return w.block_scale.data + w.block_scale.offset(0, 0);
 }
 
+/// The remainder by 16 of the address of the first block scale.
+constexpr std::int64_t first_scale_misalignment(const GemvShape& s) noexcept {
+  const std::int64_t offset = scale_offset(s.scale_layout, s.scale_stride, s.scale_row_origin, s.scale_block_origin);
+  return (s.scale_misalignment + offset) % 16;
+}
+
 /// Ok if rows of packed weights can be copied by 16 bytes.
-inline Status whole_codes(const Nvfp4MatrixView& w) noexcept {
-  if (address(w.packed) % 16 != 0) {
-    return invalid("weights.packed", misalignment(w.packed, 16),
+constexpr Status whole_codes(const GemvShape& s) noexcept {
+  if (s.weight_misalignment != 0) {
+    return invalid("weights.packed", s.weight_misalignment,
                    "an address that 16 divides, for this kernel (the value is the remainder)");
   }
-  if (w.row_stride % 16 == 0) return Status();
-  return invalid("weights.row_stride", w.row_stride, "a multiple of 16 for this kernel");
+  if (s.row_stride % 16 == 0) return Status();
+  return invalid("weights.row_stride", s.row_stride, "a multiple of 16 for this kernel");
+}
+
+/// Whether every copy of kTensor's weights is asynchronous and whole.
+constexpr bool copies_are_whole(const GemvShape& s) noexcept {
+  const std::int64_t step = s.scale_layout == ScaleLayout::kLinear ? s.scale_stride : 0;
+  return s.cols % kUnitK == 0 && whole_codes(s).ok() &&
+         (s.scale_misalignment % 4 | s.scale_block_origin % 4 | step % 4) == 0;
 }
 
 /// Whether pieces of the tiles of swizzled block scales can be copied in boxes, rows being spread (TileRows).
-inline bool scale_tiles_are_whole(const GemvProblem& problem) noexcept {
-  const Nvfp4MatrixView& w = problem.weights;
-  const BlockScaleView& scale = w.block_scale;
-  const std::int64_t parts = problem.gate == GemvGate::kNone ? 1 : 2;
-  return scale.layout == ScaleLayout::kSwizzled128x4 && w.rows % (parts * kScaleTileRows) == 0 &&
-         scale.row_origin % kScaleTileRows == 0 && scale.block_origin % kScaleTileBlocks == 0 &&
-         address(scale.data) % 16 == 0;
+constexpr bool scale_tiles_are_whole(const GemvShape& s) noexcept {
+  const std::int64_t parts = s.gate == GemvGate::kNone ? 1 : 2;
+  return s.scale_layout == ScaleLayout::kSwizzled128x4 && s.rows % (parts * kScaleTileRows) == 0 &&
+         s.scale_row_origin % kScaleTileRows == 0 && s.scale_block_origin % kScaleTileBlocks == 0 &&
+         s.scale_misalignment == 0;
 }
 
 /// Whether kRing has its block scales in boxes: it can where a tile has four rows, and stages begin at multiples of
 /// 128.
-inline bool ring_scales_are_spread(const GemvProblem& problem, int chunks) noexcept {
-  return ring_rows(chunks) == 4 && problem.gate == GemvGate::kNone && problem.weights.cols % 512 == 0 &&
-         scale_tiles_are_whole(problem);
+constexpr bool ring_scales_are_spread(const GemvShape& s, int chunks) noexcept {
+  return ring_rows(chunks) == 4 && s.gate == GemvGate::kNone && s.cols % 512 == 0 && scale_tiles_are_whole(s);
 }
 
 /// Ok if linear block scales lie as kRing wants them, or swizzled ones.
-inline Status ring_scales(const GemvProblem& problem, int chunks) noexcept {
-  const Nvfp4MatrixView& w = problem.weights;
-  if (ring_scales_are_spread(problem, chunks)) return Status();
-  if (w.block_scale.layout != ScaleLayout::kLinear) {
-    return invalid("weights.block_scale.layout", static_cast<int>(w.block_scale.layout),
+constexpr Status ring_scales(const GemvShape& s, int chunks) noexcept {
+  if (ring_scales_are_spread(s, chunks)) return Status();
+  if (s.scale_layout != ScaleLayout::kLinear) {
+    return invalid("weights.block_scale.layout", static_cast<int>(s.scale_layout),
                    "kLinear, 0, for kRing, but for one chunk without a gate, K a multiple of 512, and whole tiles");
   }
-  if (address(first_scale(w)) % 16 != 0) {
-    return invalid("weights.block_scale.data", misalignment(first_scale(w), 16),
+  if (first_scale_misalignment(s) != 0) {
+    return invalid("weights.block_scale.data", first_scale_misalignment(s),
                    "with the origins an address that 16 divides, for kRing (the value is the remainder)");
   }
-  if (w.block_scale.stride % 16 == 0) return Status();
-  return invalid("weights.block_scale.stride", w.block_scale.stride, "a multiple of 16 for kRing");
+  if (s.scale_stride % 16 == 0) return Status();
+  return invalid("weights.block_scale.stride", s.scale_stride, "a multiple of 16 for kRing");
 }
 
 /// Ok if kRing with `chunks` serves a call.
-inline Status ring_serves(const GemvProblem& problem, int chunks) noexcept {
-  const Nvfp4MatrixView& w = problem.weights;
-  const ActivationView& x = problem.activations;
-  if (x.type != ActivationType::kNvfp4) {
-    return invalid("activations.type", static_cast<int>(x.type), "kNvfp4, 0, for kRing");
+constexpr Status ring_serves(const GemvShape& s, int chunks) noexcept {
+  if (s.activations != ActivationType::kNvfp4) {
+    return invalid("activations.type", static_cast<int>(s.activations), "kNvfp4, 0, for kRing");
   }
-  if (problem.tokens != 1) return invalid("tokens", problem.tokens, "1 for kRing");
-  if (w.cols % 256 != 0) return invalid("weights.cols", w.cols, "a multiple of 256 for kRing");
-  if (problem.gate != GemvGate::kNone && ring_rows(chunks) < 2) {
-    return invalid("gate", static_cast<int>(problem.gate), "kNone, 0, for kRing with more than 2 chunks");
+  if (s.tokens != 1) return invalid("tokens", s.tokens, "1 for kRing");
+  if (s.cols % 256 != 0) return invalid("weights.cols", s.cols, "a multiple of 256 for kRing");
+  if (s.gate != GemvGate::kNone && ring_rows(chunks) < 2) {
+    return invalid("gate", static_cast<int>(s.gate), "kNone, 0, for kRing with more than 2 chunks");
   }
-  const Status codes = whole_codes(w);
+  const Status codes = whole_codes(s);
   if (!codes.ok()) return codes;
-  const Status scales = ring_scales(problem, chunks);
+  const Status scales = ring_scales(s, chunks);
   if (!scales.ok()) return scales;
-  if (address(x.nvfp4.packed) % 16 == 0) return Status();
-  return invalid("activations.nvfp4.packed", misalignment(x.nvfp4.packed, 16),
+  if (s.activation_misalignment == 0) return Status();
+  return invalid("activations.nvfp4.packed", s.activation_misalignment,
                  "an address that 16 divides, for kRing (the value is the remainder)");
 }
 
 /// Ok if kTensorRing serves a call of these weights row by row: GemvPolicy::odd_rows.
-inline Status odd_rows_serve(const Nvfp4MatrixView& w) noexcept {
-  if (w.block_scale.layout != ScaleLayout::kLinear) {
-    return invalid("weights.block_scale.layout", static_cast<int>(w.block_scale.layout),
+constexpr Status odd_rows_serve(const GemvShape& s) noexcept {
+  if (s.scale_layout != ScaleLayout::kLinear) {
+    return invalid("weights.block_scale.layout", static_cast<int>(s.scale_layout),
                    "kLinear, 0, for kTensorRing with odd_rows");
   }
-  if (address(w.packed) % 8 != 0) {
-    return invalid("weights.packed", misalignment(w.packed, 8),
+  if (s.weight_misalignment % 8 != 0) {
+    return invalid("weights.packed", s.weight_misalignment % 8,
                    "an address that 8 divides, for kTensorRing (the value is the remainder)");
   }
-  if (w.row_stride % 8 == 0) return Status();
-  return invalid("weights.row_stride", w.row_stride, "a multiple of 8 for kTensorRing");
+  if (s.row_stride % 8 == 0) return Status();
+  return invalid("weights.row_stride", s.row_stride, "a multiple of 8 for kTensorRing");
 }
 
 /// Ok if kTensorRing serves a call of these weights by boxes of rows.
-inline Status boxes_serve(const Nvfp4MatrixView& w) noexcept {
-  const BlockScaleView& scale = w.block_scale;
-  if (w.cols % 64 != 0) return invalid("weights.cols", w.cols, "a multiple of 64 for kTensorRing without odd_rows");
-  const Status codes = whole_codes(w);
+constexpr Status boxes_serve(const GemvShape& s) noexcept {
+  if (s.cols % 64 != 0) return invalid("weights.cols", s.cols, "a multiple of 64 for kTensorRing without odd_rows");
+  const Status codes = whole_codes(s);
   if (!codes.ok()) return codes;
-  if (address(scale.data) % 4 != 0) {
-    return invalid("weights.block_scale.data", misalignment(scale.data, 4),
+  if (s.scale_misalignment % 4 != 0) {
+    return invalid("weights.block_scale.data", s.scale_misalignment % 4,
                    "an address that 4 divides, for kTensorRing without odd_rows (the value is the remainder)");
   }
-  if (scale.block_origin % 4 != 0) {
-    return invalid("weights.block_scale.block_origin", scale.block_origin,
+  if (s.scale_block_origin % 4 != 0) {
+    return invalid("weights.block_scale.block_origin", s.scale_block_origin,
                    "a multiple of 4 for kTensorRing without odd_rows");
   }
-  if (scale.stride % 4 == 0) return Status();
-  return invalid("weights.block_scale.stride", scale.stride, "a multiple of 4 for kTensorRing without odd_rows");
+  if (s.scale_stride % 4 == 0) return Status();
+  return invalid("weights.block_scale.stride", s.scale_stride, "a multiple of 4 for kTensorRing without odd_rows");
 }
 
 /// How kTensorRing's block scales come.
@@ -124,14 +132,12 @@ enum class ScaleCopies : std::uint8_t {
 };
 
 /// The fastest that serves a call.
-inline ScaleCopies scale_copies(const GemvProblem& problem) noexcept {
-  const Nvfp4MatrixView& w = problem.weights;
-  const BlockScaleView& scale = w.block_scale;
-  if (scale.layout == ScaleLayout::kLinear) {
-    const bool whole = w.cols % kUnitK == 0 && row_alignment(first_scale(w), scale.stride) == 16;
+constexpr ScaleCopies scale_copies(const GemvShape& s) noexcept {
+  if (s.scale_layout == ScaleLayout::kLinear) {
+    const bool whole = s.cols % kUnitK == 0 && first_scale_misalignment(s) == 0 && s.scale_stride % 16 == 0;
     return whole ? ScaleCopies::kRows : ScaleCopies::kWords;
   }
-  return scale_tiles_are_whole(problem) ? ScaleCopies::kTiles : ScaleCopies::kWords;
+  return scale_tiles_are_whole(s) ? ScaleCopies::kTiles : ScaleCopies::kWords;
 }
 
 }  // namespace detail

@@ -8,6 +8,7 @@
 #include <reset/gemv/detail/item_weights.cuh>
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/kernel_needs.hpp>
+#include <reset/gemv/detail/lane_places.hpp>
 #include <reset/gemv/detail/odd_rows.hpp>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
@@ -37,8 +38,9 @@ class OddProducer {
     first_ = codes ? weights.packed : first_scale(weights);
     stride_ = codes ? weights.row_stride : weights.block_scale.stride;
     last_ = first_ + ((weights.rows - 1) * stride_ + row_bytes);
-    offset_ = units.first * unit_bytes;
-    bytes_ = min(units.count * unit_bytes, row_bytes - offset_);
+    const RowSlice slice(units, unit_bytes, row_bytes);
+    offset_ = slice.offset;
+    bytes_ = slice.bytes;
     place_ = codes ? slot * ring.code_pitch : ring.scales() + slot * ring.scale_pitch;
   }
 

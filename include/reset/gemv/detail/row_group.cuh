@@ -7,6 +7,7 @@
 #include <reset/config.hpp>
 #include <reset/detail/barrier.cuh>
 #include <reset/gemv/detail/kernel_limits.hpp>
+#include <reset/gemv/detail/lane_places.hpp>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
 
@@ -135,7 +136,7 @@ class RowGroup {
   /// By each of the warps: `tiles` tiles, one after the other; `next(sums)` makes the warp's sums of a tile.
   template <class Next>
   __device__ __forceinline__ void run(int tiles, Next next) const {
-    const std::uint32_t own = keep(place(0, k_warp_, 0));
+    const std::uint32_t own = computed_once(place(0, k_warp_, 0));
     RingCursor slot{0, 0};
     RingCursor before{0, 0};
     int turn = 0;  // whose is the tile before
@@ -190,7 +191,7 @@ class RowGroup {
 #pragma unroll
       for (int n = 0; n < Sums::kCount; ++n) total.part[n] = add(total.part[n], sums.part[n]);
     }
-    totals_.put(group_ + tile * groups_, total);
+    totals_.put(group_tile(group_, groups_, tile), total);
     __syncwarp();
     if (arrives_for_warp(lane_)) barrier_arrive(slot_empty(barriers_, slot.stage));
   }

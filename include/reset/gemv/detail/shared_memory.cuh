@@ -65,13 +65,13 @@ __device__ __forceinline__ void load_shared(std::uint32_t address, float2& value
 
 /// The same address, by an instruction that the compiler will not repeat: where registers are short it would rather
 /// compute addresses anew in every turn of a loop.
-__device__ __forceinline__ std::uint32_t keep(std::uint32_t address) {
+__device__ __forceinline__ std::uint32_t computed_once(std::uint32_t address) {
   return __shfl_xor_sync(0xffffffffu, address, 0);
 }
 
 /// The same value, of which the compiler knows nothing: what follows from it is computed there and then, and takes no
 /// registers before.
-__device__ __forceinline__ int anew(int value) {
+__device__ __forceinline__ int opaque(int value) {
   int same;
   asm volatile("mov.b32 %0, %1;" : "=r"(same) : "r"(value));
   return same;

@@ -6,6 +6,7 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/detail/async_copy.cuh>
+#include <reset/gemv/detail/lane_places.hpp>
 #include <reset/gemv/detail/load_words.cuh>
 #include <reset/gemv/detail/scale_row.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
@@ -16,35 +17,35 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// Requests the tiles first, first + step, ... of a CTA's rows, 256 of K of each, into the stages of a warp's ring. A
-/// stage holds, for each half of these and each of a lane's two rows, 16 bytes of codes at a place that is the lane's
-/// own; then the 16 scales of each row. What lies beyond K becomes 0.
+/// Requests a group's tiles of a CTA's rows, 256 of K of each, into the stages of a warp's ring. A stage holds, for
+/// each half of these and each of a lane's two rows, 16 bytes of codes at a place that is the lane's own; then the 16
+/// scales of each row. What lies beyond K becomes 0.
 ///
 /// With `kWhole` every copy is asynchronous and whole: K a multiple of 256, packed rows at multiples of 16 bytes, runs
 /// of four block scales at multiples of 4. Otherwise copies end where K does, codes come as their alignment allows, and
 /// scales in runs or byte by byte.
 template <bool kWhole>
 class WeightStream {
+  static_assert(kMaxGemvRows + tensor_max_warps(1) * kMmaRows <= 0x7fffffff, "no first output of a tile overflows");
+
  public:
   /// No tile at all unless `active`.
   __device__ __forceinline__ WeightStream(const Nvfp4MatrixView& weights, const TileRows<kMmaRows>& rows,
-                                          WeightAlignment alignment, int unit, int first_tile, bool active, int step,
+                                          WeightAlignment alignment, int unit, int group, bool active, int groups,
                                           int lane)
       : weights_(weights),
         gated_(rows.gated),
         alignment_(alignment),
         unit_(unit),
-        output_(rows.first + first_tile * rows.outputs()),
-        end_(active ? rows.end : 0),
-        step_(step * rows.outputs()),
+        tiles_(rows, group, groups, active),
         lane_(lane) {
-    if (output_ < end_) point_at_tile();
+    if (tiles_.more()) point_at_tile();
   }
 
   /// Requests the next tile, if there is one, into the stage at an address of shared memory.
   __device__ __forceinline__ void request(std::uint32_t stage) {
     if (!kWhole) store_pending();
-    if (output_ >= end_) return;
+    if (!tiles_.more()) return;
     const std::uint32_t codes = stage + static_cast<std::uint32_t>(lane_) * 16;
     const std::uint32_t scales = stage + static_cast<std::uint32_t>(kUnitCodeBytes + lane_ / 2 * 16 + lane_ % 2 * 4);
     if (kWhole) {
@@ -52,14 +53,14 @@ class WeightStream {
     } else {
       request_pieces(codes, scales);
     }
-    output_ += step_;
-    if (output_ < end_) advance();
+    tiles_.next();
+    if (tiles_.more()) advance();
   }
 
  private:
   __device__ __forceinline__ int cols() const { return static_cast<int>(weights_.cols); }
   /// From the present tile on.
-  __device__ __forceinline__ TileRows<kMmaRows> rows() const { return {weights_.rows, gated_, output_, end_}; }
+  __device__ __forceinline__ TileRows<kMmaRows> rows() const { return tiles_.rows(weights_.rows, gated_); }
   __device__ __forceinline__ bool linear() const { return weights_.block_scale.layout == ScaleLayout::kLinear; }
 
   /// Rows of a tile lie at the same distances from those of the tile before it, but for the last tile, which may repeat
@@ -69,10 +70,10 @@ class WeightStream {
       point_at_tile();
       return;
     }
-    low_ += std::int64_t{step_} * weights_.row_stride;
-    high_ += std::int64_t{step_} * weights_.row_stride;
+    low_ += std::int64_t{tiles_.step} * weights_.row_stride;
+    high_ += std::int64_t{tiles_.step} * weights_.row_stride;
     if (linear()) {
-      scales_ += std::int64_t{step_} * weights_.block_scale.stride;
+      scales_ += std::int64_t{tiles_.step} * weights_.block_scale.stride;
     } else {
       scales_ = scale_row().at(first_block());
     }
@@ -167,10 +168,8 @@ class WeightStream {
   const Nvfp4MatrixView& weights_;
   bool gated_;
   WeightAlignment alignment_;
-  int unit_;    // of K
-  int output_;  // the first of the next tile
-  int end_;     // of the CTA's
-  int step_;
+  int unit_;             // of K
+  StreamedTiles tiles_;  // from the next one on
   int lane_;
   const std::uint8_t* low_ = nullptr;   // codes of row l / 4
   const std::uint8_t* high_ = nullptr;  // codes of row l / 4 + 8

@@ -1,0 +1,180 @@
+// The cuts that are chosen are those that were fastest, and keep to the device.
+#include <cstdint>
+
+#include "gemv/device_fixture.hpp"
+#include "gemv/policy_fixture.hpp"
+#include "gemv/problem_fixture.hpp"
+#include "support/catch.hpp"
+
+#include <reset/gemv/policy.hpp>
+
+using reset::ActivationType;
+using reset::DeviceInfo;
+using reset::GemvKernel;
+using reset::GemvPolicy;
+using reset::GemvProblem;
+
+namespace {
+
+// A call of 16-bit activations and the cut of kTensorRing that it gets.
+struct CutCall {
+  std::int64_t m, n, k;
+  int cluster, k_warps, row_groups, stages;
+};
+
+void check_cut(const DeviceInfo& device, const CutCall& call) {
+  const GemvProblem problem = well_formed(ActivationType::kBf16, call.m, call.n, call.k);
+  const GemvPolicy policy = reset::select_gemv_policy(device, problem);
+  INFO("m " << call.m << " n " << call.n << " k " << call.k);
+  CHECK(policy.kernel == GemvKernel::kTensorRing);
+  CHECK(policy.cluster == call.cluster);
+  CHECK(policy.k_warps == call.k_warps);
+  CHECK(policy.row_groups == call.row_groups);
+  CHECK(policy.stages == call.stages);
+}
+
+}  // namespace
+
+TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made for") {
+  const CutCall calls[] = {
+      {1, 6144, 4096, 2, 8, 2, 4},    {8, 4096, 4096, 2, 8, 1, 6},    {8, 24576, 4096, 2, 8, 2, 8},
+      {8, 4096, 12288, 8, 6, 2, 6},   {1, 5120, 8192, 4, 8, 2, 10},   {4, 5120, 5120, 4, 5, 2, 8},
+      {16, 5120, 5120, 2, 10, 1, 3},  {4, 17408, 5120, 4, 5, 3, 12},  {4, 34816, 5120, 2, 10, 2, 6},
+      {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 1, 5},   {8, 18944, 3584, 4, 4, 2, 10},
+      {4, 3584, 18944, 8, 10, 1, 4},  {16, 4096, 12288, 4, 12, 1, 3}, {8, 5120, 25600, 8, 13, 1, 6},
+      {1, 51200, 5120, 2, 10, 2, 8},  {8, 151936, 5120, 2, 10, 2, 4}, {1, 4096, 12288, 4, 12, 1, 3},
+      {1, 4096, 4096, 1, 16, 1, 3},   {8, 51200, 5120, 4, 5, 2, 12},  {1, 10240, 5120, 4, 5, 3, 6},
+      {1, 7168, 5120, 4, 5, 2, 10},   {1, 5120, 5120, 2, 10, 1, 5},   {1, 37888, 3584, 2, 7, 1, 6},
+      {1, 24576, 4096, 2, 8, 2, 6},   {1, 5120, 25600, 8, 13, 1, 4},  {16, 34816, 5120, 2, 10, 1, 7},
+      {16, 37888, 3584, 2, 7, 2, 8},  {16, 3584, 18944, 8, 10, 1, 4}, {16, 5120, 25600, 8, 13, 1, 5},
+      {16, 5120, 13824, 4, 14, 1, 5}, {1, 1000, 4112, 2, 9, 1, 6},    {8, 1000, 4112, 2, 9, 1, 4},
+      {16, 1000, 4112, 2, 9, 1, 3},   {8, 5119, 1856, 1, 8, 1, 4},    {16, 5119, 1856, 1, 8, 1, 4}};
+  for (const CutCall& call : calls) check_cut(device_of(90), call);
+}
+
+TEST_CASE("where memory is fast, the tensor ring takes small clusters and many warps") {
+  // The gate and up, down, QKV and output projections of Qwen3-8B, 14B and 32B, among others.
+  const CutCall calls[] = {
+      {1, 24576, 4096, 1, 16, 1, 3},  {8, 4096, 12288, 4, 12, 1, 3},  {1, 4096, 4096, 4, 4, 2, 10},
+      {8, 34816, 5120, 2, 10, 2, 6},  {1, 5120, 17408, 8, 9, 2, 6},   {1, 5120, 5120, 2, 10, 1, 4},
+      {1, 51200, 5120, 2, 10, 2, 6},  {1, 10240, 5120, 2, 10, 2, 6},  {8, 5120, 25600, 8, 13, 1, 3},
+      {16, 37888, 3584, 2, 7, 2, 8},  {16, 4096, 12288, 4, 12, 1, 3}, {16, 51200, 5120, 2, 10, 1, 6},
+      {1, 151936, 4096, 1, 16, 1, 3}, {1, 512, 2560, 1, 10, 1, 4},    {1, 6144, 4096, 2, 8, 2, 4},
+      {8, 6144, 4096, 2, 8, 1, 4},    {1, 5120, 8192, 2, 16, 1, 3},   {8, 5120, 8192, 2, 16, 1, 4},
+      {1, 3584, 18944, 8, 10, 2, 6},  {8, 3584, 18944, 8, 10, 1, 4}};
+  DeviceInfo device = device_of(90);
+  device.memory_bandwidth = 4814;
+  for (const CutCall& call : calls) check_cut(device, call);
+}
+
+TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
+  DeviceInfo device = device_of(90);
+  const auto fit = [&](const GemvPolicy& policy, std::int64_t shared, int registers) {
+    const std::int64_t by_memory = (device.shared_bytes + 1024) / (shared + 1024);
+    const std::int64_t threads = reset::cta_threads(policy);
+    const std::int64_t by_registers = registers == 0 ? by_memory : 65536 / (threads * registers);
+    return by_memory < by_registers ? by_memory : by_registers;
+  };
+  const auto check_tensor_ring = [&](std::int64_t m, std::int64_t n, std::int64_t k) {
+    const GemvPolicy policy = reset::tensor_ring_policy(device, m, n, k);
+    if (policy.stages == 0) return;
+    const std::int64_t needed = reset::tensor_shared_bytes(policy, 1);
+    const std::int64_t shared = reset::exclusive_shared_bytes(policy, device, needed);
+    INFO(device.memory_bandwidth << " GB/s, m " << m << " n " << n << " k " << k);
+    REQUIRE(shared >= needed);
+    REQUIRE(shared <= device.shared_bytes);
+    REQUIRE(fit(policy, shared, reset::detail::tensor_ring_registers(device.arch, policy.tokens)) == 1);
+  };
+  for (std::int64_t k = 256; k <= 32768; k += 256) {
+    for (const int bandwidth : {0, 4814}) {
+      device.memory_bandwidth = bandwidth;
+      for (const std::int64_t n : {512, 4096, 24576}) {
+        for (const std::int64_t m : {1, 8, 16}) check_tensor_ring(m, n, k);
+      }
+    }
+    const GemvPolicy policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, k);
+    const std::int64_t shared = reset::exclusive_shared_bytes(policy, device, reset::ring_shared_bytes(policy, k));
+    REQUIRE(fit(policy, shared, 0) == policy.ctas_per_sm);
+  }
+}
+
+TEST_CASE("of a ring's stages as many are on their way as memory brings in 1 us, then in 2 us, or all") {
+  DeviceInfo device = device_of(90);
+  GemvPolicy policy;
+  policy.stages = 8;
+  const auto check = [&](std::int64_t bytes, int first_lap, int later) {
+    const reset::detail::RingFlight flight = reset::stages_in_flight(policy, device, bytes);
+    INFO(device.memory_bandwidth << " GB/s, " << policy.stages << " stages of " << bytes);
+    CHECK(flight.first_lap == first_lap);
+    CHECK(flight.later == later);
+  };
+  check(18432, 8, 8);              // nobody knows the memory
+  device.memory_bandwidth = 3352;  // an H100's
+  check(18432, 2, 3);
+  check(60000, 1, 1);
+  check(1000, 8, 8);
+  policy.ctas_per_sm = 2;
+  check(18432, 1, 2);
+  for (const int bandwidth : {300, 2039, 4915, 8000}) {
+    device.memory_bandwidth = bandwidth;
+    for (std::int64_t bytes = 1024; bytes <= 80 * 1024; bytes += 1024) {
+      for (policy.stages = 1; policy.stages <= 16; ++policy.stages) {
+        const reset::detail::RingFlight flight = reset::stages_in_flight(policy, device, bytes);
+        INFO(bandwidth << " GB/s, " << policy.stages << " stages of " << bytes);
+        REQUIRE(flight.first_lap <= flight.later);
+        for (const bool first : {false, true}) {
+          const int stages = first ? flight.first_lap : flight.later;
+          const std::int64_t need = std::int64_t{first ? 1000 : 2000} * bandwidth;
+          REQUIRE((stages >= 1 && stages <= policy.stages));
+          REQUIRE((stages == policy.stages || 2 * 132 * bytes * stages >= need));
+          REQUIRE(2 * 132 * bytes * (stages - 1) < need);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("the threads of a ring cover K, and half a multiprocessor's memory holds it") {
+  for (const int arch : {90, 100, 120}) {
+    for (std::int64_t k = 256; k <= 40960; k += 256) {
+      const GemvPolicy policy = reset::ring_policy(arch, ActivationType::kNvfp4, 1, k);
+      INFO("arch " << arch << " k " << k);
+      REQUIRE(policy.stages >= 1);
+      REQUIRE(std::int64_t{1024} * policy.chunks * policy.warps_per_group >= k);
+      REQUIRE(reset::cta_threads(policy) <= reset::detail::ring_max_threads(policy.chunks));
+      REQUIRE(policy.ctas_per_sm * (reset::ring_shared_bytes(policy, k) + 1024) <= (arch == 120 ? 100 : 228) * 1024);
+    }
+  }
+  CHECK(reset::ring_policy(90, ActivationType::kNvfp4, 2, 4096).stages == 0);
+  CHECK(reset::ring_policy(90, ActivationType::kBf16, 1, 4096).stages == 0);
+  CHECK(reset::ring_policy(89, ActivationType::kNvfp4, 1, 4096).stages == 0);
+}
+
+TEST_CASE("no launch of a tensor-core policy that is accepted exceeds the shared memory") {
+  for (const int arch : {80, 90, 120}) {
+    const DeviceInfo device = device_of(arch);
+    for (const std::int64_t k : {256, 2048, 5120}) {
+      for (const int cluster : {0, 1, 2, 4, 8}) {  // 0: kTensor
+        for (const int tokens : {1, 8, 16}) {
+          for (std::int64_t n = 16; n < 200000; n += n / 64 * 16 + 16) {
+            const GemvProblem problem = well_formed(ActivationType::kBf16, tokens, n, k);
+            GemvPolicy policy = reset::tensor_policy(device, tokens, k);
+            if (cluster > 0) {
+              policy.odd_rows = n % 32 != 0;
+              const auto units = static_cast<int>(k / 256);
+              policy.kernel = GemvKernel::kTensorRing;
+              policy.tokens = tokens;
+              policy.slices = policy.cluster = cluster;
+              policy.k_warps = (units + cluster - 1) / cluster;
+              policy.row_groups = 1;
+              policy.stages = 2;
+            }
+            if (!validate(policy, problem, device).ok()) continue;
+            INFO("arch " << arch << " tokens " << tokens << " n " << n << " k " << k << " cluster " << cluster);
+            REQUIRE(launched_bytes(policy, problem, device) <= device.shared_bytes);
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+// Every call and policy has a kernel, every kernel a call; a file that compiles some refuses what they do not serve.
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "gemv/device_fixture.hpp"
+#include "gemv/problem_fixture.hpp"
+#include "support/catch.hpp"
+
+#include <reset/gemv/instance.hpp>
+
+using reset::ActivationType;
+using reset::GemvInstance;
+using reset::GemvKernel;
+using reset::GemvPolicy;
+using reset::GemvShape;
+using reset::ScaleLayout;
+using reset::detail::EveryInstance;
+using reset::detail::Instances;
+
+namespace {
+
+constexpr reset::DeviceInfo kH100 = {0, 90, 132, 227 * 1024, {66, 30, 15}, nullptr, 3352};
+constexpr GemvShape kDense = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4096);
+constexpr GemvShape kNvfp4 = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096);
+
+constexpr GemvInstance selected(const GemvShape& shape) {
+  return reset::gemv_instance(reset::select_gemv_policy(kH100, shape), shape);
+}
+constexpr GemvInstance of_tensor(std::int64_t tokens, const GemvShape& shape) {
+  return reset::gemv_instance(reset::tensor_policy(kH100, tokens, shape.cols), shape);
+}
+
+// A policy and a shape that are known make the name of a kernel that is.
+static_assert(EveryInstance::has(selected(kDense)));
+static_assert(EveryInstance::has(selected(kNvfp4)));
+static_assert(!EveryInstance::has(reset::gemv_instance(GemvPolicy{GemvKernel::kTensor, 33}, kDense)));
+static_assert(!EveryInstance::has(reset::gemv_instance(GemvPolicy{GemvKernel::kTensor, -8}, kDense)));
+static_assert(!EveryInstance::has(reset::gemv_instance(GemvPolicy{GemvKernel::kTensor, 4}, kDense)));
+
+template <class List>
+void refused(const GemvPolicy& policy, const GemvShape& shape, const std::string& message) {
+  CHECK(List::check(reset::gemv_instance(policy, shape), shape).message() == message);
+}
+
+}  // namespace
+
+TEST_CASE("every call has a kernel with the policies that serve it, and every kernel a call") {
+  std::set<GemvInstance> seen;
+  const auto take = [&](const GemvPolicy& policy, const GemvShape& shape) {
+    if (!validate(policy, shape, kH100).ok()) return;
+    const GemvInstance instance = reset::gemv_instance(policy, shape);
+    REQUIRE(EveryInstance::has(instance));
+    REQUIRE(EveryInstance::check(instance, shape).ok());
+    seen.insert(instance);
+  };
+  for (const ActivationType type : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
+    for (std::int64_t tokens = 1; tokens <= 16; ++tokens) {
+      for (const std::int64_t k : {16, 64, 256, 512, 4096, 4112, 12288, 18944, 25600, 40960}) {
+        for (const ScaleLayout layout : {ScaleLayout::kLinear, ScaleLayout::kSwizzled128x4}) {
+          for (const std::int64_t n : {128, 1000}) {
+            const GemvShape shape = reset::aligned_shape(type, tokens, n, k, layout);
+            take(reset::select_gemv_policy(kH100, shape), shape);
+            take(reset::tensor_policy(kH100, tokens, k), shape);
+            take(reset::tensor_ring_policy(kH100, tokens, n, k, true), shape);
+          }
+        }
+      }
+    }
+  }
+  CHECK(seen.size() == 26);
+}
+
+TEST_CASE("instances refuse a call by what they have not") {
+  using Ring = Instances<selected(kNvfp4)>;
+  using TensorRing = Instances<selected(kDense), selected(kNvfp4)>;
+  const GemvPolicy dense = reset::select_gemv_policy(kH100, kDense);
+  REQUIRE(dense.kernel == GemvKernel::kTensorRing);
+  CHECK(TensorRing::check(selected(kDense), kDense).ok());
+  CHECK(TensorRing::check(selected(kNvfp4), kNvfp4).ok());
+  refused<Ring>(dense, kDense, "unsupported: policy.kernel is 1, expected that of an instance which gemv was given");
+  const GemvShape many = reset::aligned_shape(ActivationType::kBf16, 9, 4096, 4096);
+  refused<TensorRing>(
+      reset::select_gemv_policy(kH100, many), many,
+      "unsupported: policy.tokens is 16, expected those of an instance of that kernel which gemv was given");
+  const GemvShape deep = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 12288);
+  refused<Ring>(reset::select_gemv_policy(kH100, deep), deep,
+                "unsupported: policy.chunks is 2, expected those of an instance of that kernel which gemv was given");
+  const GemvShape other = reset::aligned_shape(ActivationType::kNvfp4, 4, 4096, 4096);
+  refused<TensorRing>(reset::select_gemv_policy(kH100, other), other,
+                      "unsupported: activations.type is 0, expected of the kind, NVFP4 or 16-bit, of an instance which "
+                      "gemv was given");
+  refused<TensorRing>(reset::tensor_ring_policy(kH100, 4, 4096, 4096, true), kDense,
+                      "unsupported: policy.odd_rows is 1, expected 0: no such instance was given to gemv");
+  const GemvShape swizzled = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4096, ScaleLayout::kSwizzled128x4);
+  refused<TensorRing>(
+      reset::select_gemv_policy(kH100, swizzled), swizzled,
+      "unsupported: weights.block_scale.layout is 1, expected weights that lie as gemv_instance was told "
+      "for an instance which gemv was given");
+}
+
+TEST_CASE("kTensor's kernel for weights that lie anyhow takes the place of the other one, which takes none") {
+  constexpr GemvShape kPieces = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4112);
+  constexpr GemvInstance kAnyhow = of_tensor(4, kPieces);
+  constexpr GemvInstance kWhole = of_tensor(4, kDense);
+  static_assert(kAnyhow != kWhole);
+  CHECK(Instances<kAnyhow>::check(kWhole, kDense).ok());
+  CHECK(Instances<kAnyhow>::serving(kWhole) == kAnyhow);
+  CHECK(Instances<kAnyhow, kWhole>::serving(kWhole) == kWhole);
+  CHECK_FALSE(Instances<kWhole>::check(kAnyhow, kPieces).ok());
+  CHECK_FALSE(Instances<kAnyhow>::check(of_tensor(16, kDense), kDense).ok());
+}
