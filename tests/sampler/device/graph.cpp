@@ -1,7 +1,7 @@
 // Captured once, replayed: positions and histories advance on the device.
 #include <algorithm>
 
-#include "sampler/device/harness.hpp"
+#include "sampler/device/comparisons.hpp"
 #include "sampler/device/tests.hpp"
 
 namespace device_test {

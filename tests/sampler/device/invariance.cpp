@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <random>
 
-#include "sampler/device/harness.hpp"
+#include "sampler/device/comparisons.hpp"
 #include "sampler/device/tests.hpp"
 
 namespace device_test {

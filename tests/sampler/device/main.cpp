@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   tests.run("misuse", [&](bool) { return device_test::test_misuse(device); });
   tests.run("graph", [&](bool) { return device_test::test_graph(device); });
   tests.run("drafts", [&](bool reduced) { return device_test::test_drafts(device, reduced); });
+  tests.run("rejection", [&](bool reduced) { return device_test::test_rejection(device, reduced); });
   tests.run("distribution", [&](bool reduced) { return device_test::test_distribution(device, reduced); });
   return tests.end();
 }

@@ -1,7 +1,7 @@
 // Rows that are no distribution, and calls that make no sense: nobody else notices.
 #include <cmath>
 
-#include "sampler/device/harness.hpp"
+#include "sampler/device/comparisons.hpp"
 #include "sampler/device/tests.hpp"
 
 namespace device_test {

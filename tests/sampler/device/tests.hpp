@@ -15,8 +15,10 @@ int test_invariance(const reset::SamplerDevice& device, bool reduced);
 int test_misuse(const reset::SamplerDevice& device);
 // Graphs that are captured once and advance the random numbers with every replay.
 int test_graph(const reset::SamplerDevice& device);
-// Match mode by one launch and by apply and commit, drafts by chance, preemption, commits that cannot be.
+// Match mode by one launch and by apply and commit, preemption, commits that cannot be.
 int test_drafts(const reset::SamplerDevice& device, bool reduced);
+// Drafts by chance against the host sampler.
+int test_rejection(const reset::SamplerDevice& device, bool reduced);
 // Chi-square against softmax.
 int test_distribution(const reset::SamplerDevice& device, bool reduced);
 
