@@ -26,9 +26,12 @@ inline bool same_bits(const reset::SampledToken& a, const reset::SampledToken& b
 /// Whether entropies, or means or sums of them, are equal but for rounding.
 inline bool near(double a, double b) { return std::fabs(a - b) <= 2e-6 * std::fmax(1.0, std::fabs(b)); }
 
-/// Whether the host's row came so close to its threshold that the device may have taken the other temperature.
-inline bool is_near_threshold(const reset::SampledToken& host) {
-  return near(host.entropy, host.policy.threshold) || near(host.policy.step_mean, host.policy.global_mean);
+/// Whether the device may have taken the other temperature: the host's row came as close to its threshold, or, where
+/// the thresholds are two, the step's mean to the request's.
+inline bool is_near_threshold(const reset::SampledToken& device, const reset::SampledToken& host) {
+  if (device.policy.high == host.policy.high) return false;
+  if (device.policy.uncertain == host.policy.uncertain) return near(host.entropy, host.policy.threshold);
+  return near(host.policy.step_mean, host.policy.global_mean);
 }
 
 // How far from p the mass at which either side cuts may be.
@@ -59,13 +62,40 @@ inline bool is_near_cut(const std::vector<float>& row, double temperature, const
   return in(more, host) && in(more, device) && (!in(fewer, host) || !in(fewer, device));
 }
 
+// Why two sides go different ways from a token on.
+enum class Parting { kNone, kThreshold, kCut };
+
+/// Compares one token of a request with the host's. Where the two part for a reason that is none's fault, nothing
+/// behind it can be compared. `row` as it was sampled.
+inline Parting compare_tokens(const reset::SampledToken& device, const reset::SampledToken& host,
+                              const std::vector<float>& row, const reset::SamplingParams& sampling,
+                              const std::string& name, Verdict& verdict) {
+  verdict.expect(device.status == host.status, name + ": status");
+  verdict.expect(near(device.entropy, host.entropy), name + ": entropy");
+  verdict.expect(near(device.policy.step_mean, host.policy.step_mean), name + ": step mean");
+  verdict.expect(near(device.policy.global_mean, host.policy.global_mean), name + ": mean");
+  verdict.expect(device.active == host.active, name + ": active");
+  verdict.expect(device.stop == host.stop, name + ": stop");
+  verdict.expect(device.boundary == host.boundary, name + ": boundary");
+  if (device.policy.temperature != host.policy.temperature) {
+    verdict.expect(is_near_threshold(device, host), name + ": temperature");
+    return Parting::kThreshold;
+  }
+  if (device.token == host.token) return Parting::kNone;
+  const auto temperature = static_cast<double>(host.policy.temperature);
+  verdict.expect(is_near_cut(row, temperature, sampling, host.token, device.token),
+                 name + ": token " + std::to_string(device.token) + ", " + std::to_string(host.token));
+  return Parting::kCut;
+}
+
 // Whether the detectors say the same of what comes next: their states have padding.
 inline bool same_detectors(DeviceSampler::State a, DeviceSampler::State b, std::int32_t vocabulary) {
   const Tables tables(vocabulary);
   const Detector detector = tables.host();
   std::mt19937 random(5);
   for (int i = 0; i < 200; ++i) {
-    const reset::TokenEvent event{static_cast<std::int32_t>(random() % static_cast<unsigned>(vocabulary)),
+    const unsigned below = i % 2 == 0 ? 9 : static_cast<unsigned>(vocabulary);  // the first nine mean something
+    const reset::TokenEvent event{static_cast<std::int32_t>(random() % below),
                                   static_cast<float>(random() % 64) / 16.0f, 1000 + i};
     const reset::StepMark x = detector.observe(a.detector, event);
     const reset::StepMark y = detector.observe(b.detector, event);

@@ -22,6 +22,8 @@ int main(int argc, char** argv) {
   tests.run("graph", [&](bool) { return device_test::test_graph(device); });
   tests.run("drafts", [&](bool reduced) { return device_test::test_drafts(device, reduced); });
   tests.run("rejection", [&](bool reduced) { return device_test::test_rejection(device, reduced); });
+  tests.run("slots", [&](bool) { return device_test::test_slots(device); });
+  tests.run("updates", [&](bool) { return device_test::test_updates(device); });
   tests.run("distribution", [&](bool reduced) { return device_test::test_distribution(device, reduced); });
   return tests.end();
 }

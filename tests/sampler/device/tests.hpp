@@ -19,6 +19,10 @@ int test_graph(const reset::SamplerDevice& device);
 int test_drafts(const reset::SamplerDevice& device, bool reduced);
 // Drafts by chance against the host sampler.
 int test_rejection(const reset::SamplerDevice& device, bool reduced);
+// What a slot keeps, and what it does not: new requests in old slots, imports, refusals.
+int test_slots(const reset::SamplerDevice& device);
+// Parameters that change while a request runs, each against the host sampler.
+int test_updates(const reset::SamplerDevice& device);
 // Chi-square against softmax.
 int test_distribution(const reset::SamplerDevice& device, bool reduced);
 

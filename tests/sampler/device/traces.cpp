@@ -79,26 +79,15 @@ int test_traces(const reset::SamplerDevice& device, bool reduced) {
       ++compared;
       boundaries += found[s].boundary ? 1 : 0;
       uncertain += found[s].policy.uncertain ? 1 : 0;
-      verdict.expect(near(found[s].entropy, expected.entropy), name + ": entropy");
-      verdict.expect(near(found[s].policy.step_mean, expected.policy.step_mean), name + ": step mean");
-      verdict.expect(near(found[s].policy.global_mean, expected.policy.global_mean), name + ": mean");
-      verdict.expect(found[s].stop == expected.stop, name + ": stop");
       if (expected.stop && stopped[s] < 0) stopped[s] = time;
-      by_mass += cuts_by_mass(make_request(slot).sampling) ? 1 : 0;
-      if (found[s].boundary != expected.boundary || found[s].policy.temperature != expected.policy.temperature) {
-        // A detector of shifts at its threshold is as rare.
-        verdict.expect(is_near_threshold(expected), name + ": temperature");
-        ++near_threshold;
-        parted[s] = true;
-      } else if (found[s].token != expected.token) {
-        const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(stride) * slot;
-        const std::vector<float> row(begin, begin + kVocabulary);
-        const auto temperature = static_cast<double>(expected.policy.temperature);
-        verdict.expect(is_near_cut(row, temperature, make_request(slot).sampling, expected.token, found[s].token),
-                       name + ": token");
-        ++near_cut;
-        parted[s] = true;
-      }
+      const reset::SamplingParams sampling = make_request(slot).sampling;
+      by_mass += cuts_by_mass(sampling) ? 1 : 0;
+      const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(stride) * slot;
+      const std::vector<float> row(begin, begin + kVocabulary);
+      const Parting parting = compare_tokens(found[s], expected, row, sampling, name, verdict);
+      near_threshold += parting == Parting::kThreshold ? 1 : 0;
+      near_cut += parting == Parting::kCut ? 1 : 0;
+      parted[s] = parting != Parting::kNone;
     }
   }
   std::printf("traces: %d tokens, %d boundaries, %d uncertain, %d differ at the threshold, %d at the cut of top-p\n",
