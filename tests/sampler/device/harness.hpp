@@ -89,7 +89,7 @@ std::vector<T> convert(const std::vector<float>& row) {
   return result;
 }
 
-// Tables of all detectors, on the host and on the device.
+// Tables of the detectors that have one, on the host and on the device, and all detectors with them.
 class Tables {
  public:
   explicit Tables(std::int32_t vocabulary)
@@ -101,10 +101,12 @@ class Tables {
         text_(std::vector<std::uint16_t>(tables_.text.data(),
                                          tables_.text.data() + tables_.text.size_bytes() / sizeof(std::uint16_t))) {}
 
-  Detector host() const { return boundary_test::everything(tables_.set.detector(), tables_.text.detector()); }
-  Detector device() const {
-    return boundary_test::everything(tables_.set.detector(set_.data()), tables_.text.detector(text_.data()));
-  }
+  reset::TokenSetDetector token_set() const { return tables_.set.detector(); }
+  reset::TokenSetDetector token_set_on_device() const { return tables_.set.detector(set_.data()); }
+  reset::TextDelimiterDetector text() const { return tables_.text.detector(); }
+  reset::TextDelimiterDetector text_on_device() const { return tables_.text.detector(text_.data()); }
+  Detector host() const { return boundary_test::everything(token_set(), text()); }
+  Detector device() const { return boundary_test::everything(token_set_on_device(), text_on_device()); }
 
  private:
   static reset::Vocabulary make_vocabulary(std::int32_t size) {
