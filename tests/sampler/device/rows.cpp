@@ -60,7 +60,28 @@ struct Shape {
   std::vector<float> row;
 };
 
-std::vector<Shape> make_shapes(std::int32_t columns, unsigned seed) {
+// At the ends of what types hold: `smallest` is a type's smallest number.
+void add_extremes(std::size_t size, unsigned seed, float smallest, std::vector<Shape>& shapes) {
+  std::mt19937 random(seed);
+  Shape half{"the largest halves", std::vector<float>(size, -65504.0f)};
+  for (std::size_t i = 0; i < size; i += 1 + random() % 3) half.row[i] = random() % 2 == 0 ? 65504.0f : 65472.0f;
+  shapes.push_back(half);
+  // At T = 1 the weights of all but one are subnormal, or just not.
+  Shape weights{"subnormal weights", std::vector<float>(size, 0.0f)};
+  for (float& x : weights.row) x = -86.0f - static_cast<float>(random() % 1800) * 0.01f;
+  weights.row[size / 2] = 0.0f;
+  shapes.push_back(weights);
+  Shape logits{"subnormal logits", std::vector<float>(size, 0.0f)};
+  for (float& x : logits.row) x = smallest * (static_cast<float>(random() % 120) - 60.0f);
+  logits.row[size * 2 / 3] = 63.0f * smallest;
+  shapes.push_back(logits);
+  for (float& x : logits.row) x = x < 0.0f ? x : -smallest;
+  logits.name = "negative subnormal logits";
+  logits.row[size / 3] = -0.0f;
+  shapes.push_back(logits);
+}
+
+std::vector<Shape> make_shapes(std::int32_t columns, unsigned seed, float smallest) {
   const std::size_t size = static_cast<std::size_t>(columns);
   std::vector<Shape> shapes;
   shapes.push_back({"realistic", make_row(size, seed, 2.5f, 20, 16.0f)});
@@ -94,6 +115,7 @@ std::vector<Shape> make_shapes(std::int32_t columns, unsigned seed) {
   Shape one{"one finite", std::vector<float>(size, -kInfinity)};
   one.row[size / 2] = -7.0f;
   shapes.push_back(one);
+  add_extremes(size, seed, smallest, shapes);
   return shapes;
 }
 
@@ -141,7 +163,9 @@ void test_width(const reset::SamplerDevice& device, const char* type, std::int32
   Engine engine(device, config, 4);
   unsigned count = 0;
   std::mt19937 random(static_cast<unsigned>(columns));
-  for (const Shape& shape : make_shapes(columns, static_cast<unsigned>(columns))) {
+  constexpr float kSmallest =
+      std::is_same_v<T, reset::Half> ? 0x1p-24f : 0x1p-133f;  // bfloat16's, and floats have more
+  for (const Shape& shape : make_shapes(columns, static_cast<unsigned>(columns), kSmallest)) {
     const std::vector<T> row = convert<T>(shape.row);
     const std::vector<float> values = exact(row);
     const auto is_above = [](float x) { return reset::detail::is_inf(x) && x > 0.0f; };
