@@ -9,6 +9,8 @@ namespace device_test {
 int test_rows(const reset::SamplerDevice& device, bool reduced);
 // Long requests with every detector, token for token against the host sampler.
 int test_traces(const reset::SamplerDevice& device, bool reduced);
+// Recorded rows of a model against the host sampler and the recording.
+int test_recorded(const reset::SamplerDevice& device);
 // Each detector alone against the host sampler.
 int test_detectors(const reset::SamplerDevice& device);
 // The same bits for every batch, order of rows and cut of the work.
