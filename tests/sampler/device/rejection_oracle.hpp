@@ -40,22 +40,11 @@ class RejectionOracle {
     return is_close_race(host, device);
   }
 
-  /// How far the host's score in the race for what p leaves above q is ahead, over what the two sides' scores may
-  /// be off together; below 1 either may win.
-  double lead(std::int32_t host, std::int32_t device) const {
-    const auto chunk = [](std::int32_t id) { return id / static_cast<std::int32_t>(reset::kEntropyChunk); };
-    const bool whole = !reset::detail::truncates(sampling_, static_cast<std::int32_t>(row_.size()));
-    const bool by_chunks = whole && chunk(host) != chunk(device);
-    const Entrant a = by_chunks ? enter_chunk(chunk(host)) : enter(host);
-    const Entrant b = by_chunks ? enter_chunk(chunk(device)) : enter(device);
-    return (a.score - b.score) / (a.error + b.error);
-  }
-
  private:
-  // Of a score in nats, how far it may be off.
+  // Where a score may be, in nats; a token without a share stays below all others.
   struct Entrant {
-    double score;
-    double error;
+    double lowest;
+    double highest;
   };
 
   static constexpr double kRelative = 1e-6;  // of p
@@ -77,16 +66,26 @@ class RejectionOracle {
     return bar >= lowest * (1.0 - kRelative) && bar <= highest * (1.0 + kRelative);
   }
 
-  bool is_close_race(std::int32_t host, std::int32_t device) const { return std::fabs(lead(host, device)) <= 1.0; }
+  // In the race for what p leaves above q, by chunks first where nothing is truncated.
+  bool is_close_race(std::int32_t host, std::int32_t device) const {
+    const auto chunk = [](std::int32_t id) { return id / static_cast<std::int32_t>(reset::kEntropyChunk); };
+    const bool whole = !reset::detail::truncates(sampling_, static_cast<std::int32_t>(row_.size()));
+    const bool by_chunks = whole && chunk(host) != chunk(device);
+    const Entrant a = by_chunks ? enter_chunk(chunk(host)) : enter(host);
+    const Entrant b = by_chunks ? enter_chunk(chunk(device)) : enter(device);
+    return std::fmax(a.lowest, b.lowest) <= std::fmin(a.highest, b.highest);
+  }
 
   double error_of(std::size_t i) const {
     return kRelative * p_[i] + std::fmax(std::fabs(more_[i] - p_[i]), std::fabs(p_[i] - fewer_[i]));
   }
 
   static Entrant entrant(double left, double error, double noise) {
-    constexpr double kLowest = 1e-300;
-    const double score = std::log(std::fmax(left, kLowest)) + noise;
-    return {score, error / std::fmax(left, kLowest) + kRelative * std::fmax(1.0, std::fabs(score))};
+    constexpr double kNone = 1e300;
+    if (!(left + error > 0.0)) return {kNone, -kNone};
+    const double highest = std::log(left + error) + noise;
+    const double lowest = left > error ? std::log(left - error) + noise : -kNone;
+    return {lowest - kRelative * std::fabs(highest), highest + kRelative * std::fabs(highest)};
   }
 
   Entrant enter(std::int32_t id) const {
