@@ -66,12 +66,20 @@ void test_policies(const reset::SamplerDevice& device, std::int32_t vocabulary, 
   const DeviceArray<T> memory(logits);
   const auto alone = run_alone(device, config, memory.data(), slots, kSteps);
   std::mt19937 random(7);
-  reset::SamplerDevice small = device;
-  small.sm_count = 2;
-  const reset::SamplerPolicy policies[] = {{0, 0}, {1, 1}, {2, 1}, {3, 4}, {7, 1}, {19, 1}, {75, 4}, {256, 1}};
-  for (const reset::SamplerPolicy& policy : policies) {
+  // Cuts, and what is chosen for fewer multiprocessors.
+  struct Cut {
+    reset::SamplerPolicy policy;
+    int multiprocessors;
+  };
+  const int all = device.sm_count;
+  const Cut cuts[] = {{{0, 0}, all}, {{1, 1}, all},  {{2, 1}, all},  {{3, 4}, all},   {{7, 1}, all},
+                      {{0, 0}, 8},   {{19, 1}, all}, {{75, 4}, all}, {{256, 1}, all}, {{0, 0}, 1}};
+  for (const Cut& cut : cuts) {
+    const reset::SamplerPolicy& policy = cut.policy;
+    reset::SamplerDevice as_if = device;
+    as_if.sm_count = cut.multiprocessors;
     for (const int batch : {7, slots}) {
-      Engine engine(policy.parts == 2 ? small : device, config, 64);
+      Engine engine(as_if, config, 64);
       // Slots are renamed and rows shuffled: row i holds the logits of request order[i].
       std::vector<int> order(static_cast<std::size_t>(slots));
       std::iota(order.begin(), order.end(), 0);
