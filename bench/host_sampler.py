@@ -23,7 +23,8 @@ def records_of(benchmarks):
     """One record a benchmark of its aggregates."""
     records = {}
     for result in benchmarks:
-        record = records.setdefault(result["run_name"], {"name": result["run_name"]})
+        name = result["run_name"].split("/repeats:")[0]
+        record = records.setdefault(name, {"name": name})
         if result["aggregate_name"] in ("mean", "min"):
             record[f"{result['aggregate_name']}_us"] = round(result["real_time"], 1)
     return list(records.values())

@@ -35,6 +35,17 @@ LONG_WAYS = {
     "reset, flat rows, rank": "no truncation, such rows, ranks told",
     "reset, results told": "no truncation, everything about a row told (`call.results`)",
 }
+# Of one row on one core of a CPU.
+HOST = {
+    "statistics<float>": "entropy alone, fp32",
+    "statistics<reset::BFloat16>": "entropy alone, bf16",
+    "token/T_1": "token, no truncation, T = 1",
+    "token/argmax": "token, argmax",
+    "token/top_p_95_T_1": "token, top-p .95, T = 1",
+    "token/top_p_95_T_06": "token, top-p .95, T = 0.6",
+    "token/top_k_20_top_p_95_T_06": "token, top-p .95, top-k 20, T = 0.6",
+    "token/min_p_05_T_1": "token, min-p .05, T = 1",
+}
 
 
 def row(cells):
@@ -81,9 +92,11 @@ class Times:
 
 
 def host_table(results):
+    records = {r["name"]: r for r in results["records"]}
     header(["one row, one core", "mean of ten", "fastest"])
-    for r in results["records"]:
-        row([r["name"], number(r["mean_us"]), number(r["min_us"])])
+    for key, name in HOST.items():
+        if key in records:
+            row([name, number(records[key]["mean_us"]), number(records[key]["min_us"])])
 
 
 def main():

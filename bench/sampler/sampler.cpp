@@ -75,12 +75,12 @@ void figures(benchmark::internal::Benchmark* bench) {
 
 BENCHMARK_TEMPLATE(statistics, float)->Apply(figures);
 BENCHMARK_TEMPLATE(statistics, reset::BFloat16)->Apply(figures);
-BENCHMARK_CAPTURE(token, top_p_0 .95_T_1.0, truncation(0, 0.95f, 0.0f), 1.0f)->Apply(figures);
-BENCHMARK_CAPTURE(token, top_p_0 .95_T_0.6, truncation(0, 0.95f, 0.0f), 0.6f)->Apply(figures);
-BENCHMARK_CAPTURE(token, top_k_20_top_p_0 .95_T_0.6, truncation(20, 0.95f, 0.0f), 0.6f)->Apply(figures);
-BENCHMARK_CAPTURE(token, min_p_0 .05_T_1.0, truncation(0, 1.0f, 0.05f), 1.0f)->Apply(figures);
+BENCHMARK_CAPTURE(token, top_p_95_T_1, truncation(0, 0.95f, 0.0f), 1.0f)->Apply(figures);
+BENCHMARK_CAPTURE(token, top_p_95_T_06, truncation(0, 0.95f, 0.0f), 0.6f)->Apply(figures);
+BENCHMARK_CAPTURE(token, top_k_20_top_p_95_T_06, truncation(20, 0.95f, 0.0f), 0.6f)->Apply(figures);
+BENCHMARK_CAPTURE(token, min_p_05_T_1, truncation(0, 1.0f, 0.05f), 1.0f)->Apply(figures);
 BENCHMARK_CAPTURE(token, argmax, truncation(0, 1.0f, 0.0f), 0.0f)->Apply(figures);
-BENCHMARK_CAPTURE(token, temperature_only_T_1 .0, truncation(0, 1.0f, 0.0f), 1.0f)->Apply(figures);
+BENCHMARK_CAPTURE(token, T_1, truncation(0, 1.0f, 0.0f), 1.0f)->Apply(figures);
 
 int main(int argc, char** argv) {
   benchmark::AddCustomContext("compiler", BENCH_COMPILER);
