@@ -10,9 +10,9 @@ int test_rows(const reset::SamplerDevice& device, bool reduced);
 // Long requests with every detector, token for token against the host sampler.
 int test_traces(const reset::SamplerDevice& device, bool reduced);
 // Recorded rows of a model against the host sampler and the recording.
-int test_recorded(const reset::SamplerDevice& device);
+int test_recorded(const reset::SamplerDevice& device, bool reduced);
 // Each detector alone against the host sampler.
-int test_detectors(const reset::SamplerDevice& device);
+int test_detectors(const reset::SamplerDevice& device, bool reduced);
 // The same bits for every batch, order of rows and cut of the work.
 int test_invariance(const reset::SamplerDevice& device, bool reduced);
 // Rows that are no distribution, calls that make no sense.
