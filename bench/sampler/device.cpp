@@ -47,10 +47,13 @@ struct Setting {
   bool flat = false;  // rows in which no token stands out
   bool rank = false;  // the token's rank is told
   Drafts drafts = Drafts::kNone;
+  float temperature = 1.0f;  // without ReSET
+  bool told = false;         // everything about a row is told, not its token alone
 };
 
 constexpr Setting kSettings[] = {
     {"temperature", false, 0, 1.0f},
+    {"temperature .6", false, 0, 1.0f, false, false, Drafts::kNone, 0.6f},
     {"reset", true, 0, 1.0f},
     {"reset, top-p .95, top-k 20", true, 20, 0.95f},
     {"reset, top-p .95", true, 0, 0.95f},
@@ -58,6 +61,7 @@ constexpr Setting kSettings[] = {
 
 constexpr Setting kFewSettings[] = {
     {"reset, top-k 1000", true, 1000, 1.0f},
+    {"reset, results told", true, 0, 1.0f, false, false, Drafts::kNone, 1.0f, true},
     {"reset, rank", true, 0, 1.0f, false, true},
     {"reset, flat rows", true, 0, 1.0f, true},
     {"reset, flat rows, rank", true, 0, 1.0f, true, true},
@@ -184,6 +188,7 @@ class Fixture {
     reset::RequestParams request;
     request.reset_enabled = setting.reset;
     request.reset.tau0 = 0.55f;
+    request.sampling.temperature = setting.temperature;
     request.sampling.top_k = setting.top_k;
     request.sampling.top_p = setting.top_p;
     for (int slot = 0; slot < kMaxBatch; ++slot) {
@@ -207,7 +212,7 @@ class Fixture {
     call.rows = rows(setting.drafts);
     call.count = c.batch * rows_of(setting);
     call.tokens = tokens_;
-    call.results = setting.rank ? results_ : nullptr;
+    call.results = setting.rank || setting.told ? results_ : nullptr;
     call.draft_probabilities = by_chance ? draft_ : nullptr;
     const reset::SamplerLaunch options{c.pdl, policy};
     return bench::microseconds(stream_,
@@ -286,7 +291,7 @@ class Run {
 void sweep() {
   Fixture fixture;
   for (const char* type : {"bf16", "fp32"}) {
-    for (const Setting& setting : {kSettings[1], kSettings[2]}) {
+    for (const Setting& setting : {kSettings[2], kSettings[3]}) {
       for (const int batch : kBatches) {
         std::printf("%s b%d %s:", type, batch, setting.name);
         for (const int warps : {1, 4}) {

@@ -1,4 +1,5 @@
-// One row on one core, V = 151,936. Build with the instruction set to be measured (-DCMAKE_CXX_FLAGS=-march=native).
+// One row on one core, V = 151,936. Build with the instruction set to be measured (-DCMAKE_CXX_FLAGS=-march=native);
+// bench/host_sampler.py runs it and keeps the results.
 #include <algorithm>
 #include <vector>
 
@@ -74,9 +75,18 @@ void figures(benchmark::internal::Benchmark* bench) {
 
 BENCHMARK_TEMPLATE(statistics, float)->Apply(figures);
 BENCHMARK_TEMPLATE(statistics, reset::BFloat16)->Apply(figures);
-BENCHMARK_CAPTURE(token, top_p_0 .95_T_1.0, truncation(0, 0.95f, 0.0f), 1.0f)->Apply(figures);
-BENCHMARK_CAPTURE(token, top_p_0 .95_T_0.6, truncation(0, 0.95f, 0.0f), 0.6f)->Apply(figures);
-BENCHMARK_CAPTURE(token, top_k_20_top_p_0 .95_T_0.6, truncation(20, 0.95f, 0.0f), 0.6f)->Apply(figures);
-BENCHMARK_CAPTURE(token, min_p_0 .05_T_1.0, truncation(0, 1.0f, 0.05f), 1.0f)->Apply(figures);
+BENCHMARK_CAPTURE(token, top_p_95_T_1, truncation(0, 0.95f, 0.0f), 1.0f)->Apply(figures);
+BENCHMARK_CAPTURE(token, top_p_95_T_06, truncation(0, 0.95f, 0.0f), 0.6f)->Apply(figures);
+BENCHMARK_CAPTURE(token, top_k_20_top_p_95_T_06, truncation(20, 0.95f, 0.0f), 0.6f)->Apply(figures);
+BENCHMARK_CAPTURE(token, min_p_05_T_1, truncation(0, 1.0f, 0.05f), 1.0f)->Apply(figures);
 BENCHMARK_CAPTURE(token, argmax, truncation(0, 1.0f, 0.0f), 0.0f)->Apply(figures);
-BENCHMARK_CAPTURE(token, temperature_only_T_1 .0, truncation(0, 1.0f, 0.0f), 1.0f)->Apply(figures);
+BENCHMARK_CAPTURE(token, T_1, truncation(0, 1.0f, 0.0f), 1.0f)->Apply(figures);
+
+int main(int argc, char** argv) {
+  benchmark::AddCustomContext("compiler", BENCH_COMPILER);
+  benchmark::AddCustomContext("flags", BENCH_FLAGS);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -2,7 +2,7 @@
 """Times the chain of PyTorch calls that an engine would use in place of the sampler, in a CUDA graph, and writes it into
 the torch_chain_us of sampler.json where there is one: torch_chain.py [RESULTS_FOLDER]
 
-Ranks and drafts are not in it. Per row: softmax at temperature 1 and its entropy, a temperature by comparison with a
+Ranks, drafts and what the policy decided are not in it. Per row: softmax at temperature 1 and its entropy, a temperature by comparison with a
 threshold, division, top-k and top-p by a sort where the setting asks for them, softmax, and the exponential race (what
 torch.multinomial does for one sample, without its host synchronisation).
 """
@@ -15,14 +15,15 @@ import torch
 
 VOCABULARY = 151936
 BATCHES = [1, 8, 32, 64]
-SETTINGS = ["temperature", "reset", "reset, top-p .95, top-k 20", "reset, top-p .95"]
+TEMPERATURES = {"temperature": 1.0, "temperature .6": 0.6}
+SETTINGS = list(TEMPERATURES) + ["reset", "reset, top-p .95, top-k 20", "reset, top-p .95"]
 FEW_SETTINGS = ["reset, top-k 1000", "reset, flat rows", "reset, flat rows, top-p .95"]  # that few cases have
-LAUNCHES, REPLAYS = 10, 15
+LAUNCHES, WARM_UPS, GROUPS, REPLAYS = 10, 30, 7, 20
 
 
 def chain(logits, setting):
-    if setting == "temperature":
-        scaled = logits.float() / 0.6
+    if setting in TEMPERATURES:
+        scaled = logits.float() / TEMPERATURES[setting]
     else:
         p = torch.softmax(logits.float(), dim=-1)
         entropy = torch.special.entr(p).sum(dim=-1)
@@ -44,7 +45,23 @@ def chain(logits, setting):
     return (p / torch.empty_like(p).exponential_()).argmax(dim=-1)
 
 
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def group_us(graph):
+    """The median over one group of replays."""
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(REPLAYS + 1)]
+    events[0].record()
+    for event in events[1:]:
+        graph.replay()
+        event.record()
+    torch.cuda.synchronize()
+    return median(a.elapsed_time(b) * 1000 / LAUNCHES for a, b in zip(events, events[1:]))
+
+
 def microseconds(call):
+    """The median of the groups' medians, so that a group with other clocks does not decide; and their range."""
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
         for _ in range(3):
@@ -54,15 +71,10 @@ def microseconds(call):
     with torch.cuda.graph(graph):
         for _ in range(LAUNCHES):
             call()
-    graph.replay()
-    events = [torch.cuda.Event(enable_timing=True) for _ in range(REPLAYS + 1)]
-    events[0].record()
-    for event in events[1:]:
+    for _ in range(WARM_UPS):
         graph.replay()
-        event.record()
-    torch.cuda.synchronize()
-    times = sorted(a.elapsed_time(b) * 1000 / LAUNCHES for a, b in zip(events, events[1:]))
-    return times[len(times) // 2]
+    groups = [group_us(graph) for _ in range(GROUPS)]
+    return median(groups), min(groups), max(groups)
 
 
 def measure():
@@ -77,8 +89,9 @@ def measure():
             peaked.scatter_(1, peaks, 16 + 2.5 * torch.randn(batch, 20, device="cuda"))
             for setting in SETTINGS + (FEW_SETTINGS if name == "bf16" and batch <= 8 else []):
                 logits = (flat if "flat" in setting else peaked).to(dtype)
-                times[name, batch, setting] = round(microseconds(lambda: chain(logits, setting)), 3)
-                print(name, batch, setting, times[name, batch, setting], flush=True)
+                time, fastest, slowest = microseconds(lambda: chain(logits, setting))
+                times[name, batch, setting] = round(time, 3)
+                print(f"{name} {batch} {setting}: {time:.3f} ({fastest:.3f}..{slowest:.3f})", flush=True)
     return times
 
 

@@ -79,6 +79,58 @@ void test_setting(const reset::SamplerDevice& device, const char* name, float te
   judge(name, truncate(row, temperature, sampling), seen, drawn, verdict);
 }
 
+// A request's temperatures at rows of two entropies: each is one of the two, and draws as it says.
+void test_policy(const reset::SamplerDevice& device, const reset::SamplingParams& sampling, int draws,
+                 Verdict& verdict) {
+  constexpr int kSlots = 2048;
+  constexpr std::int32_t kColumns = 300;
+  constexpr float kTemperatures[] = {0.4f, 1.3f};
+  reset::SamplerConfig config;
+  config.vocabulary = kColumns;
+  config.slots = kSlots;
+  Engine engine(device, config, kSlots);
+  const std::vector<float> shapes[] = {sampler_test::make_row(kColumns, 17, 0.8f, 12, 6.0f),
+                                       sampler_test::make_row(kColumns, 18, 0.9f, 0, 0.0f)};
+  std::vector<float> logits;
+  std::vector<reset::SamplerRow> rows;
+  for (int slot = 0; slot < kSlots; ++slot) {
+    reset::RequestParams request;
+    request.sampling = sampling;
+    request.sampling.temperature = kTemperatures[1];  // where the detector gates the policy
+    request.reset.t_low = kTemperatures[0];
+    request.reset.t_high = kTemperatures[1];
+    request.reset.tau0 = 4.0f;  // between the two entropies
+    request.seed = static_cast<std::uint64_t>(slot) * 0x9e3779b97f4a7c15u;
+    engine.add(slot, request);
+    logits.insert(logits.end(), shapes[slot % 2].begin(), shapes[slot % 2].end());
+    rows.push_back({slot, -1, reset::kNextPosition});
+  }
+  const DeviceArray<float> memory(logits);
+  std::vector<double> seen[2][2];  // by row and temperature
+  int drawn[2][2] = {};
+  for (auto& of_row : seen) {
+    for (auto& counts : of_row) counts.resize(kColumns, 0.0);
+  }
+  for (int total = 0; total < draws; total += kSlots) {
+    const auto found = engine.step(memory.data(), rows);
+    for (std::size_t slot = 0; slot < found.size(); ++slot) {
+      const int high = found[slot].policy.temperature == kTemperatures[1] ? 1 : 0;
+      verdict.expect(found[slot].policy.temperature == kTemperatures[high], "a temperature of the policy");
+      seen[slot % 2][high][static_cast<std::size_t>(found[slot].token)] += 1.0;
+      ++drawn[slot % 2][high];
+    }
+  }
+  for (int row = 0; row < 2; ++row) {
+    for (int high = 0; high < 2; ++high) {
+      if (drawn[row][high] == 0) continue;
+      judge("policy, row " + std::to_string(row) + (high != 0 ? ", T_high" : ", T_low"),
+            truncate(shapes[row], kTemperatures[high], sampling), seen[row][high], drawn[row][high], verdict);
+    }
+  }
+  verdict.expect(draws < 1000 || (drawn[0][0] > draws / 8 && drawn[1][1] > draws / 8),
+                 "both temperatures are drawn at");
+}
+
 // The first token of a step with one draft from another distribution, by rejection: what comes out is the target's.
 void test_rejection(const reset::SamplerDevice& device, const char* name, float temperature,
                     const reset::SamplingParams& sampling, std::int32_t columns, int draws, Verdict& verdict) {
@@ -106,16 +158,18 @@ void test_rejection(const reset::SamplerDevice& device, const char* name, float 
   std::vector<double> seen(row.size(), 0.0);
   int drawn = 0;
   int accepted = 0;
+  Engine engine(device, config, 2 * kSlots);
+  for (int slot = 0; slot < kSlots; ++slot) {
+    reset::RequestParams request;
+    request.sampling = sampling;
+    request.sampling.temperature = temperature;
+    request.reset_enabled = false;
+    request.seed = static_cast<std::uint64_t>(slot);
+    engine.add(slot, request);
+  }
   for (; drawn < draws; drawn += kSlots) {
-    Engine engine(device, config, 2 * kSlots);
     std::vector<reset::SamplerRow> rows;
     for (int slot = 0; slot < kSlots; ++slot) {
-      reset::RequestParams request;
-      request.sampling = sampling;
-      request.sampling.temperature = temperature;
-      request.reset_enabled = false;
-      request.seed = static_cast<std::uint64_t>(drawn + slot);
-      engine.add(slot, request);
       rows.push_back({slot, -1, reset::kNextPosition});
       rows.push_back({slot, draw(random), reset::kNextPosition - 1});
     }
@@ -143,13 +197,19 @@ int test_distribution(const reset::SamplerDevice& device, bool reduced) {
   test_setting(device, "T = 0.5, three chunks", 0.5f, {1.0f, 0, 1.0f, 0.0f, 0}, 3000, draws, verdict);
   test_setting(device, "T = 1.7, three chunks", 1.7f, {1.0f, 0, 1.0f, 0.0f, 0}, 3000, draws, verdict);
   test_setting(device, "top-k 20", 1.0f, {1.0f, 20, 1.0f, 0.0f, 0}, 300, draws, verdict);
+  test_setting(device, "top-k 20, top-p .8", 1.0f, {1.0f, 20, 0.8f, 0.0f, 0}, 300, draws, verdict);
+  // More than are listed while the temperature is being decided, and more than are listed at all.
+  test_setting(device, "top-k 200, three chunks", 1.0f, {1.0f, 200, 1.0f, 0.0f, 0}, 3000, draws, verdict);
+  test_setting(device, "top-k 2500, top-p .95, three chunks", 1.5f, {1.0f, 2500, 0.95f, 0.0f, 0}, 3000, draws, verdict);
+  test_policy(device, {1.0f, 0, 1.0f, 0.0f, 0}, draws, verdict);
+  test_policy(device, {1.0f, 0, 0.95f, 0.0f, 0}, draws, verdict);
   test_setting(device, "top-p .9", 1.0f, {1.0f, 0, 0.9f, 0.0f, 0}, 300, draws, verdict);
   test_setting(device, "min-p .1", 0.8f, {1.0f, 0, 1.0f, 0.1f, 0}, 300, draws, verdict);
   test_rejection(device, "T = 1", 1.0f, {1.0f, 0, 1.0f, 0.0f, 0}, 60, draws, verdict);
   test_rejection(device, "T = .7, top-p .9", 0.7f, {1.0f, 0, 0.9f, 0.0f, 0}, 60, draws, verdict);
   // Chunks race, or more tokens are kept than are listed.
-  test_rejection(device, "T = 1, three chunks", 1.0f, {1.0f, 0, 1.0f, 0.0f, 0}, 3000, (draws + 3) / 4, verdict);
-  test_rejection(device, "top-k 2500, three chunks", 1.0f, {1.0f, 2500, 1.0f, 0.0f, 0}, 3000, (draws + 3) / 4, verdict);
+  test_rejection(device, "T = 1, three chunks", 1.0f, {1.0f, 0, 1.0f, 0.0f, 0}, 3000, draws, verdict);
+  test_rejection(device, "top-k 2500, three chunks", 1.0f, {1.0f, 2500, 1.0f, 0.0f, 0}, 3000, draws, verdict);
   return verdict.failures();
 }
 

@@ -1,10 +1,8 @@
-// What the device tests of the sampler share: an engine with device memory of its own, rows of every type, the oracle's
-// verdict on a result.
+// What the device tests of the sampler share: an engine with device memory of its own, rows of every type.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -91,7 +89,7 @@ std::vector<T> convert(const std::vector<float>& row) {
   return result;
 }
 
-// Tables of all detectors, on the host and on the device.
+// Tables of the detectors that have one, on the host and on the device, and all detectors with them.
 class Tables {
  public:
   explicit Tables(std::int32_t vocabulary)
@@ -103,10 +101,12 @@ class Tables {
         text_(std::vector<std::uint16_t>(tables_.text.data(),
                                          tables_.text.data() + tables_.text.size_bytes() / sizeof(std::uint16_t))) {}
 
-  Detector host() const { return boundary_test::everything(tables_.set.detector(), tables_.text.detector()); }
-  Detector device() const {
-    return boundary_test::everything(tables_.set.detector(set_.data()), tables_.text.detector(text_.data()));
-  }
+  reset::TokenSetDetector token_set() const { return tables_.set.detector(); }
+  reset::TokenSetDetector token_set_on_device() const { return tables_.set.detector(set_.data()); }
+  reset::TextDelimiterDetector text() const { return tables_.text.detector(); }
+  reset::TextDelimiterDetector text_on_device() const { return tables_.text.detector(text_.data()); }
+  Detector host() const { return boundary_test::everything(token_set(), text()); }
+  Detector device() const { return boundary_test::everything(token_set_on_device(), text_on_device()); }
 
  private:
   static reset::Vocabulary make_vocabulary(std::int32_t size) {
@@ -246,29 +246,5 @@ class Verdict {
   const char* test_;
   int failures_ = 0;
 };
-
-inline bool same_bits(const reset::SampledToken& a, const reset::SampledToken& b) {
-  const auto bits = [](float x) { return reset::detail::bits_of(x); };
-  return a.token == b.token && bits(a.entropy) == bits(b.entropy) && a.status == b.status && a.boundary == b.boundary &&
-         a.active == b.active && a.policy.temperature == b.policy.temperature &&
-         a.policy.threshold == b.policy.threshold && a.policy.step_mean == b.policy.step_mean &&
-         a.policy.global_mean == b.policy.global_mean && a.policy.uncertain == b.policy.uncertain &&
-         a.policy.high == b.policy.high && bits(a.logprob) == bits(b.logprob) && a.rank == b.rank && a.stop == b.stop;
-}
-
-/// Whether a token that is not the host's may come from a cut of top-p elsewhere: the mass at the cut is within 1e-6 of
-/// p, and the token is left on that side of it. `row` as it was sampled.
-inline bool is_near_cut(const std::vector<float>& row, double temperature, const reset::SamplingParams& sampling,
-                        std::int32_t token) {
-  constexpr double kMargin = 1e-6;
-  const double p = static_cast<double>(sampling.top_p);
-  if (!(p > 0.0) || !(p < 1.0)) return false;
-  const auto kept = [&](double mass) {
-    return sampler_test::truncate(row, temperature, sampling.top_k, mass, static_cast<double>(sampling.min_p)).ids;
-  };
-  const std::vector<std::int32_t> fewer = kept(p - kMargin);
-  const std::vector<std::int32_t> more = kept(p + kMargin);
-  return fewer.size() != more.size() && std::find(more.begin(), more.end(), token) != more.end();
-}
 
 }  // namespace device_test

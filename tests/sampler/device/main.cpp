@@ -18,9 +18,14 @@ int main(int argc, char** argv) {
   tests.run("rows", [&](bool reduced) { return device_test::test_rows(device, reduced); });
   tests.run("invariance", [&](bool reduced) { return device_test::test_invariance(device, reduced); });
   tests.run("traces", [&](bool reduced) { return device_test::test_traces(device, reduced); });
+  tests.run("recorded", [&](bool reduced) { return device_test::test_recorded(device, reduced); });
+  tests.run("detectors", [&](bool reduced) { return device_test::test_detectors(device, reduced); });
   tests.run("misuse", [&](bool) { return device_test::test_misuse(device); });
   tests.run("graph", [&](bool) { return device_test::test_graph(device); });
   tests.run("drafts", [&](bool reduced) { return device_test::test_drafts(device, reduced); });
+  tests.run("rejection", [&](bool reduced) { return device_test::test_rejection(device, reduced); });
+  tests.run("slots", [&](bool) { return device_test::test_slots(device); });
+  tests.run("updates", [&](bool) { return device_test::test_updates(device); });
   tests.run("distribution", [&](bool reduced) { return device_test::test_distribution(device, reduced); });
   return tests.end();
 }

@@ -1,7 +1,7 @@
 // Rows that are no distribution, and calls that make no sense: nobody else notices.
 #include <cmath>
 
-#include "sampler/device/harness.hpp"
+#include "sampler/device/comparisons.hpp"
 #include "sampler/device/tests.hpp"
 
 namespace device_test {
@@ -59,7 +59,7 @@ void test_bad_rows(const reset::SamplerDevice& device, Verdict& verdict) {
   }
 }
 
-void test_bad_calls(const reset::SamplerDevice& device, Verdict& verdict) {
+void test_bad_calls(const reset::SamplerDevice& device, bool by_apply, Verdict& verdict) {
   reset::SamplerConfig config;
   config.vocabulary = kVocabulary;
   config.slots = 4;
@@ -75,6 +75,15 @@ void test_bad_calls(const reset::SamplerDevice& device, Verdict& verdict) {
   for (int i = 0; i < 8; ++i) batch.insert(batch.end(), good.begin(), good.end());
   const DeviceArray<float> logits(batch);
   const reset::SamplerRow fine{0, -1, reset::kNextPosition};
+  const auto call_rows = [&](Engine& e, const std::vector<reset::SamplerRow>& rows) {
+    const auto found = by_apply ? e.apply(logits.data(), rows) : e.step(logits.data(), rows);
+    if (by_apply) e.commit({0}, {1});
+    return found;
+  };
+  // Refused rows leave those that wait for a commit where they are.
+  if (by_apply) {
+    for (Engine* e : {&engine, &untouched}) e->apply(logits.data(), {{1, -1, reset::kNextPosition}});
+  }
   const std::vector<std::vector<reset::SamplerRow>> misuses = {
       {{-1, -1, 5}},
       {{4, -1, 5}},
@@ -92,13 +101,17 @@ void test_bad_calls(const reset::SamplerDevice& device, Verdict& verdict) {
   for (const auto& rows : misuses) {
     std::vector<reset::SamplerRow> call = rows;
     call.push_back(fine);
-    const auto found = engine.step(logits.data(), call);
+    const auto found = call_rows(engine, call);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       verdict.expect(found[i].status == RowStatus::kRefused && found[i].token == reset::kPlaceholderToken,
                      "misuse " + std::to_string(&rows - misuses.data()) + " is refused");
     }
-    const auto expected = untouched.step(logits.data(), {fine});
+    const auto expected = call_rows(untouched, {fine});
     verdict.expect(same_bits(found.back(), expected[0]), "another slot notices nothing");
+  }
+  if (by_apply) {
+    for (Engine* e : {&engine, &untouched}) e->commit({1}, {1});
+    verdict.expect(engine.state(1).tokens == 1, "rows applied before a misuse are committed");
   }
   const auto after = engine.step(logits.data(), {{1, -1, reset::kNextPosition}});
   const auto expected = untouched.step(logits.data(), {{1, -1, reset::kNextPosition}});
@@ -116,7 +129,8 @@ void test_bad_calls(const reset::SamplerDevice& device, Verdict& verdict) {
 int test_misuse(const reset::SamplerDevice& device) {
   Verdict verdict("misuse");
   test_bad_rows(device, verdict);
-  test_bad_calls(device, verdict);
+  test_bad_calls(device, false, verdict);
+  test_bad_calls(device, true, verdict);
   return verdict.failures();
 }
 

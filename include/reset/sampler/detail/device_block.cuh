@@ -6,14 +6,12 @@
 
 #include <reset/detail/launch.cuh>
 #include <reset/sampler/detail/candidate.hpp>
+#include <reset/sampler/detail/device_policy.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
-inline constexpr int kSamplerThreads = 256;  // the blocks of random numbers of a chunk, and the most chunks of a row
-inline constexpr int kSamplerWarps = kSamplerThreads / 32;
-inline constexpr int kResidentCtas = 2;  // of a multiprocessor, by their registers
 inline constexpr unsigned kFullWarp = 0xffffffffu;
 
 /// The lanes below this one.
