@@ -44,7 +44,8 @@ struct SamplerCall {
   /// For `sampler_step` of drafted tokens by rejection; null matches them with the slot's own samples.
   /// draft_probabilities[i vocabulary + v] is the probability of token v in what the token drafted behind row i was
   /// drawn from, by the drafter's own temperature and truncation; its rows are not `row_stride` apart, and not read
-  /// where nothing is drafted. A draft of probability 0 is accepted where p gives it any, one of NaN never.
+  /// where nothing is drafted. A draft of probability 0 is accepted where p gives it any, one of NaN never. What is
+  /// negative counts as 0, and so does NaN in what p leaves above it once a draft is rejected.
   const float* draft_probabilities = nullptr;
   SlotQuantiles quantiles = {};  ///< For `sampler_step`: where entropies are counted.
 };

@@ -111,6 +111,7 @@ class ReSETSampler<Detector, HostBackend> {
   /// and the token that takes its place is drawn from max(p - q, 0): tokens are distributed as without drafts.
   /// draft_probabilities[i vocabulary + v] is the probability of token v in what the token drafted behind row i was
   /// drawn from (not read where none is). A draft of probability 0 is accepted where p gives it any, one of NaN never.
+  /// What is negative counts as 0, and so does NaN in what p leaves above it once a draft is rejected.
   template <class T>
   Status step(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results,
               const float* draft_probabilities = nullptr) noexcept {

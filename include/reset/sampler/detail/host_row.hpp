@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <reset/sampler/detail/rejection.hpp>
 #include <reset/sampler/detail/truncation.hpp>
 #include <reset/sampler/sampler_types.hpp>
 
@@ -61,7 +62,7 @@ class HostRow {
     const TargetRule target = target_rule(chunks, summary, sampling);
     key.purpose = RandomPurpose::kAccepting;
     const double p = target.probability(to_float(row[drafted]), drafted, summary);
-    if (mul_rn(random_uniform(key), widen(draft[drafted])) < p) return drafted;
+    if (keeps_draft(random_uniform(key), p, draft[drafted])) return drafted;
     key.purpose = RandomPurpose::kResidual;
     const std::int32_t residual = draw_residual(row, summary, target, draft, key);
     // Nowhere above the draft's, for all that floats can tell: the two are the same.
@@ -110,9 +111,7 @@ class HostRow {
   std::int32_t draw_residual(const T* logits, const RowSummary& row, const TargetRule& target, const float* draft,
                              const RandomKey& key) const noexcept {
     const auto left = [&](std::size_t i) {
-      const double p = target.probability(to_float(logits[i]), static_cast<std::int32_t>(i), row);
-      const double q = widen(draft[i]);
-      return p > q ? add_rn(p, -q) : 0.0;
+      return left_above(target.probability(to_float(logits[i]), static_cast<std::int32_t>(i), row), draft[i]);
     };
     const auto race = [&](std::size_t begin, std::size_t end) {
       HighestScore highest;
