@@ -153,16 +153,17 @@ struct SlotState {
   StepMark mark;  ///< What the detector said after the last committed token, with a boundary that still waits for an
                   ///< active token.
   std::int32_t last_token = kPlaceholderToken;  ///< The last committed token, if there is one.
-  std::int64_t next_position = 0;               ///< One after the position of the last committed token.
-  std::int64_t tokens = 0;                      ///< Committed tokens.
-  EarlyStopState early_stop;                    ///< What the rules to end early remember, and their flag.
+  /// One after the position of the last committed token; kMaxPosition + 1 is that of a request that can have no more.
+  std::int64_t next_position = 0;
+  std::int64_t tokens = 0;    ///< Committed tokens.
+  EarlyStopState early_stop;  ///< What the rules to end early remember, and their flag.
 
   /// Names the first field that no request can have; the detector's state is its own affair.
   RESET_HOST_DEVICE constexpr Status validate() const noexcept {
     constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
     if (last_token < kPlaceholderToken) return {kInvalid, "last_token", last_token, "a token, or -1 for none"};
-    if (next_position < 0 || next_position > kMaxPosition) {
-      return {kInvalid, "next_position", next_position, "0..kMaxPosition"};
+    if (next_position < 0 || next_position > kMaxPosition + 1) {
+      return {kInvalid, "next_position", next_position, "0..kMaxPosition + 1"};
     }
     if (tokens < 0 || tokens > kMaxTokenCount) return {kInvalid, "tokens", tokens, "0..2^53"};
     const Status stop = early_stop.validate();
