@@ -279,7 +279,7 @@ class ReSETSampler<Detector, HostBackend> {
   }
 
   static RandomKey key_of(const Slot& slot, const Pending& pending) noexcept {
-    return {slot.request.seed, pending.input.position, RandomPurpose::kSampling};
+    return {slot.request.seed, pending.input.position, slot.request.purpose};
   }
 
   template <class T>
@@ -295,7 +295,7 @@ class ReSETSampler<Detector, HostBackend> {
       if (i > 0) {
         const TokenEvent before = event(pending[i - 1], follower(index, i - 1));
         detail::follow_stop(slot.request.early_stop, early_stop, mark, before.entropy);
-        mark = detail::observe_token(detector_, detector, mark, before);
+        mark = detail::observe_token(detector_, slot.request, detector, mark, before);
       }
       SampledToken& result = pending[i].result;
       const T* row = row_at(logits, pending[i]);

@@ -10,6 +10,7 @@
 #include <reset/sampler/early_stop.hpp>
 #include <reset/sampler/entropy.hpp>
 #include <reset/sampler/policy.hpp>
+#include <reset/sampler/random.hpp>
 
 RESET_NAMESPACE_BEGIN
 
@@ -96,8 +97,15 @@ struct RequestParams {
   /// Position of the first generated token, 0..kMaxPosition. `sample`, and on the device kNextPosition, count on from
   /// it.
   std::int64_t first_position = 0;
-  bool reset_enabled = true;   ///< Whether the policy sets the temperature.
+  bool reset_enabled = true;  ///< Whether the policy sets the temperature.
+  /// Whether the detector ends steps. Where not, it goes on watching and says where the policy is active, but no token
+  /// that comes in meanwhile is marked as the end of a step: all of them are of one step. Turned on again, it has seen
+  /// every token. A boundary that was marked before still begins the next active step.
+  bool detector_enabled = true;
   EarlyStopParams early_stop;  ///< When the slot's flag `stop` goes up; off by default.
+  /// What its tokens are drawn for, kSampling or kDrafting: a drafter that has its target's seed draws by random
+  /// numbers of its own. Those by which it accepts drafts, should it have any, it shares with the target.
+  RandomPurpose purpose = RandomPurpose::kSampling;
 
   /// Names the first field that is outside its domain.
   RESET_HOST_DEVICE constexpr Status validate(std::int32_t vocabulary) const noexcept {
@@ -107,6 +115,9 @@ struct RequestParams {
     if (!stop.ok()) return stop;
     if (first_position < 0 || first_position > kMaxPosition) {
       return {StatusCode::kInvalidArgument, "first_position", first_position, "0..kMaxPosition"};
+    }
+    if (purpose != RandomPurpose::kSampling && purpose != RandomPurpose::kDrafting) {
+      return {StatusCode::kInvalidArgument, "purpose", static_cast<std::int64_t>(purpose), "kSampling or kDrafting"};
     }
     return sampling.validate(vocabulary);
   }
@@ -177,10 +188,11 @@ namespace detail {
 
 /// A token enters the detector. A boundary that was found where the policy is inactive waits for the next active token.
 template <class Detector>
-RESET_HOST_DEVICE inline StepMark observe_token(const Detector& detector, typename Detector::State& state,
-                                                StepMark before, const TokenEvent& event) noexcept {
+RESET_HOST_DEVICE inline StepMark observe_token(const Detector& detector, const RequestParams& request,
+                                                typename Detector::State& state, StepMark before,
+                                                const TokenEvent& event) noexcept {
   StepMark mark = detector.observe(state, event);
-  mark.boundary = mark.boundary || (before.boundary && !before.active);
+  mark.boundary = (mark.boundary && request.detector_enabled) || (before.boundary && !before.active);
   return mark;
 }
 
@@ -190,7 +202,7 @@ RESET_HOST_DEVICE inline void follow_token(const Detector& detector, const Reque
                                            SlotState<typename Detector::State>& state,
                                            const TokenEvent& event) noexcept {
   follow_stop(request.early_stop, state.early_stop, state.mark, event.entropy);
-  state.mark = observe_token(detector, state.detector, state.mark, event);
+  state.mark = observe_token(detector, request, state.detector, state.mark, event);
   state.last_token = event.token;
   state.next_position = event.position + 1;
   ++state.tokens;

@@ -126,7 +126,7 @@ static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, std
   ChunkRoom& chunks = room.chunks;
   if (facts.status != RowStatus::kOk) return draw_highest_finite(row, sampling.fallback_token, room.reduction);
   if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room.reduction);
-  const RandomKey key = random_key(position, RandomPurpose::kSampling, room);
+  const RandomKey key = random_key(position, room.slot().request.purpose, room);
   RaceRule rule{key, facts.max, temperature, kLog2E / temperature, 0};
   Contender best{};
   if (!truncates(sampling, row.columns)) {

@@ -99,8 +99,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   // Who ends the row waits for the others. They have started before it: CTAs start in their order, as scans count on.
   // Besides, choose_policy leaves half of a device's room to those that do not wait.
   if (blockIdx.x + 1 != gridDim.x) return;
-  const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position),
-                      RandomPurpose::kSampling};
+  const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position), request.purpose};
   const bool judges = call.draft_probabilities != nullptr;
   const KeepRule keep = keep_rule(request.sampling, expected, row.columns, judges);
   const auto teams = [&] { return RaceTeams(rule, expected, races_whole(request.sampling, expected, row.columns)); };
