@@ -48,6 +48,10 @@ struct SamplerCall {
   /// negative counts as 0, and so does NaN in what p leaves above it once a draft is rejected.
   const float* draft_probabilities = nullptr;
   SlotQuantiles quantiles = {};  ///< For `sampler_step`: where entropies are counted.
+  /// Where not null, the rows that H_t is of, as they lie at `logits`: those of the model where `logits` are masked or
+  /// penalised. H_t, and with it the policy, what is counted and early stop, is that of row i here; everything else
+  /// about row i is of `logits`. A row that is bad in either is bad. Needs a sampler with `config.entropy_logits`.
+  const T* entropy_logits = nullptr;
 };
 
 /// What of the applied rows is kept: for each i below `count`, the first counts[i] rows of slots[i]. All pointers are

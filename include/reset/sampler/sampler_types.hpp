@@ -38,6 +38,8 @@ struct SamplerConfig {
   std::int32_t slots = 1;          ///< Requests that are in flight at once.
   std::int32_t rows_per_slot = 1;  ///< Most rows of one slot in one call: 1 + drafted tokens, at most kMaxRowsPerSlot.
   bool rank = false;  ///< Whether results tell the rank of their token, which takes another read of the row.
+  /// On the device: whether calls may have `entropy_logits`, which takes memory. The CPU sampler's always may.
+  bool entropy_logits = false;
 
   /// Names the first field that is outside its domain.
   RESET_HOST_DEVICE constexpr Status validate() const noexcept {
@@ -55,7 +57,8 @@ struct SamplerConfig {
 };
 
 /// How a token is drawn once the temperature is known. In this order: temperature, top-k, top-p on the renormalised
-/// rest, min-p. Penalties are the engine's and come before: H_t is the entropy of the logits as they arrive.
+/// rest, min-p. Penalties are the engine's and come before: H_t is the entropy of the logits as they arrive, or of
+/// those that a call has for it, `entropy_logits`.
 struct SamplingParams {
   /// Temperature wherever the policy does not rule: in requests with ReSET disabled, and while a detector says that it
   /// is inactive. At most 1e-6 means exact argmax.
@@ -138,11 +141,13 @@ struct SamplerRow {
 /// What one row gave: the token, and why. `policy` is meaningful if `active`; otherwise only its temperature is.
 struct SampledToken {
   std::int32_t token = kPlaceholderToken;  ///< The token drawn.
-  /// H_t in nats of the row as it arrived, at temperature 1 and before truncation; NaN if the row is bad.
+  /// H_t in nats of the row as it arrived, or of its row of `entropy_logits` where the call has them, at temperature 1
+  /// and before truncation; NaN if the row is bad.
   float entropy = detail::float_from_bits(0x7fc00000u);
-  ReSETDecision policy;                  ///< Temperature, threshold, means and which way it went.
-  RowStatus status = RowStatus::kEmpty;  ///< What the row was. A bad one gives its highest finite logit's token, or the
-                                         ///< fallback token, and leaves no trace in the history.
+  ReSETDecision policy;  ///< Temperature, threshold, means and which way it went.
+  /// What the row was, or, where it was good, its row of `entropy_logits`. A bad one gives its highest finite logit's
+  /// token, or the fallback token, and leaves no trace in the history.
+  RowStatus status = RowStatus::kEmpty;
   /// Whether the token begins a new step. Where the detector says inactive no step begins: a boundary found there is
   /// told once, by the next active token. The same with ReSET enabled and disabled.
   bool boundary = false;

@@ -24,12 +24,19 @@ class HostRow {
         bounds_(chunk_count(columns)),
         keys_(columns) {}
 
-  /// Statistics of a row, into `result`: its status and its entropy.
+  /// Statistics of a row, into `result`: its status and its entropy, or, where it is not null, that of `entropy_row`;
+  /// the row is bad if either is.
   template <class T>
-  void read(const T* row, SampledToken& result) noexcept {
+  void read(const T* row, SampledToken& result, const T* entropy_row = nullptr) noexcept {
     statistics_ = row_statistics(row, columns_, partials_.data(), extents_.data());
+    EntropyPartial partial = statistics_.partial;
+    if (entropy_row != nullptr && statistics_.status == RowStatus::kOk) {
+      const RowStatistics other = row_statistics(entropy_row, columns_, partials_.data());
+      statistics_.status = other.status;
+      partial = other.partial;
+    }
     result.status = statistics_.status;
-    if (result.status == RowStatus::kOk) result.entropy = static_cast<float>(entropy(statistics_.partial));
+    if (result.status == RowStatus::kOk) result.entropy = static_cast<float>(entropy(partial));
   }
 
   /// A token of the row that was read last, at `temperature`.
