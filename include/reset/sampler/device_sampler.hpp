@@ -23,8 +23,8 @@ struct SamplerDevice {
   int sm_count = 0;  ///< Multiprocessors.
 };
 
-/// Where the entropies of committed rows are counted, for tau_0, while the detector says active, as they enter the
-/// policy's history: in one place, or in one for each slot. The counts are in device memory and the engine's to clear
+/// Where the entropies of committed rows are counted, for tau_0, while the detector says active, those of requests with
+/// ReSET disabled too: in one place, or in one for each slot. The counts are in device memory and the engine's to clear
 /// (to zeros) and to copy back; see StreamingQuantile.
 struct SlotQuantiles {
   StreamingQuantile* data = nullptr;  ///< One, or as many as there are slots; null counts nowhere.
