@@ -105,7 +105,7 @@ static __device__ double pass_mass(Room& room) {
   const ChunkRoom& chunks = room.chunks;
   const int self = static_cast<int>(threadIdx.x);
   const float sum = chunks.mass[t][self];
-  const float factor = fast_exp2((chunks.max[self] - room.tail.facts.max) * (kLog2E / temperature));
+  const float factor = fast_exp2((chunks.max[self] - room.tail.facts.max) * (kLog2EFloat / temperature));
   const double own = is_finite(chunks.max[self]) ? static_cast<double>(factor) * static_cast<double>(sum) : 0.0;
   return 0x1p40 * block_reduce(
                       own, [](double a, double b) { return add_rn(a, b); }, room.reduction);
@@ -127,7 +127,7 @@ static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, std
   if (facts.status != RowStatus::kOk) return draw_highest_finite(row, sampling.fallback_token, room.reduction);
   if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room.reduction);
   const RandomKey key = random_key(position, room.slot().request.purpose, room);
-  RaceRule rule{key, facts.max, temperature, kLog2E / temperature, 0};
+  RaceRule rule{key, facts.max, temperature, kLog2EFloat / temperature, 0};
   Contender best{};
   if (!truncates(sampling, row.columns)) {
     const int t = room.tail.expected.index_of(temperature);

@@ -57,7 +57,7 @@ struct ThreadFinalist {
 template <class Each, class LogitOf>
 static __device__ __forceinline__ Contender best_of(const RaceRule& rule, Each each, LogitOf logit_of,
                                                     ReductionRoom& room) {
-  ThreadLead own(score_slack(rule));
+  ThreadLead own(score_slack_bits(rule));
   each(own);
   const std::uint64_t key = own.id < 0 ? 0 : candidate_key(own.best, own.id);
   const std::uint64_t best = block_best(key, room);
@@ -173,7 +173,7 @@ static __device__ __noinline__ Contender race_row(const RaceRule rule, const Dev
     const int chunk = candidate_id(block_best(candidate_key(bound, self), room));
     best = better(best, {defined_chunk_score(rule, row, chunk, maxima[chunk], room), chunk});
     if (self == chunk) bound = kNoScore;
-    const float lead = static_cast<float>(add_rn(best.score, -offset)) * kLog2E - score_slack(rule);
+    const float lead = static_cast<float>(add_rn(best.score, -offset)) * kLog2EFloat - score_slack_bits(rule);
     const bool hopeful = bits_of(bound) != bits_of(kNoScore) && !(bound < lead);
     if (__syncthreads_or(hopeful ? 1 : 0) == 0) return race_chunk(rule, row, best.id, room);
   }

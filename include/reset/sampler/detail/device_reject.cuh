@@ -18,7 +18,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 template <class T, class Room>
 static __device__ __noinline__ void find_target(const DeviceRow<T> row, Room& room) {
   double total = pass_mass(room);
-  TargetRule rule{{room.tail.facts.max, kLog2E / room.result().policy.temperature}, 0, 0, 0.0f};
+  TargetRule rule{{room.tail.facts.max, kLog2EFloat / room.result().policy.temperature}, 0, 0, 0.0f};
   if (truncates(room.slot().request.sampling, row.columns)) {
     const KeptTokens kept = truncate_row(row, total, room);
     rule.cut = kept.cut;
@@ -160,7 +160,8 @@ static __device__ __noinline__ bool accepts_early(std::int64_t position, const D
   if (t < 0 || room.tail.early[t].mass == 0) return false;
   const EarlyToken& early = room.tail.early[t];
   const float inverse = inverse_of(static_cast<double>(early.mass));
-  return accepts({{room.tail.facts.max, kLog2E / temperature}, early.cut, 0, inverse}, position, drafted, draft, room);
+  return accepts({{room.tail.facts.max, kLog2EFloat / temperature}, early.cut, 0, inverse}, position, drafted, draft,
+                 room);
 }
 
 /// The token behind a row whose drafted token is `drafted`, drawn from the probabilities at `draft`: that one if it is

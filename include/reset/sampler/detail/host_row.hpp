@@ -66,7 +66,7 @@ class HostRow {
     }
     RowChunks<T> chunks(row, columns_);
     const RowSummary summary{extents_.data(), statistics_.partial.max, temperature};
-    const TargetRule target = target_rule(chunks, summary, sampling);
+    const HostTargetRule target = target_rule(chunks, summary, sampling);
     key.purpose = RandomPurpose::kAccepting;
     const double p = target.probability(to_float(row[drafted]), drafted, summary);
     if (keeps_draft(random_uniform(key), p, draft[drafted])) return drafted;
@@ -88,7 +88,7 @@ class HostRow {
 
  private:
   // The distribution that a row is drawn from, above kArgmaxTemperature.
-  struct TargetRule {
+  struct HostTargetRule {
     std::uint64_t cut;  // candidate keys below it have no probability
     double total;       // the sum of the weights that are left
 
@@ -105,7 +105,7 @@ class HostRow {
   }
 
   template <class T>
-  TargetRule target_rule(RowChunks<T>& chunks, const RowSummary& row, const SamplingParams& sampling) noexcept {
+  HostTargetRule target_rule(RowChunks<T>& chunks, const RowSummary& row, const SamplingParams& sampling) noexcept {
     if (!truncates(sampling, static_cast<std::int32_t>(columns_))) return {0, row_weight(chunks, row)};
     const std::size_t count = truncate(chunks, row, sampling);
     const std::uint64_t* keys = keys_.data();
@@ -115,7 +115,7 @@ class HostRow {
   // A sample of max(p - q, 0) over its sum, -1 where that is nowhere above 0: by two races, as any row's, where nothing
   // is truncated, and token by token otherwise.
   template <class T>
-  std::int32_t draw_residual(const T* logits, const RowSummary& row, const TargetRule& target, const float* draft,
+  std::int32_t draw_residual(const T* logits, const RowSummary& row, const HostTargetRule& target, const float* draft,
                              const RandomKey& key) const noexcept {
     const auto left = [&](std::size_t i) {
       return left_above(target.probability(to_float(logits[i]), static_cast<std::int32_t>(i), row), draft[i]);
