@@ -33,12 +33,6 @@ static __device__ __forceinline__ PassKind pass_kind(const SamplingParams& sampl
   return two || (high && t.value[0] > 1.0f) || (low && t.value[1] > 1.0f) ? PassKind::kMasses : PassKind::kMass;
 }
 
-/// A token and its logit; the logit is not finite where the row has none that is.
-struct DrawnToken {
-  std::int32_t id;
-  float logit;
-};
-
 /// The lowest id of the highest logit of a good row.
 template <class T>
 static __device__ __noinline__ DrawnToken draw_highest(const DeviceRow<T> row, const ChunkRoom& chunks,
@@ -128,22 +122,16 @@ static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, std
   if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room.reduction);
   const RandomKey key = random_key(position, room.slot().request.purpose, room);
   RaceRule rule{key, facts.max, temperature, kLog2EFloat / temperature, 0};
-  Contender best{};
   if (!truncates(sampling, row.columns)) {
     const int t = room.tail.expected.index_of(temperature);
     bound_chunks(chunks, rule, t < 0 ? nullptr : chunks.mass[t]);
-    best = race_row(rule, row, chunks.max, chunks.bounds, room.reduction);
-    return {best.id, best.logit};
+    return race_row(rule, row, chunks.max, chunks.bounds, room.reduction);
   }
   const bool weighed = !cuts_by_count(sampling, row.columns) && sampling.top_p < 1.0f;
   const KeptTokens kept = truncate_row(row, weighed ? pass_mass(room) : -1.0, room);
-  if (kept.count > 0) {
-    best = race_list(rule, kept.count, room.list, room.reduction);
-  } else {
-    rule.cut = kept.cut;
-    best = race_kept(rule, row, chunks.max, room.reduction);
-  }
-  return {best.id, best.logit};
+  if (kept.count > 0) return race_list(rule, kept.count, room.list, room.reduction);
+  rule.cut = kept.cut;
+  return race_kept(rule, row, chunks.max, room.reduction);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

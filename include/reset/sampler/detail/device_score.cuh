@@ -23,10 +23,10 @@ struct RaceRule {
 
 inline constexpr float kNoScore = float_from_bits(0xff800000u);
 
-/// A token and its logit.
-struct Contender {
-  float logit;
+/// A token and its logit; the logit is not finite where the row has none that is.
+struct DrawnToken {
   std::int32_t id;  // negative: none
+  float logit;
 };
 
 /// By how much a score in float may miss the defined one, in bits, twice. The defined one is rounded itself, to

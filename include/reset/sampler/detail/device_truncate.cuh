@@ -256,8 +256,8 @@ static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, d
 }
 
 /// The sample among the listed tokens.
-static __device__ __noinline__ Contender race_list(const RaceRule rule, std::int32_t count, const ListRoom& list,
-                                                   ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken race_list(const RaceRule rule, std::int32_t count, const ListRoom& list,
+                                                    ReductionRoom& room) {
   return best_of(
       rule,
       [&](auto& f) {
