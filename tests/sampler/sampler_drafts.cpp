@@ -39,6 +39,7 @@ struct ByHand {
   void follow(const SampledToken& row, std::int32_t token) {
     const bool waiting = state.mark.boundary && !state.mark.active;
     state.mark = detector.observe(state.detector, {token, row.entropy, state.next_position});
+    if (!request.detector_enabled) state.mark.boundary = false;
     if (waiting) state.mark.boundary = true;
     state.last_token = token;
     ++state.next_position;
@@ -115,9 +116,10 @@ void check_call(Sampler& sampler, Sampler& single, ByHand& kept, const std::vect
   REQUIRE(sampler.import_slot(0, kept.state).ok());
 }
 
-Met check_random_drafts(Fives detector, bool reset_enabled) {
+Met check_random_drafts(Fives detector, bool reset_enabled, bool detector_enabled = true) {
   ByHand kept{detector, make_request(6), {}};
   kept.request.reset_enabled = reset_enabled;
+  kept.request.detector_enabled = detector_enabled;
   Sampler sampler(make_config(1, 5), detector), single(make_config(1), detector);
   REQUIRE(sampler.add(0, kept.request).ok());
   REQUIRE(single.add(0, kept.request).ok());
@@ -224,6 +226,10 @@ TEST_CASE("drafts: random ones, of which any number holds, leave what the memory
     CHECK(gated.switched_off > 5);
     CHECK(gated.waited > 5);
   }
+  const Met off = check_random_drafts({13, 17}, true, false);
+  CHECK(off.switched_on > 5);
+  CHECK(off.switched_off > 5);
+  CHECK(off.waited == 0);
 }
 
 TEST_CASE("drafts: 0 to K accepted ones leave what token-by-token sampling leaves") {

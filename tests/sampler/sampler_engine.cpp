@@ -210,7 +210,7 @@ TEST_CASE("engine: a state that no request can have is not imported") {
     bad.tokens = count;
     refuses(bad, "tokens");
   }
-  for (const std::int64_t position : {std::int64_t{-1}, kLargest}) {
+  for (const std::int64_t position : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()}) {
     bad = good;
     bad.next_position = position;
     refuses(bad, "next_position");
@@ -223,6 +223,14 @@ TEST_CASE("engine: a state that no request can have is not imported") {
   bad = good;
   bad.early_stop.stale = bad.early_stop.steps + 1;
   refuses(bad, "early_stop.stale");
+  for (const float none : {kNaN, -kNaN, kInfinity, -0.5f}) {
+    bad = good;
+    bad.early_stop.sum = static_cast<double>(none);
+    refuses(bad, "early_stop.sum");
+    bad = good;
+    bad.early_stop.lowest = static_cast<double>(none);
+    refuses(bad, "early_stop.lowest");
+  }
   bad = good;
   bad.policy.ring[3] = -0.5f;
   refuses(bad, "ring");
@@ -245,10 +253,17 @@ TEST_CASE("engine: positions end one below the largest number") {
   SampledToken token;
   REQUIRE(sampler.sample(0, row.data(), token).ok());
   CHECK(state_of(sampler, 0).next_position == std::numeric_limits<std::int64_t>::max());
-  token.token = -99;
-  CHECK(std::string(sampler.sample(0, row.data(), token).argument()) == "position");
-  CHECK(token.token == -99);
-  CHECK(state_of(sampler, 0).tokens == 1);
+  // What such a request remembers can be moved like any other's, and samples no more where it has come to.
+  const Sampler::State last = state_of(sampler, 0);
+  Sampler other(make_config(1, 2));
+  REQUIRE(other.add(0, request).ok());
+  REQUIRE(other.import_slot(0, last).ok());
+  for (Sampler* at_end : {&sampler, &other}) {
+    token.token = -99;
+    CHECK(std::string(at_end->sample(0, row.data(), token).argument()) == "position");
+    CHECK(token.token == -99);
+    CHECK(same_state(state_of(*at_end, 0), last));
+  }
 }
 
 TEST_CASE("engine: the token of a slot's first row is not read") {

@@ -1,4 +1,5 @@
 // Steps: rows are sampled and committed in one call, with drafts matched or accepted by chance.
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -93,15 +94,15 @@ void check_counts(const std::vector<int>& count, const std::vector<double>& prob
 }
 
 // Chi-square of the first tokens, and of those behind accepted drafts, against the target, and how far the share of
-// accepted drafts is from sum min(p, q), in standard deviations.
-void check_rejection(const Setting& setting, int draws = kDraws) {
+// accepted drafts is from sum min(p, q), in standard deviations. `told` is what the sampler is told of the draft.
+void check_rejection(const Setting& setting, const std::vector<float>& told, int draws) {
   const std::size_t columns = setting.target.size();
   reset::SamplerConfig config = make_config(1, 2);
   config.vocabulary = static_cast<std::int32_t>(columns);
   Sampler sampler(config);
   REQUIRE(sampler.add(0, setting.request).ok());
   std::vector<float> probabilities(2 * columns, kNaN);  // nothing is drafted behind the second row
-  for (std::size_t i = 0; i < setting.draft.size(); ++i) probabilities[i] = static_cast<float>(setting.draft[i]);
+  std::copy(told.begin(), told.end(), probabilities.begin());
   std::mt19937 random(11);
   std::discrete_distribution<std::int32_t> drafts(setting.draft.begin(), setting.draft.end());
   std::vector<int> count(columns, 0);
@@ -123,6 +124,10 @@ void check_rejection(const Setting& setting, int draws = kDraws) {
   // A draft is also given back where it is rejected and drawn anew: never, for the residual excludes it.
   const double deviation = std::sqrt(overlap * (1.0 - overlap) * draws);
   CHECK(std::fabs(accepted - overlap * draws) < 5.0 * deviation);
+}
+
+void check_rejection(const Setting& setting, int draws = kDraws) {
+  check_rejection(setting, std::vector<float>(setting.draft.begin(), setting.draft.end()), draws);
 }
 
 }  // namespace
@@ -181,6 +186,43 @@ TEST_CASE("steps: what rejection gives is distributed as the target, whatever is
   // Chunks race first, the last of them not a whole one.
   check_rejection(make_setting(1.0f, 0, 1.0f, 0.0f, 0.2, 2500), kDraws / 4);
   check_rejection(make_setting(0.8f, 2100, 1.0f, 0.0f, 0.2, 2500), kDraws / 8);
+}
+
+TEST_CASE("steps: draft probabilities that are negative or NaN count as 0 in what rejection leaves") {
+  for (const std::size_t columns : {std::size_t{kVocabulary}, std::size_t{2500}}) {  // one chunk, and several
+    for (const int top_k : {0, 30}) {
+      Setting setting = make_setting(1.0f, top_k, 1.0f, 0.0f, 0.5, columns);
+      double total = 0.0;
+      for (std::size_t i = 0; i < columns; ++i) total += setting.draft[i] = i % 4 == 0 ? 0.0 : setting.draft[i];
+      for (double& q : setting.draft) q /= total;
+      std::vector<float> told(setting.draft.begin(), setting.draft.end());
+      for (std::size_t i = 0; i < columns; i += 4) told[i] = i % 8 == 0 ? (i % 16 == 0 ? kNaN : -kNaN) : -0.05f;
+      check_rejection(setting, told, columns == kVocabulary ? kDraws / 4 : kDraws / 20);
+    }
+  }
+}
+
+TEST_CASE("steps: a draft whose probability is NaN never holds, nor a negative one where the target gives it none") {
+  Setting setting = make_setting(1.0f, 5, 1.0f, 0.0f, 0.5);
+  Sampler sampler(make_config(1, 2));
+  REQUIRE(sampler.add(0, setting.request).ok());
+  const auto best = std::max_element(setting.target.begin(), setting.target.end()) - setting.target.begin();
+  const auto none = std::find(setting.target.begin(), setting.target.end(), 0.0) - setting.target.begin();
+  int held = 0;
+  const auto holds = [&](std::ptrdiff_t draft, float q, int n) {
+    const std::vector<float> probabilities(2 * kVocabulary, q);
+    const Pair pair = step_pair(sampler, setting.logits, static_cast<std::int32_t>(draft), 2 * n, probabilities.data());
+    return pair.second.status != reset::RowStatus::kUnused;
+  };
+  for (int n = 0; n < 500; ++n) {
+    // What replaces the rejected one is a sample of the target, now and then the same token.
+    held += holds(best, kNaN, n) ? 1 : 0;
+    REQUIRE(holds(best, -0.5f, n));
+    REQUIRE_FALSE(holds(none, -0.5f, n));
+    REQUIRE_FALSE(holds(none, kNaN, n));
+  }
+  const double p = setting.target[static_cast<std::size_t>(best)];
+  CHECK(std::fabs(held - 500.0 * p) < 5.0 * std::sqrt(500.0 * p * (1.0 - p)));
 }
 
 TEST_CASE("steps: drafts from the target itself are always accepted, and greedy ones if they are the highest") {

@@ -23,8 +23,8 @@ struct SamplerDevice {
   int sm_count = 0;  ///< Multiprocessors.
 };
 
-/// Where the entropies of committed rows are counted, for tau_0, while the detector says active, as they enter the
-/// policy's history: in one place, or in one for each slot. The counts are in device memory and the engine's to clear
+/// Where the entropies of committed rows are counted, for tau_0, while the detector says active, those of requests with
+/// ReSET disabled too: in one place, or in one for each slot. The counts are in device memory and the engine's to clear
 /// (to zeros) and to copy back; see StreamingQuantile.
 struct SlotQuantiles {
   StreamingQuantile* data = nullptr;  ///< One, or as many as there are slots; null counts nowhere.
@@ -44,9 +44,14 @@ struct SamplerCall {
   /// For `sampler_step` of drafted tokens by rejection; null matches them with the slot's own samples.
   /// draft_probabilities[i vocabulary + v] is the probability of token v in what the token drafted behind row i was
   /// drawn from, by the drafter's own temperature and truncation; its rows are not `row_stride` apart, and not read
-  /// where nothing is drafted. A draft of probability 0 is accepted where p gives it any, one of NaN never.
+  /// where nothing is drafted. A draft of probability 0 is accepted where p gives it any, one of NaN never. What is
+  /// negative counts as 0, and so does NaN in what p leaves above it once a draft is rejected.
   const float* draft_probabilities = nullptr;
   SlotQuantiles quantiles = {};  ///< For `sampler_step`: where entropies are counted.
+  /// Where not null, the rows that H_t is of, as they lie at `logits`: those of the model where `logits` are masked or
+  /// penalised. H_t, and with it the policy, what is counted and early stop, is that of row i here; everything else
+  /// about row i is of `logits`. A row that is bad in either is bad. Needs a sampler with `config.entropy_logits`.
+  const T* entropy_logits = nullptr;
 };
 
 /// What of the applied rows is kept: for each i below `count`, the first counts[i] rows of slots[i]. All pointers are

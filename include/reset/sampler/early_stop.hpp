@@ -53,6 +53,9 @@ struct EarlyStopState {
     if (count < 0) return {kInvalid, "early_stop.count", count, "at least 0"};
     if (steps < 0) return {kInvalid, "early_stop.steps", steps, "at least 0"};
     if (stale < 0 || stale > steps) return {kInvalid, "early_stop.stale", stale, "0..steps"};
+    const auto bad = [](double x) { return !detail::is_finite(x) || x < 0.0; };
+    if (bad(sum)) return {kInvalid, "early_stop.sum", sum, "finite and at least 0"};
+    if (bad(lowest)) return {kInvalid, "early_stop.lowest", lowest, "finite and at least 0"};
     return {};
   }
 };

@@ -142,10 +142,9 @@ inline constexpr float kGumbelMax = 45.1f;
 /// An upper bound on the noise of a word by integer arithmetic alone, at most 0.8 too high for words above 2 and
 /// within 1e-4 of being a bound: -log(-log(1-v)) <= -log v, and a float's bits bound its logarithm.
 RESET_HOST_DEVICE inline float gumbel_bound(std::uint32_t word) noexcept {
-  constexpr float kLn2 = 0.693147181f;
   const std::int32_t bits =
       static_cast<std::int32_t>(bits_of(static_cast<float>(static_cast<std::int32_t>(word >> 1))));
-  return (158.0f * kLn2) - static_cast<float>(bits) * (kLn2 * 0x1p-23f);
+  return (158.0f * kLn2Float) - static_cast<float>(bits) * (kLn2Float * 0x1p-23f);
 }
 
 }  // namespace RESET_INSTRUCTION_SET

@@ -73,7 +73,11 @@ static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, c
   if (status.ok()) status = check_alignment("results", call.results);
   if (status.ok()) status = check_alignment("draft_probabilities", call.draft_probabilities);
   if (status.ok()) status = check_alignment("quantiles.data", call.quantiles.data);
+  if (status.ok()) status = check_alignment("entropy_logits", call.entropy_logits);
   if (!status.ok()) return status;
+  if (call.entropy_logits != nullptr && !sampler.config().entropy_logits) {
+    return {kInvalid, "config.entropy_logits", 0, "true where a call has entropy_logits"};
+  }
   const SamplerPolicy& policy = options.policy;
   if (policy.parts < 0 || policy.parts > 256) return {kInvalid, "policy.parts", policy.parts, "0..256"};
   if (policy.chunk_warps != 0 && policy.chunk_warps != 1 && policy.chunk_warps != 4) {

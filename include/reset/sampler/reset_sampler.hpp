@@ -44,8 +44,10 @@ class ReSETSampler;
 /// nothing is rolled back.
 ///
 /// Logits are raw: temperature 1, no softmax. Masks (-inf) and penalties that were applied before count as part of
-/// them. While the detector says inactive, the slot samples at its plain temperature and its entropies stay out of the
-/// history; a boundary found meanwhile waits for the next active token.
+/// them, for H_t too, unless a call has `entropy_logits`: the same rows before all that, where not null. Then H_t, and
+/// with it the policy and early stop, is that of row i there, and everything else about row i is of `logits`; a row
+/// that is bad in either is bad. While the detector says inactive, the slot samples at its plain temperature and its
+/// entropies stay out of the history; a boundary found meanwhile waits for the next active token.
 ///
 /// A token depends on the row, the request's parameters and history, the seed and the position, and on nothing else:
 /// not on the other rows, their order, or the slot. Calls allocate nothing and never throw. One sampler serves one
@@ -94,12 +96,14 @@ class ReSETSampler<Detector, HostBackend> {
   /// a request, more rows of a slot than configured, positions of a slot that are out of range, repeated or have gaps,
   /// and drafted tokens outside the vocabulary.
   template <class T>
-  Status apply(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results) noexcept {
+  Status apply(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results,
+               const T* entropy_logits = nullptr) noexcept {
     static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
     const Status status = stage(logits != nullptr && rows != nullptr && results != nullptr, rows, count);
     if (!status.ok()) return status;
     for (std::size_t i = 0; i < count; ++i) {
-      if (rows[i].position == slot_of(rows[i]).staged.first) apply_slot(logits, rows[i].slot, results);
+      if (rows[i].position != slot_of(rows[i]).staged.first) continue;
+      apply_slot(Logits<T>{logits, entropy_logits}, rows[i].slot, results);
     }
     return {};
   }
@@ -111,15 +115,16 @@ class ReSETSampler<Detector, HostBackend> {
   /// and the token that takes its place is drawn from max(p - q, 0): tokens are distributed as without drafts.
   /// draft_probabilities[i vocabulary + v] is the probability of token v in what the token drafted behind row i was
   /// drawn from (not read where none is). A draft of probability 0 is accepted where p gives it any, one of NaN never.
+  /// What is negative counts as 0, and so does NaN in what p leaves above it once a draft is rejected.
   template <class T>
   Status step(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results,
-              const float* draft_probabilities = nullptr) noexcept {
+              const float* draft_probabilities = nullptr, const T* entropy_logits = nullptr) noexcept {
     static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
     const Status status = stage(logits != nullptr && rows != nullptr && results != nullptr, rows, count);
     if (!status.ok()) return status;
     for (std::size_t i = 0; i < count; ++i) {
       if (rows[i].position != slot_of(rows[i]).staged.first) continue;
-      step_slot(logits, rows[i].slot, results, draft_probabilities);
+      step_slot(Logits<T>{logits, entropy_logits}, rows[i].slot, results, draft_probabilities);
     }
     return {};
   }
@@ -153,12 +158,12 @@ class ReSETSampler<Detector, HostBackend> {
 
   /// Samples and commits the next token of `slot` from one row.
   template <class T>
-  Status sample(std::int32_t slot, const T* logits, SampledToken& result) noexcept {
+  Status sample(std::int32_t slot, const T* logits, SampledToken& result, const T* entropy_logits = nullptr) noexcept {
     if (!in_use(slot)) return bad_slot(slot);
     SamplerRow row;
     row.slot = slot;
     row.position = slots_[static_cast<std::size_t>(slot)].state.next_position;
-    const Status status = apply(logits, &row, 1, &result);
+    const Status status = apply(logits, &row, 1, &result, entropy_logits);
     return status.ok() ? commit(slot, 1) : status;
   }
 
@@ -271,18 +276,28 @@ class ReSETSampler<Detector, HostBackend> {
     return {};
   }
 
+  // The logits of a call.
   template <class T>
-  const T* row_at(const T* logits, const Pending& pending) const noexcept {
+  struct Logits {
+    const T* rows;
+    const T* entropy_rows;  // null where the entropy is of `rows`
+  };
+
+  // Those of one row, whose status and entropy go into `result`.
+  template <class T>
+  const T* read_row(const Logits<T>& logits, const Pending& pending, SampledToken& result) noexcept {
     const auto stride = static_cast<std::size_t>(config_.row_stride != 0 ? config_.row_stride : config_.vocabulary);
-    return logits + pending.row * stride;
+    const std::size_t offset = pending.row * stride;
+    row_.read(logits.rows + offset, result, logits.entropy_rows != nullptr ? logits.entropy_rows + offset : nullptr);
+    return logits.rows + offset;
   }
 
   static RandomKey key_of(const Slot& slot, const Pending& pending) noexcept {
-    return {slot.request.seed, pending.input.position, RandomPurpose::kSampling};
+    return {slot.request.seed, pending.input.position, slot.request.purpose};
   }
 
   template <class T>
-  void apply_slot(const T* logits, std::int32_t index, SampledToken* results) noexcept {
+  void apply_slot(const Logits<T>& logits, std::int32_t index, SampledToken* results) noexcept {
     Slot& slot = slots_[static_cast<std::size_t>(index)];
     slot.pending = slot.staged.count;
     Pending* pending = pending_of(index);
@@ -294,11 +309,10 @@ class ReSETSampler<Detector, HostBackend> {
       if (i > 0) {
         const TokenEvent before = event(pending[i - 1], follower(index, i - 1));
         detail::follow_stop(slot.request.early_stop, early_stop, mark, before.entropy);
-        mark = detail::observe_token(detector_, detector, mark, before);
+        mark = detail::observe_token(detector_, slot.request, detector, mark, before);
       }
       SampledToken& result = pending[i].result;
-      const T* row = row_at(logits, pending[i]);
-      row_.read(row, result);
+      const T* row = read_row(logits, pending[i], result);
       detail::decide_row(slot.request, policy, mark, result);
       result.stop = early_stop.stop;
       result.token = row_.draw(row, slot.request.sampling, result.policy.temperature, key_of(slot, pending[i]));
@@ -308,7 +322,7 @@ class ReSETSampler<Detector, HostBackend> {
   }
 
   template <class T>
-  void step_slot(const T* logits, std::int32_t index, SampledToken* results, const float* draft) noexcept {
+  void step_slot(const Logits<T>& logits, std::int32_t index, SampledToken* results, const float* draft) noexcept {
     Slot& slot = slots_[static_cast<std::size_t>(index)];
     State& state = slot.state;
     Pending* pending = pending_of(index);
@@ -319,8 +333,7 @@ class ReSETSampler<Detector, HostBackend> {
       result.status = RowStatus::kUnused;
       if (!holds) continue;
       const std::int32_t drafted = i + 1 < slot.staged.count ? pending[i + 1].input.token : kPlaceholderToken;
-      const T* row = row_at(logits, pending[i]);
-      row_.read(row, result);
+      const T* row = read_row(logits, pending[i], result);
       detail::decide_row(slot.request, state.policy, state.mark, result);
       result.stop = state.early_stop.stop;
       const float temperature = result.policy.temperature;

@@ -10,6 +10,7 @@
 #include <reset/sampler/early_stop.hpp>
 #include <reset/sampler/entropy.hpp>
 #include <reset/sampler/policy.hpp>
+#include <reset/sampler/random.hpp>
 
 RESET_NAMESPACE_BEGIN
 
@@ -37,6 +38,8 @@ struct SamplerConfig {
   std::int32_t slots = 1;          ///< Requests that are in flight at once.
   std::int32_t rows_per_slot = 1;  ///< Most rows of one slot in one call: 1 + drafted tokens, at most kMaxRowsPerSlot.
   bool rank = false;  ///< Whether results tell the rank of their token, which takes another read of the row.
+  /// On the device: whether calls may have `entropy_logits`, which takes memory. The CPU sampler's always may.
+  bool entropy_logits = false;
 
   /// Names the first field that is outside its domain.
   RESET_HOST_DEVICE constexpr Status validate() const noexcept {
@@ -54,7 +57,8 @@ struct SamplerConfig {
 };
 
 /// How a token is drawn once the temperature is known. In this order: temperature, top-k, top-p on the renormalised
-/// rest, min-p. Penalties are the engine's and come before: H_t is the entropy of the logits as they arrive.
+/// rest, min-p. Penalties are the engine's and come before: H_t is the entropy of the logits as they arrive, or of
+/// those that a call has for it, `entropy_logits`.
 struct SamplingParams {
   /// Temperature wherever the policy does not rule: in requests with ReSET disabled, and while a detector says that it
   /// is inactive. At most 1e-6 means exact argmax.
@@ -96,8 +100,15 @@ struct RequestParams {
   /// Position of the first generated token, 0..kMaxPosition. `sample`, and on the device kNextPosition, count on from
   /// it.
   std::int64_t first_position = 0;
-  bool reset_enabled = true;   ///< Whether the policy sets the temperature.
+  bool reset_enabled = true;  ///< Whether the policy sets the temperature.
+  /// Whether the detector ends steps. Where not, it goes on watching and says where the policy is active, but no token
+  /// that comes in meanwhile is marked as the end of a step: all of them are of one step. Turned on again, it has seen
+  /// every token. A boundary that was marked before still begins the next active step.
+  bool detector_enabled = true;
   EarlyStopParams early_stop;  ///< When the slot's flag `stop` goes up; off by default.
+  /// What its tokens are drawn for, kSampling or kDrafting: a drafter that has its target's seed draws by random
+  /// numbers of its own. Those by which it accepts drafts, should it have any, it shares with the target.
+  RandomPurpose purpose = RandomPurpose::kSampling;
 
   /// Names the first field that is outside its domain.
   RESET_HOST_DEVICE constexpr Status validate(std::int32_t vocabulary) const noexcept {
@@ -107,6 +118,9 @@ struct RequestParams {
     if (!stop.ok()) return stop;
     if (first_position < 0 || first_position > kMaxPosition) {
       return {StatusCode::kInvalidArgument, "first_position", first_position, "0..kMaxPosition"};
+    }
+    if (purpose != RandomPurpose::kSampling && purpose != RandomPurpose::kDrafting) {
+      return {StatusCode::kInvalidArgument, "purpose", static_cast<std::int64_t>(purpose), "kSampling or kDrafting"};
     }
     return sampling.validate(vocabulary);
   }
@@ -127,11 +141,13 @@ struct SamplerRow {
 /// What one row gave: the token, and why. `policy` is meaningful if `active`; otherwise only its temperature is.
 struct SampledToken {
   std::int32_t token = kPlaceholderToken;  ///< The token drawn.
-  /// H_t in nats of the row as it arrived, at temperature 1 and before truncation; NaN if the row is bad.
+  /// H_t in nats of the row as it arrived, or of its row of `entropy_logits` where the call has them, at temperature 1
+  /// and before truncation; NaN if the row is bad.
   float entropy = detail::float_from_bits(0x7fc00000u);
-  ReSETDecision policy;                  ///< Temperature, threshold, means and which way it went.
-  RowStatus status = RowStatus::kEmpty;  ///< What the row was. A bad one gives its highest finite logit's token, or the
-                                         ///< fallback token, and leaves no trace in the history.
+  ReSETDecision policy;  ///< Temperature, threshold, means and which way it went.
+  /// What the row was, or, where it was good, its row of `entropy_logits`. A bad one gives its highest finite logit's
+  /// token, or the fallback token, and leaves no trace in the history.
+  RowStatus status = RowStatus::kEmpty;
   /// Whether the token begins a new step. Where the detector says inactive no step begins: a boundary found there is
   /// told once, by the next active token. The same with ReSET enabled and disabled.
   bool boundary = false;
@@ -153,16 +169,17 @@ struct SlotState {
   StepMark mark;  ///< What the detector said after the last committed token, with a boundary that still waits for an
                   ///< active token.
   std::int32_t last_token = kPlaceholderToken;  ///< The last committed token, if there is one.
-  std::int64_t next_position = 0;               ///< One after the position of the last committed token.
-  std::int64_t tokens = 0;                      ///< Committed tokens.
-  EarlyStopState early_stop;                    ///< What the rules to end early remember, and their flag.
+  /// One after the position of the last committed token; kMaxPosition + 1 is that of a request that can have no more.
+  std::int64_t next_position = 0;
+  std::int64_t tokens = 0;    ///< Committed tokens.
+  EarlyStopState early_stop;  ///< What the rules to end early remember, and their flag.
 
   /// Names the first field that no request can have; the detector's state is its own affair.
   RESET_HOST_DEVICE constexpr Status validate() const noexcept {
     constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
     if (last_token < kPlaceholderToken) return {kInvalid, "last_token", last_token, "a token, or -1 for none"};
-    if (next_position < 0 || next_position > kMaxPosition) {
-      return {kInvalid, "next_position", next_position, "0..kMaxPosition"};
+    if (next_position < 0 || next_position > kMaxPosition + 1) {
+      return {kInvalid, "next_position", next_position, "0..kMaxPosition + 1"};
     }
     if (tokens < 0 || tokens > kMaxTokenCount) return {kInvalid, "tokens", tokens, "0..2^53"};
     const Status stop = early_stop.validate();
@@ -176,10 +193,11 @@ namespace detail {
 
 /// A token enters the detector. A boundary that was found where the policy is inactive waits for the next active token.
 template <class Detector>
-RESET_HOST_DEVICE inline StepMark observe_token(const Detector& detector, typename Detector::State& state,
-                                                StepMark before, const TokenEvent& event) noexcept {
+RESET_HOST_DEVICE inline StepMark observe_token(const Detector& detector, const RequestParams& request,
+                                                typename Detector::State& state, StepMark before,
+                                                const TokenEvent& event) noexcept {
   StepMark mark = detector.observe(state, event);
-  mark.boundary = mark.boundary || (before.boundary && !before.active);
+  mark.boundary = (mark.boundary && request.detector_enabled) || (before.boundary && !before.active);
   return mark;
 }
 
@@ -189,7 +207,7 @@ RESET_HOST_DEVICE inline void follow_token(const Detector& detector, const Reque
                                            SlotState<typename Detector::State>& state,
                                            const TokenEvent& event) noexcept {
   follow_stop(request.early_stop, state.early_stop, state.mark, event.entropy);
-  state.mark = observe_token(detector, state.detector, state.mark, event);
+  state.mark = observe_token(detector, request, state.detector, state.mark, event);
   state.last_token = event.token;
   state.next_position = event.position + 1;
   ++state.tokens;

@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
   reset::SamplerDevice device;
   device_test::check(device_test::prepare(0, device), "sampler_prepare");
   std::printf("target %d, %d multiprocessors\n", device.arch, device.sm_count);
+  tests.run("entropy_logits", [&](bool reduced) { return device_test::test_entropy_logits(device, reduced); });
+  tests.run("options", [&](bool) { return device_test::test_options(device); });
   tests.run("rows", [&](bool reduced) { return device_test::test_rows(device, reduced); });
   tests.run("invariance", [&](bool reduced) { return device_test::test_invariance(device, reduced); });
   tests.run("traces", [&](bool reduced) { return device_test::test_traces(device, reduced); });

@@ -5,6 +5,10 @@
 
 namespace device_test {
 
+// Entropies of rows of their own.
+int test_entropy_logits(const reset::SamplerDevice& device, bool reduced);
+// What a request can turn off or ask for, against the host sampler.
+int test_options(const reset::SamplerDevice& device);
 // One row of every type, width, alignment and shape against the host sampler and the oracle.
 int test_rows(const reset::SamplerDevice& device, bool reduced);
 // Long requests with every detector, token for token against the host sampler.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compiles the device sampler for one architecture and fails if ptxas spills registers or a kernel takes more of them
-than its launch bounds allow.
+than its launch bounds allow: for bfloat16 and one detector, then for floats and halves and several detectors at once.
 
 check_resources.py NVCC INCLUDE_FOLDER TESTS_FOLDER ARCH
 """
@@ -14,14 +14,19 @@ sys.path.insert(0, str(HERE.parents[1] / "support"))
 from ptxas import check_kernels, compile_file, target  # noqa: E402
 
 NAMES = r"\d+(sample_rows|add_request|update_request|import_state|commit_rows|mark_unused)"
-KERNELS = 7  # two cuts of the work, and those of add, update, import, commit and prepare
+# How many kernels each file has: two cuts of the work, and those of add, update, import, commit and prepare; two cuts for
+# either type.
+KERNELS = {"run_time_entry.cu": 7, "every_type.cu": 4}
 
 
 def main():
     nvcc, include, tests, arch = sys.argv[1:]
-    with tempfile.TemporaryDirectory() as folder:
-        log = compile_file(nvcc, [include, tests], HERE / "run_time_entry.cu", [target(arch)], folder)
-    sys.exit(1 if check_kernels(arch, log, NAMES, KERNELS, lambda name: 128 if name == "sample_rows" else 255) else 0)
+    bad = 0
+    for source, kernels in KERNELS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            log = compile_file(nvcc, [include, tests], HERE / source, [target(arch)], folder)
+        bad += check_kernels(arch, log, NAMES, kernels, lambda name: 128 if name == "sample_rows" else 255)
+    sys.exit(1 if bad else 0)
 
 
 if __name__ == "__main__":

@@ -33,12 +33,6 @@ static __device__ __forceinline__ PassKind pass_kind(const SamplingParams& sampl
   return two || (high && t.value[0] > 1.0f) || (low && t.value[1] > 1.0f) ? PassKind::kMasses : PassKind::kMass;
 }
 
-/// A token and its logit; the logit is not finite where the row has none that is.
-struct DrawnToken {
-  std::int32_t id;
-  float logit;
-};
-
 /// The lowest id of the highest logit of a good row.
 template <class T>
 static __device__ __noinline__ DrawnToken draw_highest(const DeviceRow<T> row, const ChunkRoom& chunks,
@@ -105,7 +99,7 @@ static __device__ double pass_mass(Room& room) {
   const ChunkRoom& chunks = room.chunks;
   const int self = static_cast<int>(threadIdx.x);
   const float sum = chunks.mass[t][self];
-  const float factor = fast_exp2((chunks.max[self] - room.tail.facts.max) * (kLog2E / temperature));
+  const float factor = fast_exp2((chunks.max[self] - room.tail.facts.max) * (kLog2EFloat / temperature));
   const double own = is_finite(chunks.max[self]) ? static_cast<double>(factor) * static_cast<double>(sum) : 0.0;
   return 0x1p40 * block_reduce(
                       own, [](double a, double b) { return add_rn(a, b); }, room.reduction);
@@ -126,24 +120,18 @@ static __device__ __noinline__ DrawnToken draw_token(const DeviceRow<T> row, std
   ChunkRoom& chunks = room.chunks;
   if (facts.status != RowStatus::kOk) return draw_highest_finite(row, sampling.fallback_token, room.reduction);
   if (temperature <= kArgmaxTemperature) return draw_highest(row, chunks, room.reduction);
-  const RandomKey key = random_key(position, RandomPurpose::kSampling, room);
-  RaceRule rule{key, facts.max, temperature, kLog2E / temperature, 0};
-  Contender best{};
+  const RandomKey key = random_key(position, room.slot().request.purpose, room);
+  RaceRule rule{key, facts.max, temperature, kLog2EFloat / temperature, 0};
   if (!truncates(sampling, row.columns)) {
     const int t = room.tail.expected.index_of(temperature);
     bound_chunks(chunks, rule, t < 0 ? nullptr : chunks.mass[t]);
-    best = race_row(rule, row, chunks.max, chunks.bounds, room.reduction);
-    return {best.id, best.logit};
+    return race_row(rule, row, chunks.max, chunks.bounds, room.reduction);
   }
   const bool weighed = !cuts_by_count(sampling, row.columns) && sampling.top_p < 1.0f;
   const KeptTokens kept = truncate_row(row, weighed ? pass_mass(room) : -1.0, room);
-  if (kept.count > 0) {
-    best = race_list(rule, kept.count, room.list, room.reduction);
-  } else {
-    rule.cut = kept.cut;
-    best = race_kept(rule, row, chunks.max, room.reduction);
-  }
-  return {best.id, best.logit};
+  if (kept.count > 0) return race_list(rule, kept.count, room.list, room.reduction);
+  rule.cut = kept.cut;
+  return race_kept(rule, row, chunks.max, room.reduction);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -86,7 +86,7 @@ class ListRace {
       order = competes ? max(order, order_of(score[r])) : order;
     }
     sure = sure && !__any_sync(kFullWarp, tail);
-    const float near = number_of(__reduce_max_sync(kFullWarp, order)) - score_slack(rule_);
+    const float near = number_of(__reduce_max_sync(kFullWarp, order)) - score_slack_bits(rule_);
     std::uint64_t winner = 0;
     int rivals = 0;
 #pragma unroll

@@ -70,6 +70,7 @@ struct MemoryLayout {
   std::size_t slots;
   std::size_t pending;
   std::size_t chunks;
+  std::size_t entropy_chunks;
   std::size_t ends;
   std::size_t row_calls;
   std::size_t slot_tickets;
@@ -81,6 +82,7 @@ struct SamplerMemory {
   DeviceSlot<DetectorState>* slots;
   DevicePending* pending;
   ChunkFacts* chunks;
+  ChunkFacts* entropy_chunks;  // of the rows that the entropy is of, where they are others
   RowEnd* ends;
   std::uint32_t* row_calls;  // the latest that a row has been in
   std::uint32_t* slot_tickets;
@@ -99,6 +101,7 @@ struct SamplerMemory {
     at.slots = take(slots * sizeof(DeviceSlot<DetectorState>));
     at.pending = take(slots * static_cast<std::size_t>(config.rows_per_slot) * sizeof(DevicePending));
     at.chunks = take(rows * chunks * sizeof(ChunkFacts));
+    at.entropy_chunks = take(config.entropy_logits ? rows * chunks * sizeof(ChunkFacts) : 0);
     at.ends = take(rows * sizeof(RowEnd));
     at.row_calls = take(rows * sizeof(std::uint32_t));
     at.slot_tickets = take(slots * sizeof(std::uint32_t));
@@ -113,6 +116,7 @@ struct SamplerMemory {
     place(arrays.slots, base + from.slots);
     place(arrays.pending, base + from.pending);
     place(arrays.chunks, base + from.chunks);
+    place(arrays.entropy_chunks, base + from.entropy_chunks);
     place(arrays.ends, base + from.ends);
     place(arrays.row_calls, base + from.row_calls);
     place(arrays.slot_tickets, base + from.slot_tickets);

@@ -62,7 +62,7 @@ static __device__ __forceinline__ LeafSums join_all(const LeafSums* sums) {
 template <PassKind kKind>
 static __device__ __forceinline__ void add_token(LeafSums& sums, float d, const PassRule& rule) {
   const float z = fmaxf(d, kDeepestLogit);
-  const float weight = fast_exp2(__fmul_rn(z, kLog2E));
+  const float weight = fast_exp2(__fmul_rn(z, kLog2EFloat));
   sums.sum = __fadd_rn(sums.sum, weight);
   sums.weighted_sum = __fmaf_rn(z, weight, sums.weighted_sum);
   if constexpr (kKind == PassKind::kMass) {
@@ -188,7 +188,7 @@ template <PassKind kKind>
 static __device__ __forceinline__ float2 masses_of(const LeafSums& sums, const PassRule& rule) {
   if constexpr (kKind == PassKind::kMasses) return {sums.high, sums.low};
   const float other = kKind == PassKind::kMass ? sums.high : sums.sum;
-  return {rule.scale_high == kLog2E ? sums.sum : other, rule.scale_low == kLog2E ? sums.sum : other};
+  return {rule.scale_high == kLog2EFloat ? sums.sum : other, rule.scale_low == kLog2EFloat ? sums.sum : other};
 }
 
 /// One chunk that is already in registers.
@@ -198,7 +198,7 @@ static __device__ __forceinline__ void pass_chunk(const ChunkReader<T, kWarps>& 
   const float max = group_max<kWarps>(reader.max(), room);
   PassRule other = rule;
   // The one temperature that is neither 1 nor 0.
-  const bool is_low = rule.scale_high == kLog2E || rule.scale_high == 0.0f;
+  const bool is_low = rule.scale_high == kLog2EFloat || rule.scale_high == 0.0f;
   if (kKind == PassKind::kMass && is_low) other.scale_high = rule.scale_low;
   const LeafSums sums = group_sums<kWarps, kKind>(reader.template sums<kKind>(other, max), room);
   if (lane == 0) {

@@ -55,13 +55,13 @@ struct ThreadFinalist {
 /// The best of the tokens that `each` shows, in the whole CTA: each(f) calls f(score, logit, id) for every token of the
 /// calling thread, but for some whose score is below f.least. `logit_of` tells the logit of an id.
 template <class Each, class LogitOf>
-static __device__ __forceinline__ Contender best_of(const RaceRule& rule, Each each, LogitOf logit_of,
-                                                    ReductionRoom& room) {
-  ThreadLead own(score_slack(rule));
+static __device__ __forceinline__ DrawnToken best_of(const RaceRule& rule, Each each, LogitOf logit_of,
+                                                     ReductionRoom& room) {
+  ThreadLead own(score_slack_bits(rule));
   each(own);
   const std::uint64_t key = own.id < 0 ? 0 : candidate_key(own.best, own.id);
   const std::uint64_t best = block_best(key, room);
-  if (best == 0) return {0.0f, -1};
+  if (best == 0) return {-1, 0.0f};
   const float near = candidate_logit(best) - own.slack;
   std::int32_t leader = candidate_id(best);
   if (__syncthreads_or((key == best ? own.second : own.best) >= near ? 1 : 0) != 0) {
@@ -71,7 +71,7 @@ static __device__ __forceinline__ Contender best_of(const RaceRule& rule, Each e
                  finalists.finalist, [](const Finalist& a, const Finalist& b) { return better(a, b); }, room)
                  .id;
   }
-  return {logit_of(leader), leader};
+  return {leader, logit_of(leader)};
 }
 
 /// The words below which a token's noise may make up for so many bits that its score lacks: -log2 of an exponential
@@ -109,8 +109,8 @@ struct RaceBlock {
 
 /// The best token of a chunk.
 template <class T>
-static __device__ __noinline__ Contender race_chunk(const RaceRule rule, const DeviceRow<T> row, int chunk,
-                                                    ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken race_chunk(const RaceRule rule, const DeviceRow<T> row, int chunk,
+                                                     ReductionRoom& room) {
   const KeyFloor floor(rule.cut);
   return best_of(
       rule, [&](auto& f) { RaceBlock(rule.key, chunk).show(rule, floor, row, 0.0f, f); },
@@ -120,8 +120,8 @@ static __device__ __noinline__ Contender race_chunk(const RaceRule rule, const D
 /// The sample of the tokens that pass the cut, token by token; `maxima` are those of the chunks. A thread has a block
 /// of random numbers in each chunk.
 template <class T>
-static __device__ __noinline__ Contender race_kept(const RaceRule rule, const DeviceRow<T> row, const float* maxima,
-                                                   ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken race_kept(const RaceRule rule, const DeviceRow<T> row, const float* maxima,
+                                                    ReductionRoom& room) {
   const KeyFloor floor(rule.cut);
   return best_of(
       rule,
@@ -163,8 +163,8 @@ static __device__ __noinline__ double defined_chunk_score(const RaceRule rule, c
 /// maximum, and kNoScore where it has none; `maxima` are those of the chunks. Chunks are judged in the order of what
 /// they can reach, as long as one may still win.
 template <class T>
-static __device__ __noinline__ Contender race_row(const RaceRule rule, const DeviceRow<T> row, const float* maxima,
-                                                  const float* bounds, ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken race_row(const RaceRule rule, const DeviceRow<T> row, const float* maxima,
+                                                   const float* bounds, ReductionRoom& room) {
   const int self = static_cast<int>(threadIdx.x);
   const double offset = div_rn(static_cast<double>(rule.max), static_cast<double>(rule.temperature));
   float bound = self < row.chunks() ? bounds[self] : kNoScore;
@@ -173,7 +173,7 @@ static __device__ __noinline__ Contender race_row(const RaceRule rule, const Dev
     const int chunk = candidate_id(block_best(candidate_key(bound, self), room));
     best = better(best, {defined_chunk_score(rule, row, chunk, maxima[chunk], room), chunk});
     if (self == chunk) bound = kNoScore;
-    const float lead = static_cast<float>(add_rn(best.score, -offset)) * kLog2E - score_slack(rule);
+    const float lead = static_cast<float>(add_rn(best.score, -offset)) * kLog2EFloat - score_slack_bits(rule);
     const bool hopeful = bits_of(bound) != bits_of(kNoScore) && !(bound < lead);
     if (__syncthreads_or(hopeful ? 1 : 0) == 0) return race_chunk(rule, row, best.id, room);
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include <reset/sampler/detail/device_draw.cuh>
+#include <reset/sampler/detail/rejection.hpp>
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
@@ -17,7 +18,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 template <class T, class Room>
 static __device__ __noinline__ void find_target(const DeviceRow<T> row, Room& room) {
   double total = pass_mass(room);
-  TargetRule rule{{room.tail.facts.max, kLog2E / room.result().policy.temperature}, 0, 0, 0.0f};
+  TargetRule rule{{room.tail.facts.max, kLog2EFloat / room.result().policy.temperature}, 0, 0, 0.0f};
   if (truncates(room.slot().request.sampling, row.columns)) {
     const KeptTokens kept = truncate_row(row, total, room);
     rule.cut = kept.cut;
@@ -55,9 +56,6 @@ class Residual {
   }
 
  private:
-  // Behind the row's end q is -inf, and p is 0.
-  __device__ __forceinline__ static float left(float p, float q) { return fmaxf(p - fmaxf(q, 0.0f), 0.0f); }
-
   __device__ __forceinline__ static std::uint64_t score(float left, float noise, std::int32_t id) {
     return left > 0.0f ? candidate_key(fast_log2(left) + noise, id) : 0;
   }
@@ -76,7 +74,7 @@ class Residual {
     return block_best(best, room_);
   }
 
-  // What is left of a lane's tokens of a chunk. Nothing is truncated.
+  // What is left of a lane's tokens of a chunk. Nothing is truncated. Behind the row's end p is 0, and q -inf.
   __device__ __forceinline__ float left_of_chunk(int chunk) const {
     constexpr int kRun = kChunkBlocks / 32;
     constexpr int kAtOnce = 2;
@@ -93,7 +91,7 @@ class Residual {
 #pragma unroll
       for (int n = 0; n < kAtOnce; ++n) {
 #pragma unroll
-        for (int i = 0; i < kRun; ++i) sum += left(rule_.probability(logits[n].at(i)), draft[n].at(i));
+        for (int i = 0; i < kRun; ++i) sum += left_above(rule_.probability(logits[n].at(i)), draft[n].at(i));
       }
     }
     return sum;
@@ -111,7 +109,7 @@ class Residual {
         const std::int32_t id = first + q * kChunkBlocks;
         const float noise = -log2_exponential(key_, token_place(id), word_of(words, static_cast<std::uint32_t>(q)));
         const float p = rule_.probability(load_logit(row_, id), id);
-        const std::uint64_t own = score(left(p, load_logit(draft_, id)), noise, id);
+        const std::uint64_t own = score(left_above(p, load_logit(draft_, id)), noise, id);
         best = own > best ? own : best;
       }
     }
@@ -124,7 +122,7 @@ class Residual {
       const std::int32_t id = candidate_id(list.key[i]);
       const float noise = -log2_exponential(key_, token_place(id), token_word(key_, id));
       const float p = rule_.probability(candidate_logit(list.key[i]));
-      const std::uint64_t own = score(left(p, draft_.data[id]), noise, id);
+      const std::uint64_t own = score(left_above(p, draft_.data[id]), noise, id);
       best = own > best ? own : best;
     }
     return block_best(best, room_);
@@ -150,7 +148,7 @@ static __device__ __forceinline__ bool accepts(const TargetRule& rule, std::int6
                                                const float* draft, Room& room) {
   const double p = static_cast<double>(rule.probability(drafted.logit, drafted.id));
   const double u = random_uniform(random_key(position, RandomPurpose::kAccepting, room));
-  return u * static_cast<double>(draft[drafted.id]) < p;
+  return keeps_draft(u, p, draft[drafted.id]);
 }
 
 /// Whether it is by what is known of the row early on.
@@ -162,7 +160,8 @@ static __device__ __noinline__ bool accepts_early(std::int64_t position, const D
   if (t < 0 || room.tail.early[t].mass == 0) return false;
   const EarlyToken& early = room.tail.early[t];
   const float inverse = inverse_of(static_cast<double>(early.mass));
-  return accepts({{room.tail.facts.max, kLog2E / temperature}, early.cut, 0, inverse}, position, drafted, draft, room);
+  return accepts({{room.tail.facts.max, kLog2EFloat / temperature}, early.cut, 0, inverse}, position, drafted, draft,
+                 room);
 }
 
 /// The token behind a row whose drafted token is `drafted`, drawn from the probabilities at `draft`: that one if it is

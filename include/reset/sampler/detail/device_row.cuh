@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <reset/sampler/detail/device_block.cuh>
+#include <reset/sampler/detail/exact_math.hpp>
 #include <reset/sampler/logits.hpp>
 
 RESET_NAMESPACE_BEGIN
@@ -13,8 +14,6 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 inline constexpr int kChunk = static_cast<int>(kEntropyChunk);
 inline constexpr int kChunkBlocks = 256;  // of random numbers: ids 256 apart share one
-inline constexpr float kLog2E = 1.44269504f;
-inline constexpr float kLn2 = 0.693147181f;
 
 /// One row where it lies.
 template <class T>

@@ -21,12 +21,14 @@ inline namespace RESET_ARCH_NAMESPACE {
 
 /// By the policy's thread in the end of a row. Of rows that are not the `only` one of their slot, others decide.
 template <class Room>
-static __device__ __forceinline__ void prepare_and_decide(const Temperatures& expected, bool only, Room& room) {
+static __device__ __forceinline__ void prepare_and_decide(const Temperatures& expected, bool only, bool other_entropy,
+                                                          Room& room) {
   auto& slot = room.slot();
   prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
   wait_for_sums(room.tail);
   room.tail.expected = expected;
   room.tail.facts = merged_facts(room.tail);
+  if (other_entropy) take_entropy(room.tail);
   if (only) decide(room);
 }
 
@@ -49,6 +51,37 @@ static __device__ __forceinline__ void pass_rest(ChunkReader<T, kWarps>& reader,
     const int group = static_cast<int>(threadIdx.x) / (32 * kWarps);
     if (chunk - group < row.chunks()) pass_no_chunk<kWarps>();  // the first group of the CTA had one more
   }
+}
+
+/// Where the facts of the chunks of a row are that is there for its entropy.
+template <class Detector>
+static __device__ __forceinline__ ChunkFacts* entropy_facts(const SamplerView<Detector>& view, std::int32_t row) {
+  const std::size_t chunks = chunk_count(static_cast<std::size_t>(view.vocabulary));
+  return view.memory.entropy_chunks + static_cast<std::size_t>(row) * chunks;
+}
+
+/// The chunks of the row that the entropy is of, where it is another. Out of line, for few calls have it.
+template <class Detector, class T, int kWarps>
+static __device__ __noinline__ void pass_entropy(const SamplerView<Detector>& view, const SamplerCall<T>& call,
+                                                 SampleRoom<typename Detector::State>& room) {
+  constexpr int kGroups = kSamplerWarps / kWarps;
+  const auto index = static_cast<std::int32_t>(blockIdx.y);
+  const int group = static_cast<int>(threadIdx.x) / (32 * kWarps);
+  const int first = static_cast<int>(blockIdx.x) * kGroups + group;
+  const DeviceRow<T> row(call.entropy_logits + index * view.row_stride, view.vocabulary);
+  ChunkReader<T, kWarps> reader;
+  if (first < row.chunks()) reader.load(row, first, static_cast<int>(threadIdx.x) % (32 * kWarps));
+  pass_rest<T, kWarps, PassKind::kEntropy>(reader, row, {0.0f, 0.0f}, first, static_cast<int>(gridDim.x) * kGroups,
+                                           entropy_facts(view, index), room.call, room.groups[group]);
+}
+
+/// By the policy's warp: the facts of that row.
+template <class Detector>
+static __device__ __noinline__ void merge_entropy(const SamplerView<Detector>& view,
+                                                  SampleRoom<typename Detector::State>& room) {
+  const int chunks = static_cast<int>(chunk_count(static_cast<std::size_t>(view.vocabulary)));
+  const auto index = static_cast<std::int32_t>(blockIdx.y);
+  merge_entropy_chunks({entropy_facts(view, index), chunks, room.call}, room.tail);
 }
 
 template <class Detector, class T, int kWarps>
@@ -96,11 +129,11 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   } else {
     pass_rest<T, kWarps, PassKind::kEntropy>(reader, row, rule, first, step, facts, room.call, group_room);
   }
+  if (call.entropy_logits != nullptr) pass_entropy<Detector, T, kWarps>(view, call, room);
   // Who ends the row waits for the others. They have started before it: CTAs start in their order, as scans count on.
   // Besides, choose_policy leaves half of a device's room to those that do not wait.
   if (blockIdx.x + 1 != gridDim.x) return;
-  const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position),
-                      RandomPurpose::kSampling};
+  const RandomKey key{request.seed, resolve_position(input.position, room.slot().state.next_position), request.purpose};
   const bool judges = call.draft_probabilities != nullptr;
   const KeepRule keep = keep_rule(request.sampling, expected, row.columns, judges);
   const auto teams = [&] { return RaceTeams(rule, expected, races_whole(request.sampling, expected, row.columns)); };
@@ -118,6 +151,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
   SlotSequence<Detector, T> sequence(view, call, input.slot, room);
   const int warp = static_cast<int>(threadIdx.x) / 32;
+  if (call.entropy_logits != nullptr && warp == kPolicyWarp) merge_entropy(view, room);
   if (sum_part(warp) >= 0) merge_chunks(row_facts, sum_part(warp), room.tail);
   if (warp < kRaceWarps && keep.wanted > 0) {
     run_list(row, key, rule, expected, keep, row_facts, room.best, room.tail);
@@ -126,7 +160,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   } else if (warp < kPolicyWarp) {
     take_chunks(row_facts, room.chunks);
   } else if (self == 32 * kPolicyWarp) {
-    prepare_and_decide(expected, only, room);
+    prepare_and_decide(expected, only, call.entropy_logits != nullptr, room);
     if (only) sequence.end_early(index, key.position, mode);
   }
   __syncwarp();

@@ -23,15 +23,15 @@ struct RaceRule {
 
 inline constexpr float kNoScore = float_from_bits(0xff800000u);
 
-/// A token and its logit.
-struct Contender {
-  float logit;
+/// A token and its logit; the logit is not finite where the row has none that is.
+struct DrawnToken {
   std::int32_t id;  // negative: none
+  float logit;
 };
 
 /// By how much a score in float may miss the defined one, in bits, twice. The defined one is rounded itself, to
 /// multiples of up to 2^-52 of x / T.
-static __device__ __forceinline__ float score_slack(const RaceRule& rule) {
+static __device__ __forceinline__ float score_slack_bits(const RaceRule& rule) {
   const float offset = float_from_bits(bits_of(rule.max) & kFloatMagnitude) * rule.scale;
   return 2e-4f + offset * 0x1p-49f;
 }
@@ -47,7 +47,7 @@ static __device__ __forceinline__ float log2_exponential_of(std::uint32_t word) 
   const float v = (static_cast<float>(word) + 0.5f) * 0x1p-32f;
   const float series = v * (1.0f + v * (0.5f + v * 0.333333f));
   // 1 - v by the complement of the word, which does not cancel.
-  const float logarithm = -kLn2 * fast_log2((static_cast<float>(~word) + 0.5f) * 0x1p-32f);
+  const float logarithm = -kLn2Float * fast_log2((static_cast<float>(~word) + 0.5f) * 0x1p-32f);
   return fast_log2(v < 0.03f ? series : logarithm);
 }
 

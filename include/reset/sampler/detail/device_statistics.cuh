@@ -53,7 +53,7 @@ static __device__ __forceinline__ RowStatus status_of_max(float max) {
 }
 
 static __device__ __forceinline__ float exponent_scale(float temperature) {
-  return temperature > kArgmaxTemperature ? kLog2E / temperature : 0.0f;
+  return temperature > kArgmaxTemperature ? kLog2EFloat / temperature : 0.0f;
 }
 
 }  // namespace RESET_ARCH_NAMESPACE

@@ -213,7 +213,7 @@ class RowRace {
   __device__ __forceinline__ void settle(const RaceLead& chunk, const RaceLead& token) {
     // Scores of chunks are rounded where they are, not relative to the row's maximum, and overflow there.
     const float offset = float_from_bits(bits_of(rule_.max) & kFloatMagnitude) * rule_.scale;
-    const float slack = score_slack(rule_);
+    const float slack = score_slack_bits(rule_);
     const bool sure = is_finite(offset) && is_sure(chunk, slack + offset * 0x1p-20f) && is_sure(token, slack);
     settle_race(room_, t_, {sure ? token.id : -1, token.logit, 0, 0});
   }

@@ -86,6 +86,7 @@ struct TailRoom {
   EarlyToken early[2];                // the winner at either temperature
   Temperatures expected;              // what the pass was for
   RowFacts facts;
+  RowFacts entropy_facts;  // of the row that the entropy is of, where it is another
 };
 
 /// By one thread: what has come of the race at one of the temperatures.

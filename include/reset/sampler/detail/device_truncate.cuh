@@ -185,7 +185,7 @@ static __device__ __forceinline__ SelectRule select_rule(int columns, double tot
   const SamplingParams& sampling = room.slot().request.sampling;
   const float temperature = room.result().policy.temperature;
   const double nearest = sampling.min_p > 0.0f ? min_p_distance(sampling.min_p, temperature) : 0.0;
-  const MassScale scale{room.tail.facts.max, kLog2E / temperature};
+  const MassScale scale{room.tail.facts.max, kLog2EFloat / temperature};
   return {sampling, cuts_by_count(sampling, columns), sampling.top_p < 1.0f, total, nearest, scale};
 }
 
@@ -256,8 +256,8 @@ static __device__ __noinline__ KeptTokens truncate_row(const DeviceRow<T> row, d
 }
 
 /// The sample among the listed tokens.
-static __device__ __noinline__ Contender race_list(const RaceRule rule, std::int32_t count, const ListRoom& list,
-                                                   ReductionRoom& room) {
+static __device__ __noinline__ DrawnToken race_list(const RaceRule rule, std::int32_t count, const ListRoom& list,
+                                                    ReductionRoom& room) {
   return best_of(
       rule,
       [&](auto& f) {

@@ -14,7 +14,9 @@ inline namespace RESET_INSTRUCTION_SET {
 
 inline constexpr double kLn2High = 0x1.62e42fefa38p-1;  // Short enough that its product with an exponent is exact.
 inline constexpr double kLn2Low = 0x1.ef35793c7673p-45;
-inline constexpr double kLog2E = 0x1.71547652b82fep+0;
+inline constexpr double kLog2EDouble = 0x1.71547652b82fep+0;
+inline constexpr float kLog2EFloat = 1.44269504f;
+inline constexpr float kLn2Float = 0.693147181f;
 
 // An integer whose order is that of floats, subnormals included whatever the processor makes of them; zeros of both
 // signs are equal.
@@ -33,7 +35,7 @@ inline constexpr float kDeepestExponent = -700.0f;
 
 /// `exact_exp` for x of kDeepestExponent or more.
 RESET_HOST_DEVICE inline double exact_exp_inside(double x) noexcept {
-  const int exponent = static_cast<int>(add_rn(mul_rn(x, kLog2E), -0.5));
+  const int exponent = static_cast<int>(add_rn(mul_rn(x, kLog2EDouble), -0.5));
   const double n = exponent;
   const double r = add_rn(add_rn(x, -mul_rn(n, kLn2High)), -mul_rn(n, kLn2Low));
   // Taylor in pairs (Estrin): |r| <= ln 2 / 2.

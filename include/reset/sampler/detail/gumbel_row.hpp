@@ -26,7 +26,7 @@ struct RowSummary {
 /// By how much scores relative to an offset may be off: floats err by 1e-4 where it matters, since nothing 110 below
 /// the maximum can win at all. The defined scores themselves are rounded to multiples of up to 2^-52 of a large offset,
 /// by which lower ones may tie with the best.
-inline double score_slack(double offset) noexcept { return 1e-3 + std::abs(offset) * 0x1p-51; }
+inline double score_slack_nats(double offset) noexcept { return 1e-3 + std::abs(offset) * 0x1p-51; }
 
 /// The running winner among the tokens of one row.
 class GumbelRace {
@@ -53,7 +53,7 @@ class GumbelRace {
     if (best_id_ >= 0 && (score < best_ || (score == best_ && id > best_id_))) return;
     best_ = score;
     best_id_ = id;
-    threshold_ = static_cast<float>(add_rn(add_rn(score, -offset_), -score_slack(offset_)));
+    threshold_ = static_cast<float>(add_rn(add_rn(score, -offset_), -score_slack_nats(offset_)));
   }
 
   std::int32_t winner() const noexcept { return best_id_; }
@@ -172,7 +172,7 @@ class ChunkRace {
         key_(key),
         chunks_(chunks),
         inverse_(div_rn(1.0, static_cast<double>(row.temperature))),
-        slack_(score_slack(div_rn(static_cast<double>(row.max), static_cast<double>(row.temperature)))) {}
+        slack_(score_slack_nats(div_rn(static_cast<double>(row.max), static_cast<double>(row.temperature)))) {}
 
   /// The winner. `bounds`: room for a number a chunk.
   std::size_t run(float* bounds) noexcept {

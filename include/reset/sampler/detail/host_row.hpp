@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <reset/sampler/detail/rejection.hpp>
 #include <reset/sampler/detail/truncation.hpp>
 #include <reset/sampler/sampler_types.hpp>
 
@@ -23,12 +24,19 @@ class HostRow {
         bounds_(chunk_count(columns)),
         keys_(columns) {}
 
-  /// Statistics of a row, into `result`: its status and its entropy.
+  /// Statistics of a row, into `result`: its status and its entropy, or, where it is not null, that of `entropy_row`;
+  /// the row is bad if either is.
   template <class T>
-  void read(const T* row, SampledToken& result) noexcept {
+  void read(const T* row, SampledToken& result, const T* entropy_row = nullptr) noexcept {
     statistics_ = row_statistics(row, columns_, partials_.data(), extents_.data());
+    EntropyPartial partial = statistics_.partial;
+    if (entropy_row != nullptr && statistics_.status == RowStatus::kOk) {
+      const RowStatistics other = row_statistics(entropy_row, columns_, partials_.data());
+      statistics_.status = other.status;
+      partial = other.partial;
+    }
     result.status = statistics_.status;
-    if (result.status == RowStatus::kOk) result.entropy = static_cast<float>(entropy(statistics_.partial));
+    if (result.status == RowStatus::kOk) result.entropy = static_cast<float>(entropy(partial));
   }
 
   /// A token of the row that was read last, at `temperature`.
@@ -58,10 +66,10 @@ class HostRow {
     }
     RowChunks<T> chunks(row, columns_);
     const RowSummary summary{extents_.data(), statistics_.partial.max, temperature};
-    const TargetRule target = target_rule(chunks, summary, sampling);
+    const HostTargetRule target = target_rule(chunks, summary, sampling);
     key.purpose = RandomPurpose::kAccepting;
     const double p = target.probability(to_float(row[drafted]), drafted, summary);
-    if (mul_rn(random_uniform(key), widen(draft[drafted])) < p) return drafted;
+    if (keeps_draft(random_uniform(key), p, draft[drafted])) return drafted;
     key.purpose = RandomPurpose::kResidual;
     const std::int32_t residual = draw_residual(row, summary, target, draft, key);
     // Nowhere above the draft's, for all that floats can tell: the two are the same.
@@ -80,7 +88,7 @@ class HostRow {
 
  private:
   // The distribution that a row is drawn from, above kArgmaxTemperature.
-  struct TargetRule {
+  struct HostTargetRule {
     std::uint64_t cut;  // candidate keys below it have no probability
     double total;       // the sum of the weights that are left
 
@@ -97,7 +105,7 @@ class HostRow {
   }
 
   template <class T>
-  TargetRule target_rule(RowChunks<T>& chunks, const RowSummary& row, const SamplingParams& sampling) noexcept {
+  HostTargetRule target_rule(RowChunks<T>& chunks, const RowSummary& row, const SamplingParams& sampling) noexcept {
     if (!truncates(sampling, static_cast<std::int32_t>(columns_))) return {0, row_weight(chunks, row)};
     const std::size_t count = truncate(chunks, row, sampling);
     const std::uint64_t* keys = keys_.data();
@@ -107,12 +115,10 @@ class HostRow {
   // A sample of max(p - q, 0) over its sum, -1 where that is nowhere above 0: by two races, as any row's, where nothing
   // is truncated, and token by token otherwise.
   template <class T>
-  std::int32_t draw_residual(const T* logits, const RowSummary& row, const TargetRule& target, const float* draft,
+  std::int32_t draw_residual(const T* logits, const RowSummary& row, const HostTargetRule& target, const float* draft,
                              const RandomKey& key) const noexcept {
     const auto left = [&](std::size_t i) {
-      const double p = target.probability(to_float(logits[i]), static_cast<std::int32_t>(i), row);
-      const double q = widen(draft[i]);
-      return p > q ? add_rn(p, -q) : 0.0;
+      return left_above(target.probability(to_float(logits[i]), static_cast<std::int32_t>(i), row), draft[i]);
     };
     const auto race = [&](std::size_t begin, std::size_t end) {
       HighestScore highest;
