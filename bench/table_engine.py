@@ -33,10 +33,10 @@ def number(value, digits=2):
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def rows(records):
+def rows(records, lengths):
     for model in sorted({r["model"] for r in records}, key=lambda name: int(name.split("-")[-1].rstrip("b"))):
         for batch in sorted({r["batch"] for r in records}):
-            for generated in sorted({r["generated"] for r in records}):
+            for generated in lengths:
                 baseline = find(records, model, batch, generated, "bf16")
                 if baseline is None:
                     continue
@@ -47,28 +47,35 @@ def rows(records):
                 yield cells
 
 
+def table(records, lengths):
+    heads = ["model", "batch", "generated", "BF16 ms", "W4A16 ms", *(f"{name} x BF16" for name, _, _ in VARIANTS),
+             "BF16 of stream", "W4A16 of stream"]
+    lines = [heads, *rows(records, lengths)]
+    text = ["| " + " | ".join(map(str, cells)) + " |" for cells in lines]
+    return "\n".join([text[0], "|" + " --- |" * len(heads), *text[1:]])
+
+
 def cost_of_policy(records):
-    """The largest share of a step that ReSET adds, over all pairs that were measured."""
+    """The least and the largest share of a step that ReSET adds, over all pairs that were measured; None without any."""
     pairs = [(r, find(records, r["model"], r["batch"], r["generated"], r["engine"], r["head"], False)) for r in records if r["reset"]]
-    return [on["ms_per_token"] / off["ms_per_token"] - 1 for on, off in pairs if off]
+    costs = [100 * (on["ms_per_token"] / off["ms_per_token"] - 1) for on, off in pairs if off]
+    return f"ReSET on against off: {min(costs):+.2f} .. {max(costs):+.2f} % of a step" if costs else None
+
+
+def full_run(context):
+    """How the time of a run of every step compares with the integral over the steps that are timed; None without one."""
+    check = context.get("full_run")
+    if not check:
+        return None
+    off = 100 * (check["measured_ms"] / check["integrated_ms"] - 1)
+    return f"a full run of {check['generated']} tokens took {abs(off):.2f} % {'more' if off > 0 else 'less'} than the integral"
 
 
 def main():
     records, context = load(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_FOLDER)
-    heads = ["model", "batch", "generated", "BF16 ms", "W4A16 ms", *(f"{name} x BF16" for name, _, _ in VARIANTS),
-             "BF16 of stream", "W4A16 of stream"]
-    print("| " + " | ".join(heads) + " |")
-    print("|" + " --- |" * len(heads))
-    for cells in rows(records):
-        print("| " + " | ".join(map(str, cells)) + " |")
-    costs = cost_of_policy(records)
-    if costs:
-        print(f"\nReSET on against off: {100 * min(costs):+.2f} .. {100 * max(costs):+.2f} % of a step.")
-    check = context.get("full_run")
-    if check:
-        off = check["integrated_ms"] / check["measured_ms"] - 1
-        print(f"A full run of {check['generated']} tokens against the integral: {100 * off:+.2f} %.")
-    print(f"\n{source(context)}")
+    print(table(records, sorted({r["generated"] for r in records})))
+    sentences = [text for text in (cost_of_policy(records), full_run(context)) if text]
+    print(f"\n{'; '.join(sentences)}.\n\n{source(context)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,33 @@
+"""What the README says of the engine's speed is what the results say."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+import table_engine as table  # noqa: E402
+
+README_LENGTHS = [1024]
+
+
+def test_full_run():
+    """More or less is said of the run that was measured, not of the integral."""
+    def text(measured):
+        return table.full_run({"full_run": {"generated": 8, "measured_ms": measured, "integrated_ms": 100.0}})
+    assert text(101.0) == "a full run of 8 tokens took 1.00 % more than the integral"
+    assert text(98.5) == "a full run of 8 tokens took 1.50 % less than the integral"
+    assert table.full_run({}) is None
+
+
+def test_readme():
+    readme = (ROOT / "README.md").read_text()
+    words = " ".join(readme.split())
+    for gpu in ("h100", "h200"):
+        records, context = table.load(ROOT / "bench" / "results" / gpu)
+        assert table.table(records, README_LENGTHS) in readme, gpu
+        for sentence in (table.cost_of_policy(records), table.full_run(context)):
+            assert sentence in words, f"{gpu}: {sentence}"
+
+
+for test in (test_full_run, test_readme):
+    test()
