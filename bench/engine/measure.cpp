@@ -95,7 +95,7 @@ double EngineRun::milliseconds(const std::function<void()>& work) {
 }
 
 double EngineRun::begin_all(std::int64_t length, bool policy) {
-  std::vector<engine::cuda::Prompt> prompts;
+  std::vector<engine::Prompt> prompts;
   for (std::int32_t slot = 0; slot < engine_.batch; ++slot) {
     prompts.push_back({slot, prompt_of(length, slot), request_of(policy, slot)});
   }

@@ -219,12 +219,12 @@ TEST_CASE("prompts that are read together give the logits of each alone, and the
   Decoder together(on_device, boundaries(weights.config), options);
   Decoder apart(on_device, boundaries(weights.config), options);
   engine::Model model(weights);
-  std::vector<engine::cuda::Prompt> prompts;
+  std::vector<engine::Prompt> prompts;
   for (const std::int32_t slot : {3, 0, 1, 4}) prompts.push_back({slot, long_prompt(slot), greedy()});
   const std::size_t lengths[] = {350, 7, 900, 60};
   for (std::size_t i = 0; i < prompts.size(); ++i) prompts[i].tokens.resize(lengths[i]);
   together.begin(prompts);
-  for (const engine::cuda::Prompt& prompt : prompts) {
+  for (const engine::Prompt& prompt : prompts) {
     CAPTURE(prompt.slot);
     apart.begin(prompt.slot, prompt.tokens, prompt.request);
     engine::KvCache cache(weights.config, weights.config.max_positions);
@@ -239,7 +239,7 @@ TEST_CASE("prompts that are read together give the logits of each alone, and the
   // From what all of them have cached, the next step.
   const std::int64_t step = together.step();
   REQUIRE(apart.step() == step);
-  for (const engine::cuda::Prompt& prompt : prompts) {
+  for (const engine::Prompt& prompt : prompts) {
     CAPTURE(prompt.slot);
     REQUIRE(together.wait(step, prompt.slot).token == apart.wait(step, prompt.slot).token);
     Distance distance;
@@ -358,7 +358,7 @@ std::vector<Tokens> decode(const engine::cuda::DeviceWeights& weights, const std
   std::vector<Tokens> result(prompts.size());
   for (std::size_t first = 0; first < prompts.size(); first += static_cast<std::size_t>(slots)) {
     const std::size_t count = std::min(prompts.size() - first, static_cast<std::size_t>(slots));
-    std::vector<engine::cuda::Prompt> together;
+    std::vector<engine::Prompt> together;
     for (std::size_t i = 0; i < count; ++i) {
       together.push_back({static_cast<std::int32_t>(i), prompts[first + i], greedy()});
     }
@@ -493,8 +493,8 @@ TEST_CASE("options that cannot be are refused in one sentence", "[gpu]") {
     options.activations = activations;
     return engine::cuda::make_cuda_generator(on_device, boundaries(weights.config), options);
   };
-  CHECK_THROWS_WITH(make(0, 0, engine::Activations::kFull), Contains("slots: 0, expected 1..16"));
-  CHECK_THROWS_WITH(make(17, 0, engine::Activations::kFull), Contains("slots: 17, expected 1..16"));
+  CHECK_THROWS_WITH(make(0, 0, engine::Activations::kFull), Contains("slots is 0, expected 1..16"));
+  CHECK_THROWS_WITH(make(17, 0, engine::Activations::kFull), Contains("slots is 17, expected 1..16"));
   CHECK_THROWS_WITH(make(1, 769, engine::Activations::kFull), Contains("context: 769 tokens, expected 1..768"));
   CHECK_THROWS_WITH(make(1, 0, engine::Activations::kNvfp4), Contains("no input scale"));
   DecoderOptions two;
