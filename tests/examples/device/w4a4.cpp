@@ -1,5 +1,7 @@
 // NVFP4 activations: the engine on the device against the CPU's, which round the same way.
+#include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -7,6 +9,27 @@
 #include "examples/device/w4a4.hpp"
 
 using namespace testing;
+
+// How far rounding takes the CPU's logits from those without: behind a prompt, and as many steps on.
+static Distance noise_of(const engine::Weights& weights, const Tokens& prompt, int steps) {
+  engine::Model rounded(weights, 1, engine::Activations::kNvfp4);
+  engine::Model full(weights);
+  const auto room = static_cast<std::int64_t>(prompt.size()) + steps;
+  engine::KvCache cache(weights.config, room);
+  engine::KvCache other(weights.config, room);
+  std::vector<float> of_rounded = rounded.prefill(prompt, cache);
+  std::vector<float> of_full = full.prefill(prompt, other);
+  Distance noise;
+  noise.add(of_rounded, of_full);
+  for (int step = 0; step < steps; ++step) {
+    const auto likeliest = std::max_element(of_rounded.begin(), of_rounded.end()) - of_rounded.begin();
+    const auto token = static_cast<std::int32_t>(likeliest);
+    rounded.forward({{token, &cache, of_rounded.data()}});
+    full.forward({{token, &other, of_full.data()}});
+    noise.add(of_rounded, of_full);
+  }
+  return noise;
+}
 
 static void check_noise(const Distance& apart, const Distance& noise) {
   CAPTURE(apart.mean(), noise.mean());
@@ -34,11 +57,7 @@ TEST_CASE("NVFP4 activations give the CPU's logits within the noise of rounding 
     for (std::int32_t first = 3; first < at_most(43, 6); ++first) {
       const Tokens prompt = {7, 1, first, 12, 5, 9, 3, 3, 44, 20, 11};
       apart.add(compare(weights, engine::Activations::kNvfp4, prompt, 4, 3));
-      engine::Model rounded(weights, 1, engine::Activations::kNvfp4);
-      engine::Model full(weights);
-      engine::KvCache cache(weights.config, 40);
-      engine::KvCache other(weights.config, 40);
-      noise.add(rounded.prefill(prompt, cache), full.prefill(prompt, other));
+      noise.add(noise_of(weights, prompt, 4));
     }
     check_noise(apart, noise);
   }
@@ -55,18 +74,7 @@ TEST_CASE("NVFP4 activations of a long text give the CPU's logits within that no
   Distance noise;
   for (const std::int32_t first : {0, 11, 23, 37}) {
     apart.add(compare(weights, engine::Activations::kNvfp4, long_prompt(first), 20, 1 + first % 4));
-    engine::Model rounded(weights, 1, engine::Activations::kNvfp4);
-    engine::Model full(weights);
-    engine::KvCache cache(weights.config, 1200);
-    engine::KvCache other(weights.config, 1200);
-    noise.add(rounded.prefill(long_prompt(first), cache), full.prefill(long_prompt(first), other));
-    for (std::int32_t token = 3; token < 23; ++token) {
-      std::vector<float> of_rounded(static_cast<std::size_t>(weights.config.vocab_size));
-      std::vector<float> of_full(of_rounded.size());
-      rounded.forward({{token, &cache, of_rounded.data()}});
-      full.forward({{token, &other, of_full.data()}});
-      noise.add(of_rounded, of_full);
-    }
+    noise.add(noise_of(weights, long_prompt(first), 20));
   }
   check_noise(apart, noise);
 }
@@ -78,12 +86,9 @@ TEST_CASE("the demonstration's model with NVFP4 activations gives the CPU's logi
   Distance apart;
   Distance noise;
   for (const Tokens& prompt : golden_prompts()) {
-    apart.add(compare(weights, engine::Activations::kNvfp4, prompt, at_most(40, 4), 2));
-    engine::Model rounded(weights, 1, engine::Activations::kNvfp4);
-    engine::Model full(weights);
-    engine::KvCache cache(weights.config, weights.config.max_positions);
-    engine::KvCache other(weights.config, weights.config.max_positions);
-    noise.add(rounded.prefill(prompt, cache), full.prefill(prompt, other));
+    const int steps = at_most(40, 4);
+    apart.add(compare(weights, engine::Activations::kNvfp4, prompt, steps, 2));
+    noise.add(noise_of(weights, prompt, steps));
   }
   check_noise(apart, noise);
 }
