@@ -14,6 +14,12 @@ def load(folder):
     return json.loads((folder / "engine.json").read_text()), json.loads((folder / "engine_context.json").read_text())
 
 
+def load_profile(folder):
+    """The records of engine_profile.json, if there is one."""
+    path = Path(folder) / "engine_profile.json"
+    return json.loads(path.read_text()) if path.exists() else []
+
+
 def find(records, model, batch, generated, engine, head="bf16", reset=True):
     wanted = {"model": model, "batch": batch, "generated": generated, "engine": engine, "head": head, "reset": reset}
     return next((r for r in records if all(r[key] == value for key, value in wanted.items())), None)
@@ -50,9 +56,12 @@ def rows(records, lengths):
 def table(records, lengths):
     heads = ["model", "batch", "generated", "BF16 ms", "W4A16 ms", *(f"{name} x BF16" for name, _, _ in VARIANTS),
              "BF16 of stream", "W4A16 of stream"]
-    lines = [heads, *rows(records, lengths)]
+    return markdown([heads, *rows(records, lengths)])
+
+
+def markdown(lines):
     text = ["| " + " | ".join(map(str, cells)) + " |" for cells in lines]
-    return "\n".join([text[0], "|" + " --- |" * len(heads), *text[1:]])
+    return "\n".join([text[0], "|" + " --- |" * len(lines[0]), *text[1:]])
 
 
 def cost_of_policy(records):
@@ -71,11 +80,33 @@ def full_run(context):
     return f"a full run of {check['generated']} tokens took {abs(off):.2f} % {'more' if off > 0 else 'less'} than the integral"
 
 
+def profile_table(profile):
+    """Where the time of a step goes: a line for each kind of kernel, its milliseconds and its share of all kernels' time."""
+    steps, parts = (list(dict.fromkeys(key(r) for r in profile)) for key in (step_of, lambda r: r["part"]))
+    times = {(step_of(r), r["part"]): r["time_us"] / 1000 for r in profile}
+    totals = {step: sum(time for (of, _), time in times.items() if of == step) for step in steps}
+    lines = [["kernels", *(f"{model}, {engine}, batch {batch}" for model, engine, batch in steps)]]
+    for part in parts:
+        cells = [(times.get((step, part)), totals[step]) for step in steps]
+        lines.append([part, *("" if time is None else f"{time:.2f} ms, {100 * time / total:.1f} %" for time, total in cells)])
+    lines.append(["all", *(f"{totals[step]:.2f} ms" for step in steps)])
+    return markdown(lines)
+
+
+def step_of(record):
+    return record["model"], record["engine"], record["batch"]
+
+
 def main():
-    records, context = load(sys.argv[1] if len(sys.argv) > 1 else DEFAULT_FOLDER)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_FOLDER
+    records, context = load(folder)
     print(table(records, sorted({r["generated"] for r in records})))
     sentences = [text for text in (cost_of_policy(records), full_run(context)) if text]
     print(f"\n{'; '.join(sentences)}.\n\n{source(context)}")
+    profile = load_profile(folder)
+    if profile:
+        commits = ", ".join(dict.fromkeys(r["commit"] for r in profile))
+        print(f"\n{profile_table(profile)}\n\n{source({**context, 'commit': commits})}")
 
 
 if __name__ == "__main__":
