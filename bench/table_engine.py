@@ -64,8 +64,15 @@ def markdown(lines):
     return "\n".join([text[0], "|" + " --- |" * len(lines[0]), *text[1:]])
 
 
-def cost_of_policy(records):
-    """The least and the largest share of a step that ReSET adds, over all pairs that were measured; None without any."""
+def cost_of_policy(records, context):
+    """The least and the largest share of a step that ReSET adds, over all models and batches; None where it was not measured."""
+    measured = context.get("policy_cost")
+    if measured:
+        medians = [case["median"] for case in measured]
+        low, high = min(case["lower_quartile"] for case in measured), max(case["upper_quartile"] for case in measured)
+        return (f"ReSET on against off: {min(medians):+.2f} .. {max(medians):+.2f} % of a step, medians of {measured[0]['pairs']} pairs "
+                f"whose middle halves lie in {low:+.2f} .. {high:+.2f} %")
+    # Records of before the two were measured in turn.
     pairs = [(r, find(records, r["model"], r["batch"], r["generated"], r["engine"], r["head"], False)) for r in records if r["reset"]]
     costs = [100 * (on["ms_per_token"] / off["ms_per_token"] - 1) for on, off in pairs if off]
     return f"ReSET on against off: {min(costs):+.2f} .. {max(costs):+.2f} % of a step" if costs else None
@@ -101,7 +108,7 @@ def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_FOLDER
     records, context = load(folder)
     print(table(records, sorted({r["generated"] for r in records})))
-    sentences = [text for text in (cost_of_policy(records), full_run(context)) if text]
+    sentences = [text for text in (cost_of_policy(records, context), full_run(context)) if text]
     print(f"\n{'; '.join(sentences)}.\n\n{source(context)}")
     profile = load_profile(folder)
     if profile:

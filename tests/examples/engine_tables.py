@@ -25,8 +25,16 @@ def test_readme():
     for gpu in ("h100", "h200"):
         records, context = table.load(ROOT / "bench" / "results" / gpu)
         assert table.table(records, README_LENGTHS) in readme, gpu
-        for sentence in (table.cost_of_policy(records), table.full_run(context)):
+        for sentence in (table.cost_of_policy(records, context), table.full_run(context)):
             assert sentence in words, f"{gpu}: {sentence}"
+
+
+def test_cost():
+    cases = [{"pairs": 32, "lower_quartile": -0.2, "median": 0.1, "upper_quartile": 0.2},
+             {"pairs": 32, "lower_quartile": -0.1, "median": -0.05, "upper_quartile": 0.4}]
+    assert table.cost_of_policy([], {"policy_cost": cases}) == (
+        "ReSET on against off: -0.05 .. +0.10 % of a step, medians of 32 pairs whose middle halves lie in -0.20 .. +0.40 %")
+    assert table.cost_of_policy([], {}) is None
 
 
 def test_profile():
@@ -39,5 +47,5 @@ def test_profile():
         "| all | 1.00 ms | 0.10 ms | 0.04 ms |"]
 
 
-for test in (test_full_run, test_profile, test_readme):
+for test in (test_full_run, test_cost, test_profile, test_readme):
     test()
