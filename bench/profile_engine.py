@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Where the time of a decode step goes, kernel by kernel.
 
-profile_engine.py BENCH_ENGINE [FOLDER [COMMIT]] [--models=qwen3-8b,qwen3-32b] [--batches=1,8] runs one step of each engine under Nsight Compute (ncu on the PATH) and writes FOLDER/engine_profile.json. Kernels run one after
+profile_engine.py BENCH_ENGINE [FOLDER [COMMIT]] [--models=qwen3-8b,qwen3-32b] [--batches=1,8]
+
+Runs one step of each engine under Nsight Compute (ncu on the PATH) and writes FOLDER/engine_profile.json. Kernels run one after
 the other there, with cold caches: their sum is more than a step takes.
 """
 

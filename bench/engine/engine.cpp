@@ -2,7 +2,8 @@
 //   bench_engine --results=bench/results/h200 --commit=$(git rev-parse --short HEAD)
 // Besides: --models=qwen3-8b,qwen3-32b,qwen3-14b --batches=1,4,8. Weights are random; the shapes are the models'.
 //   ncu --profile-from-start off ... bench_engine --profile=qwen3-8b,nvfp4-w4a16,1,1024
-// runs one step for a profiler: model, engine, batch, length of the context.
+// runs one step for a profiler: model, engine, batch, length of the context. Exits with 1 if a full run takes over 1 %
+// more or less than the integral of the steps that were timed.
 #include <cmath>
 #include <cstdio>
 #include <string>

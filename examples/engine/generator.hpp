@@ -33,8 +33,9 @@ class Generator {
   virtual ~Generator() = default;
 
   // Begins sequences, each in a slot of its own (what was there is forgotten): reads the prompts, together where that
-  // takes less time; the first tokens come with the next advance(). Throws reset::Error for a slot, a prompt or a
-  // request that it cannot take; none of them begins then, and their slots are empty.
+  // takes less time; the first tokens come with the next advance(). Throws reset::Error for a slot that it does not
+  // have or has been given twice, and nothing changes; and for a prompt or a request that it cannot take: none of them
+  // begins then, and their slots are empty.
   virtual void begin(const std::vector<Prompt>& prompts) = 0;
   void begin(std::int32_t slot, const std::vector<std::int32_t>& prompt, const reset::RequestParams& request) {
     begin({{slot, prompt, request}});

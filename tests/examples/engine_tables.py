@@ -40,7 +40,8 @@ def test_cost():
 def test_profile():
     step = {"model": "m", "batch": 1}
     profile = [{**step, "engine": "a", "part": "norm", "time_us": 250.0}, {**step, "engine": "a", "part": "head", "time_us": 750.0},
-               {**step, "engine": "b", "part": "head", "time_us": 100.0}, {**step, "engine": "b", "batch": 8, "part": "norm", "time_us": 40.0}]
+               {**step, "engine": "b", "part": "head", "time_us": 100.0},
+               {**step, "engine": "b", "batch": 8, "part": "norm", "time_us": 40.0}]
     assert table.profile_table(profile).splitlines() == [
         "| kernels | m, a, batch 1 | m, b, batch 1 | m, b, batch 8 |", "| --- | --- | --- | --- |",
         "| norm | 0.25 ms, 25.0 % |  | 0.04 ms, 100.0 % |", "| head | 0.75 ms, 75.0 % | 0.10 ms, 100.0 % |  |",
