@@ -4,12 +4,9 @@
 Writes engine_speed, the speed-up over the BF16 engine, and engine_profile, where the time of a step goes.
 """
 
-import json
-from pathlib import Path
-
 from gemv_results import source
 from plot_style import BF16, CUBLAS, NVFP4, draw, legend_below, plt
-from table_engine import load, speed_up
+from table_engine import load, load_profile, speed_up
 
 SERIES = [("nvfp4-w4a16", "bf16", "W4A16", NVFP4), ("nvfp4-w4a4", "bf16", "W4A4", BF16),
           ("nvfp4-w4a16", "nvfp4", "W4A16, NVFP4 head", CUBLAS)]
@@ -42,20 +39,20 @@ def plot_speed(results, context):
 
 def plot_profile(results, context):
     _, profile = results
-    steps = list(dict.fromkeys((r["model"], r["engine"]) for r in profile))
+    steps = list(dict.fromkeys((r["model"], r["engine"], r["batch"]) for r in profile))
     figure, axis = plt.subplots(figsize=(8, 0.55 * len(steps) + 2), layout="constrained")
     left = {step: 0.0 for step in steps}
     for part, colour in COLOURS.items():
-        times = {(r["model"], r["engine"]): r["time_us"] / 1000 for r in profile if r["part"] == part}
+        times = {(r["model"], r["engine"], r["batch"]): r["time_us"] / 1000 for r in profile if r["part"] == part}
         axis.barh(range(len(steps)), [times.get(s, 0) for s in steps], left=list(left.values()), color=colour, label=part)
         left = {step: left[step] + times.get(step, 0) for step in steps}
-    axis.set_yticks(range(len(steps)), [f"{model}, {engine}" for model, engine in steps])
+    axis.set_yticks(range(len(steps)), [f"{model}, {engine}, batch {batch}" for model, engine, batch in steps])
     axis.invert_yaxis()
     axis.set_axisbelow(True)
     for place, total in enumerate(left.values()):
         axis.annotate(f"{total:.1f}", (total, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=10)
     axis.set_xlim(right=1.08 * max(left.values()))
-    axis.set_xlabel("milliseconds of kernels, one after the other, batch 1, 1,024 tokens of context")
+    axis.set_xlabel("milliseconds of kernels, one after the other, 1,024 tokens of context")
     commit = ", ".join(dict.fromkeys(r["commit"] for r in profile))
     figure.suptitle(f"Where a decode step goes, by Nsight Compute\n{source({**context, 'commit': commit})}", fontsize=11)
     legend_below(figure)
@@ -64,8 +61,7 @@ def plot_profile(results, context):
 
 def load_all(folder):
     records, context = load(folder)
-    profile = Path(folder) / "engine_profile.json"
-    return (records, json.loads(profile.read_text()) if profile.exists() else []), context
+    return (records, load_profile(folder)), context
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Where the time of a decode step goes, kernel by kernel: profile_engine.py BENCH_ENGINE [FOLDER [COMMIT]]
+"""Where the time of a decode step goes, kernel by kernel.
+
+profile_engine.py BENCH_ENGINE [FOLDER [COMMIT]] [--models=qwen3-8b,qwen3-32b] [--batches=1,8]
 
 Runs one step of each engine under Nsight Compute (ncu on the PATH) and writes FOLDER/engine_profile.json. Kernels run one after
 the other there, with cold caches: their sum is more than a step takes.
 """
 
+import argparse
 import csv
+import itertools
 import json
 import re
 import subprocess
@@ -14,7 +18,8 @@ from pathlib import Path
 
 from gemv_results import DEFAULT_FOLDER
 
-STEPS = [("qwen3-8b", engine, 1, 1024) for engine in ("bf16", "nvfp4-w4a16", "nvfp4-w4a4")]
+ENGINES = ("bf16", "nvfp4-w4a16", "nvfp4-w4a4")
+LENGTH = 1024
 
 # Kernels by what they are for, as a reader of the engine knows it; the first pattern that is found decides.
 PARTS = [
@@ -51,12 +56,22 @@ def profile(bench, model, engine, batch, length):
              "time_us": round(time, 1)} for part, (count, time) in parts.items()]
 
 
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bench")
+    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER)
+    parser.add_argument("commit", nargs="?", default="unknown")
+    parser.add_argument("--models", type=lambda text: text.split(","), default=["qwen3-8b"])
+    parser.add_argument("--batches", type=lambda text: [int(n) for n in text.split(",")], default=[1])
+    return parser.parse_args(arguments)
+
+
 def main():
-    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_FOLDER
-    commit = sys.argv[3] if len(sys.argv) > 3 else "unknown"
-    records = [{**record, "commit": commit} for step in STEPS for record in profile(sys.argv[1], *step)]
+    options = parse(sys.argv[1:])
+    steps = itertools.product(options.models, ENGINES, options.batches, [LENGTH])
+    records = [{**record, "commit": options.commit} for step in steps for record in profile(options.bench, *step)]
     text = ",\n".join(json.dumps(record) for record in records)
-    (folder / "engine_profile.json").write_text(f"[\n{text}\n]\n")
+    (options.folder / "engine_profile.json").write_text(f"[\n{text}\n]\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 //   bench_engine --results=bench/results/h200 --commit=$(git rev-parse --short HEAD)
 // Besides: --models=qwen3-8b,qwen3-32b,qwen3-14b --batches=1,4,8. Weights are random; the shapes are the models'.
 //   ncu --profile-from-start off ... bench_engine --profile=qwen3-8b,nvfp4-w4a16,1,1024
-// runs one step for a profiler: model, engine, batch, length of the context.
+// runs one step for a profiler: model, engine, batch, length of the context. Exits with 1 if a full run takes over 1 %
+// more or less than the integral of the steps that were timed.
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -17,6 +18,7 @@
 #include "../gemv/records.hpp"
 #include "flags.hpp"
 #include "measure.hpp"
+#include "spread.hpp"
 
 namespace {
 
@@ -81,6 +83,18 @@ ordered_json record_of(const EngineCase& call, const EngineTimes& times, bool po
   return json;
 }
 
+// What ReSET adds to a step, in per cent.
+ordered_json cost_of(const EngineCase& call, const EngineTimes& times) {
+  const auto percent = [&](double share) { return rounded(100 * bench::quantile(times.costs, share)); };
+  return {{"model", call.model},
+          {"batch", call.batch},
+          {"engine", bench::name_of(call.kind)},
+          {"pairs", times.costs.size()},
+          {"lower_quartile", percent(0.25)},
+          {"median", percent(0.5)},
+          {"upper_quartile", percent(0.75)}};
+}
+
 class Run {
  public:
   explicit Run(bench::Options options) : options_(std::move(options)) {
@@ -111,12 +125,16 @@ class Run {
         if (measured) add(record_of(call, times, policy, generated, rate_));
       }
     }
-    if (!check) return;
-    full_run_ = {{"model", model},
-                 {"engine", bench::name_of(variant.kind)},
-                 {"generated", kFullRun},
-                 {"measured_ms", rounded(times.full_run_ms)},
-                 {"integrated_ms", rounded(integrate(times.reset, kFullRun))}};
+    if (!times.costs.empty()) policy_costs_.push_back(cost_of(call, times));
+    if (check) check_full_run(call, kFullRun, times);
+  }
+
+  // Whether the steps that were timed stand for all, as far as that was checked; else it is told.
+  bool integral_holds() const {
+    if (full_run_.is_null() || full_run_["within_1_percent"].get<bool>()) return true;
+    std::fprintf(stderr, "bench_engine: a full run took %s ms and its integral is %s ms, expected at most 1 %% apart\n",
+                 full_run_["measured_ms"].dump().c_str(), full_run_["integrated_ms"].dump().c_str());
+    return false;
   }
 
   // What does not fit the device is left out, and said.
@@ -130,6 +148,7 @@ class Run {
     clocks_.after_mhz = clock();
     ordered_json context = bench::context_json(options_, clocks_, rate_);
     context["full_run"] = full_run_;
+    context["policy_cost"] = policy_costs_;
     if (options_.results.empty()) return;
     bench::write_records(options_.results + "/engine.json", records_);
     bench::write_json(options_.results + "/engine_context.json", context);
@@ -137,6 +156,16 @@ class Run {
 
  private:
   double clock() const { return bench::sm_clock_mhz(scratch_, device_.sm_count, stream_); }
+
+  void check_full_run(const EngineCase& call, std::int64_t generated, const EngineTimes& times) {
+    const double integrated = integrate(times.reset, generated);
+    full_run_ = {{"model", call.model},
+                 {"engine", bench::name_of(call.kind)},
+                 {"generated", generated},
+                 {"measured_ms", rounded(times.full_run_ms)},
+                 {"integrated_ms", rounded(integrated)},
+                 {"within_1_percent", std::fabs(times.full_run_ms / integrated - 1) <= 0.01}};
+  }
 
   void add(ordered_json record) {
     std::printf("%s\n", record.dump().c_str());
@@ -152,6 +181,7 @@ class Run {
   bench::Clocks clocks_;
   std::vector<ordered_json> records_;
   ordered_json full_run_;
+  ordered_json policy_costs_ = ordered_json::array();
 };
 
 void profile(const std::string& text) {
@@ -161,7 +191,8 @@ void profile(const std::string& text) {
   bench::profile_engine({parts[0], bench::engine_kind(parts[1]), false, std::stoi(parts[2]), length + 128, 0}, length);
 }
 
-void measure_all(int argc, char** argv) {
+// Whether what was measured holds together.
+bool measure_all(int argc, char** argv) {
   const std::vector<std::string> models =
       bench::split(bench::take_flag(argc, argv, "models", "qwen3-8b,qwen3-32b,qwen3-14b"));
   const std::vector<std::string> batches = bench::split(bench::take_flag(argc, argv, "batches", "1,4,8"));
@@ -178,6 +209,7 @@ void measure_all(int argc, char** argv) {
       }
     }
   }
+  return run.integral_holds();
 }
 
 }  // namespace
@@ -185,11 +217,8 @@ void measure_all(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     const std::string step = bench::take_flag(argc, argv, "profile", "");
-    if (step.empty()) {
-      measure_all(argc, argv);
-    } else {
-      profile(step);
-    }
+    if (step.empty()) return measure_all(argc, argv) ? 0 : 1;
+    profile(step);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bench_engine: %s\n", error.what());
     return 2;

@@ -9,11 +9,14 @@
 #include <reset/status.hpp>
 
 #include "../gemv/timing.hpp"
+#include "spread.hpp"
 
 namespace bench {
 namespace {
 
 constexpr int kSteps = 50;
+constexpr int kPairs = 4;                  // even: each of the two is the first as often as the other
+constexpr std::int64_t kShortPrompt = 16;  // for a new request of a sequence that is placed further on
 
 engine::cuda::DeviceWeights weights_of(const EngineCase& call) {
   const auto form = call.kind == EngineKind::kBf16 ? engine::cuda::WeightForm::kBf16 : engine::cuda::WeightForm::kNvfp4;
@@ -95,7 +98,7 @@ double EngineRun::milliseconds(const std::function<void()>& work) {
 }
 
 double EngineRun::begin_all(std::int64_t length, bool policy) {
-  std::vector<engine::cuda::Prompt> prompts;
+  std::vector<engine::Prompt> prompts;
   for (std::int32_t slot = 0; slot < engine_.batch; ++slot) {
     prompts.push_back({slot, prompt_of(length, slot), request_of(policy, slot)});
   }
@@ -128,6 +131,21 @@ double EngineRun::step_ms(std::int64_t length, int steps) {
   return time / steps;
 }
 
+// Steps with and without the policy, first one and then the other before: what drifts is in both.
+static void compare_policy(EngineRun& run, std::int64_t length, EngineTimes& times) {
+  std::vector<double> with;
+  std::vector<double> without;
+  for (int pair = 0; pair < kPairs; ++pair) {
+    for (const bool policy : {pair % 2 == 0, pair % 2 != 0}) {
+      run.begin_all(kShortPrompt, policy);
+      (policy ? with : without).push_back(run.step_ms(length, kSteps));
+    }
+    times.costs.push_back(with.back() / without.back() - 1);
+  }
+  times.reset.push_back({length, median(with)});
+  times.plain.push_back({length, median(without)});
+}
+
 EngineTimes measure_engine(const EngineCase& call, std::int64_t prompt, const std::vector<std::int64_t>& lengths,
                            std::int64_t full_run) {
   EngineRun run(call);
@@ -135,13 +153,15 @@ EngineTimes measure_engine(const EngineCase& call, std::int64_t prompt, const st
   times.weight_bytes = run.weights().bytes_per_step();
   times.cache_bytes = run.decoder().cache_bytes_per_token();
   run.decoder().capture();
-  for (const bool policy : {true, false}) {
-    // What the policy costs is measured where a step takes the least.
-    if (!policy && (call.kind != EngineKind::kW4A16 || call.nvfp4_head)) continue;
-    run.begin_all(prompt, policy);
-    times.prompts_ms = run.begin_all(prompt, policy);
-    std::vector<StepTime>& steps = policy ? times.reset : times.plain;
-    for (const std::int64_t length : lengths) steps.push_back({length, run.step_ms(length, kSteps)});
+  run.begin_all(prompt, true);
+  times.prompts_ms = run.begin_all(prompt, true);
+  const bool compared = call.kind == EngineKind::kW4A16 && !call.nvfp4_head;
+  for (const std::int64_t length : lengths) {
+    if (compared) {
+      compare_policy(run, length, times);
+    } else {
+      times.reset.push_back({length, run.step_ms(length, kSteps)});
+    }
   }
   if (full_run == 0) return times;
   run.begin_all(prompt, true);
@@ -151,7 +171,7 @@ EngineTimes measure_engine(const EngineCase& call, std::int64_t prompt, const st
 
 void profile_engine(const EngineCase& call, std::int64_t length) {
   EngineRun run(call);
-  run.begin_all(16, true);
+  run.begin_all(kShortPrompt, true);
   run.step_ms(length, kSteps);
   const cudaStream_t stream = run.decoder().stream();
   CHECK_CUDA(cudaStreamSynchronize(stream));

@@ -36,13 +36,16 @@ struct StepTime {
 struct EngineTimes {
   double prompts_ms = 0;          // of all sequences' prompts, read together, their first tokens sampled
   std::vector<StepTime> reset;    // with the policy
-  std::vector<StepTime> plain;    // at a fixed temperature
+  std::vector<StepTime> plain;    // at a fixed temperature, where compared
+  std::vector<double> costs;      // of the policy, as shares of a step: pairs of measurements one after the other
   double full_run_ms = 0;         // every step from the prompt on, where asked for; 0: not
   std::int64_t weight_bytes = 0;  // what a step reads of them
   std::int64_t cache_bytes = 0;   // of one token of one sequence
 };
 
-// Sequences stand at each of `lengths` in turn, for 50 steps around it. `full_run`: tokens that are generated one by
+// Sequences stand at each of `lengths` in turn, for 50 steps around it. What the policy costs is measured where a step
+// takes the least, W4A16 with a BF16 head: with and without it in turn, four times at each length, of which `reset` and
+// `plain` hold medians. `full_run`: tokens that are generated one by
 // one besides; 0: none.
 EngineTimes measure_engine(const EngineCase& engine, std::int64_t prompt, const std::vector<std::int64_t>& lengths,
                            std::int64_t full_run);

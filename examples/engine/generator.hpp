@@ -13,21 +13,33 @@
 
 namespace engine {
 
+// What a slot is to go on from.
+struct Prompt {
+  std::int32_t slot = 0;
+  std::vector<std::int32_t> tokens;
+  reset::RequestParams request;  // first_position is set by who reads the prompt
+};
+
 struct GeneratedToken {
   std::int32_t slot = 0;
   reset::SampledToken sampled;
-  bool last = false;  // end of text, or the slot is full: prompt and earlier tokens leave no room to read this one
+  // End of text, or the slot is full (prompt and earlier tokens leave no room to read this one), or `stopped`.
+  bool last = false;
+  bool stopped = false;  // the request's early_stop had raised its flag, and nothing else ended the slot
 };
 
 class Generator {
  public:
   virtual ~Generator() = default;
 
-  // Begins a sequence in `slot` (what was there is forgotten): reads the prompt; the first token comes with the next
-  // advance(). request.first_position is set by the generator. Throws reset::Error for a slot, a prompt or a request
-  // that it cannot take; the slot is empty then.
-  virtual void begin(std::int32_t slot, const std::vector<std::int32_t>& prompt,
-                     const reset::RequestParams& request) = 0;
+  // Begins sequences, each in a slot of its own (what was there is forgotten): reads the prompts, together where that
+  // takes less time; the first tokens come with the next advance(). Throws reset::Error for a slot that it does not
+  // have or has been given twice, and nothing changes; and for a prompt or a request that it cannot take: none of them
+  // begins then, and their slots are empty.
+  virtual void begin(const std::vector<Prompt>& prompts) = 0;
+  void begin(std::int32_t slot, const std::vector<std::int32_t>& prompt, const reset::RequestParams& request) {
+    begin({{slot, prompt, request}});
+  }
 
   // Ends a slot early.
   virtual void end(std::int32_t slot) = 0;
@@ -50,5 +62,12 @@ struct GeneratorOptions {
 std::unique_ptr<Generator> make_host_generator(const Weights& weights, reset::TokenSetTable boundaries,
                                                const GeneratorOptions& options, int threads,
                                                InputMaxima* maxima = nullptr);
+
+// Throws reset::Error unless every prompt has one of `slots` slots for itself.
+void check_slots(const std::vector<Prompt>& prompts, std::int32_t slots);
+
+// A token as its slot gives it; `full`: the slot has no room to read it.
+GeneratedToken generated_token(std::int32_t slot, const reset::SampledToken& sampled, const ModelConfig& config,
+                               bool full);
 
 }  // namespace engine

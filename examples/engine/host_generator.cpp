@@ -38,22 +38,11 @@ class HostGenerator : public Generator {
     }
   }
 
-  void begin(std::int32_t index, const std::vector<std::int32_t>& prompt,
-             const reset::RequestParams& request) override {
-    Slot& slot = at(index);
-    slot.running = false;
-    slot.cache.truncate(0);
-    const auto length = static_cast<std::int64_t>(prompt.size());
-    if (length < 1 || length > slot.cache.capacity()) {
-      throw reset::Error("the prompt is " + std::to_string(length) + " tokens long, expected 1.." +
-                         std::to_string(slot.cache.capacity()));
-    }
-    reset::RequestParams placed = request;
-    placed.first_position = length;
-    reset::throw_if_failed(sampler_.add(index, placed));
-    slot.logits = model_.prefill(prompt, slot.cache);
-    slot.unread = kNone;
-    slot.running = true;
+  void begin(const std::vector<Prompt>& prompts) override {
+    check_slots(prompts, static_cast<std::int32_t>(slots_.size()));
+    for (const Prompt& prompt : prompts) end(prompt.slot);
+    for (const Prompt& prompt : prompts) read(prompt);
+    for (const Prompt& prompt : prompts) at(prompt.slot).running = true;
   }
 
   void end(std::int32_t index) override { at(index).running = false; }
@@ -63,13 +52,12 @@ class HostGenerator : public Generator {
     for (std::size_t index = 0; index < slots_.size(); ++index) {
       Slot& slot = slots_[index];
       if (!slot.running) continue;
-      GeneratedToken token;
-      token.slot = static_cast<std::int32_t>(index);
-      reset::throw_if_failed(sampler_.sample(token.slot, slot.logits.data(), token.sampled));
-      token.last = config_.is_eos(token.sampled.token) || slot.cache.length() == slot.cache.capacity();
-      slot.unread = token.sampled.token;
-      slot.running = !token.last;
-      tokens.push_back(token);
+      reset::SampledToken sampled;
+      reset::throw_if_failed(sampler_.sample(static_cast<std::int32_t>(index), slot.logits.data(), sampled));
+      tokens.push_back(generated_token(static_cast<std::int32_t>(index), sampled, config_,
+                                       slot.cache.length() == slot.cache.capacity()));
+      slot.unread = sampled.token;
+      slot.running = !tokens.back().last;
     }
   }
 
@@ -88,6 +76,21 @@ class HostGenerator : public Generator {
       throw reset::Error("slot is " + std::to_string(index) + ", expected 0.." + std::to_string(slots_.size() - 1));
     }
     return slots_[static_cast<std::size_t>(index)];
+  }
+
+  void read(const Prompt& prompt) {
+    Slot& slot = at(prompt.slot);
+    slot.cache.truncate(0);
+    const auto length = static_cast<std::int64_t>(prompt.tokens.size());
+    if (length < 1 || length > slot.cache.capacity()) {
+      throw reset::Error("the prompt is " + std::to_string(length) + " tokens long, expected 1.." +
+                         std::to_string(slot.cache.capacity()));
+    }
+    reset::RequestParams placed = prompt.request;
+    placed.first_position = length;
+    reset::throw_if_failed(sampler_.add(prompt.slot, placed));
+    slot.logits = model_.prefill(prompt.tokens, slot.cache);
+    slot.unread = kNone;
   }
 
   // The model reads what the last call has sampled, as many slots at a time as it has rows.

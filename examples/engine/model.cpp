@@ -8,11 +8,10 @@
 #include <reset/status.hpp>
 
 #include "math.hpp"
+#include "size_of.hpp"
 
 namespace engine {
 namespace {
-
-std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count); }
 
 // The part of head `head` of a bias, if there is one.
 void add_bias(const std::vector<float>& bias, std::int64_t head, std::int64_t dim, float* x) {

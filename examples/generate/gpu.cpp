@@ -15,9 +15,7 @@ namespace {
 
 void require_slots(const engine::GeneratorOptions& sizes) {
   engine::cuda::require_gpu();
-  if (sizes.slots <= engine::cuda::Decoder::kMaxSlots) return;
-  throw reset::Error("--batch is " + std::to_string(sizes.slots) + ", expected at most " +
-                     std::to_string(engine::cuda::Decoder::kMaxSlots));
+  engine::cuda::Decoder::check_slot_count("--batch", sizes.slots);  // before the weights take their time
 }
 
 ChosenGenerator on_device(engine::cuda::DeviceWeights weights, const reset::TokenSetTable& boundaries,
@@ -42,9 +40,10 @@ bool gpu_serves(std::int32_t slots) {
 engine::ModelConfig published_config(const std::string& name) { return engine::cuda::published_config(name); }
 
 ChosenGenerator make_random_generator(const engine::ModelConfig& config, const reset::TokenSetTable& boundaries,
-                                      const engine::GeneratorOptions& sizes) {
+                                      const engine::GeneratorOptions& sizes, bool nvfp4_head) {
   require_slots(sizes);
-  return on_device(engine::cuda::random_weights(config, engine::cuda::WeightForm::kNvfp4, false), boundaries, sizes);
+  return on_device(engine::cuda::random_weights(config, engine::cuda::WeightForm::kNvfp4, nvfp4_head), boundaries,
+                   sizes);
 }
 
 ChosenGenerator make_gpu_generator(const engine::Weights& weights, const reset::TokenSetTable& boundaries,

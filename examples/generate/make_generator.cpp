@@ -47,7 +47,8 @@ void require_memory(const engine::ModelConfig& config, const engine::GeneratorOp
 
 ChosenGenerator make_generator(const Options& options, const Model& model, reset::TokenSetTable boundaries,
                                const engine::GeneratorOptions& sizes, engine::InputMaxima* maxima) {
-  if (model.weights == nullptr) return make_random_generator(model.config, boundaries, sizes);
+  if (model.weights == nullptr)
+    return make_random_generator(model.config, boundaries, sizes, options.nvfp4_head.value_or(false));
   const engine::Weights& weights = *model.weights;
   // Ranges are recorded by the CPU's engine alone.
   const bool prefers_gpu = options.device == Device::kAutomatic && maxima == nullptr;

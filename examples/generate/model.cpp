@@ -56,7 +56,9 @@ Model make_up_model(const Options& options) {
   Model model;
   model.name = options.random_weights;
   model.config = published_config(options.random_weights);
-  model.description = describe(model.config, "random weights in NVFP4");
+  model.description =
+      describe(model.config, options.nvfp4_head.value_or(false) ? "random weights in NVFP4"
+                                                                : "random weights in NVFP4, head in BF16");
   model.vocabulary = numbers(model.config.vocab_size);
   Options prompted = options;
   for (std::int64_t i = 0; options.prompt_tokens.empty() && i < kPrompt; ++i) {

@@ -13,7 +13,7 @@ engine::ModelConfig published_config(const std::string&) {
 }
 
 ChosenGenerator make_random_generator(const engine::ModelConfig&, const reset::TokenSetTable&,
-                                      const engine::GeneratorOptions&) {
+                                      const engine::GeneratorOptions&, bool) {
   throw reset::Error("--random-weights is given to a build without CUDA, expected --model");
 }
 

@@ -34,6 +34,10 @@ std::map<std::string, Action> actions(Options& o) {
   return {
       {"--model", [&](Text, Text value) { o.model = value; }},
       {"--random-weights", [&](Text, Text value) { o.random_weights = value; }},
+      {"--head",
+       [&](Text option, Text value) {
+         o.nvfp4_head = console::choose<bool>(option, value, {{"bf16", false}, {"nvfp4", true}});
+       }},
       {"--prompt", [&](Text, Text value) { o.prompt = value; }},
       {"--prompt-file", [&](Text, Text value) { o.prompt_file = value; }},
       {"--prompt-tokens", [&](Text option, Text value) { o.prompt_tokens = to_tokens(option, value); }},
@@ -60,6 +64,8 @@ std::map<std::string, Action> actions(Options& o) {
       {"--top-p", [&](Text option, Text value) { o.top_p = to_real(option, value, 0.0F, 1.0F); }},
       {"--top-k",
        [&](Text option, Text value) { o.top_k = static_cast<std::int32_t>(to_integer(option, value, 0, kMany)); }},
+      {"--early-stop",
+       [&](Text option, Text value) { o.early_stop = static_cast<std::int32_t>(to_integer(option, value, 1, kMany)); }},
       {"--trace", [&](Text, Text value) { o.trace = value; }},
       {"--record-input-scales", [&](Text, Text value) { o.input_scales = value; }},
   };
@@ -81,6 +87,9 @@ bool parse_switch(const std::string& argument, Options& options) {
 }
 
 void check_checkpoint(const Options& options) {
+  if (options.nvfp4_head) {
+    throw reset::Error("--head is given without --random-weights, expected a checkpoint whose head is as wanted");
+  }
   if (options.model.empty()) throw reset::Error("--model is missing, expected a checkpoint directory");
   const int prompts =
       (options.prompt ? 1 : 0) + (options.prompt_file.empty() ? 0 : 1) + (options.prompt_tokens.empty() ? 0 : 1);
@@ -133,6 +142,7 @@ const char* usage() {
          "  --model DIR            checkpoint directory: config.json, safetensors files, tokenizer.json\n"
          "  --random-weights NAME  instead, for timing on a GPU: random numbers in the shapes of qwen3-8b, qwen3-14b,\n"
          "                         qwen3-32b, r1-distill-qwen-7b or r1-distill-qwen-14b; tokens are numbers\n"
+         "  --head TYPE            of the random weights: bf16 (default) or nvfp4\n"
          "  --prompt TEXT          the prompt; special tokens may stand in it, as in \"<|im_start|>user\"\n"
          "  --prompt-file FILE     the prompt from a file\n"
          "  --prompt-tokens 1,2,3  the prompt as token ids\n"
@@ -146,6 +156,8 @@ const char* usage() {
          "  --no-reset             sample every token at one temperature\n"
          "  --temperature T        that temperature (default 0.6)\n"
          "  --top-p P, --top-k K   keep the likeliest tokens only (default 0.95, and 0 for all)\n"
+         "  --early-stop N         end a sequence when N of its steps in a row have not come to a lower mean entropy\n"
+         "                         than all before them (default: no sequence)\n"
          "  --trace FILE           write the entropies to a new file of JSON lines (examples/traces/answer.hpp)\n"
          "  --record-input-scales FILE\n"
          "                         write the input scales that this prompt and these answers ask for to a new file,\n"

@@ -19,8 +19,9 @@ enum class Device {
 };
 
 struct Options {
-  std::string model;           // checkpoint directory
-  std::string random_weights;  // or a published model whose shapes are filled with random numbers
+  std::string model;               // checkpoint directory
+  std::string random_weights;      // or a published model whose shapes are filled with random numbers
+  std::optional<bool> nvfp4_head;  // of those; else it is BF16
   std::optional<std::string> prompt;
   std::string prompt_file;
   std::vector<std::int32_t> prompt_tokens;
@@ -35,7 +36,8 @@ struct Options {
   std::optional<float> t_low;
   float top_p = 0.95F;
   std::int32_t top_k = 0;
-  std::string trace;         // a new file for what was generated; empty: none
+  std::int32_t early_stop = 0;  // steps in a row without progress that end a sequence; 0: as many as there are
+  std::string trace;            // a new file for what was generated; empty: none
   std::string input_scales;  // a new file for the scales of NVFP4 activations, as this run would need them; empty: none
   console::Terminal::Use colour = console::Terminal::Use::kAutomatic;
   bool help = false;

@@ -43,6 +43,7 @@ reset::RequestParams make_request(const Options& options, const std::string& nam
   request.sampling.temperature = options.temperature.value_or(0.6F);
   request.sampling.top_p = options.top_p;
   request.sampling.top_k = options.top_k;
+  request.early_stop.patience = options.early_stop;
   return request;
 }
 
@@ -130,11 +131,12 @@ class Run {
   void generate(engine::Generator& generator) {
     Summary summary(static_cast<std::int64_t>(model_.prompt.tokens.size()));
     sequences_.resize(static_cast<std::size_t>(options_.batch));
+    std::vector<engine::Prompt> prompts;
     for (std::int32_t slot = 0; slot < options_.batch; ++slot) {
-      reset::RequestParams request = request_;
-      request.seed += static_cast<std::uint64_t>(slot);
-      generator.begin(slot, model_.prompt.tokens, request);
+      prompts.push_back({slot, model_.prompt.tokens, request_});
+      prompts.back().request.seed += static_cast<std::uint64_t>(slot);
     }
+    generator.begin(prompts);
     Stream stream(terminal_, model_.vocabulary, sequences_.size(), options_.seed);
     std::vector<engine::GeneratedToken> tokens;
     do {
@@ -164,7 +166,12 @@ class Run {
     if (!token.last && sequence.tokens < options_.max_tokens) return;
     if (!token.last) generator.end(token.slot);
     stream.end(slot);
-    summary.ended(model_.config.is_eos(token.sampled.token));
+    summary.ended(ending_of(token));
+  }
+
+  Ending ending_of(const engine::GeneratedToken& token) const {
+    if (model_.config.is_eos(token.sampled.token)) return Ending::kByItself;
+    return token.stopped ? Ending::kEarlyStop : Ending::kOutOfRoom;
   }
 
   void write_trace() {

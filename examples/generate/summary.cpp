@@ -41,10 +41,7 @@ void Summary::advanced() {
   first_ = last_;
 }
 
-void Summary::ended(bool by_itself) {
-  ++ended_;
-  ended_by_themselves_ += by_itself ? 1 : 0;
-}
+void Summary::ended(Ending how) { ++ended_[static_cast<std::size_t>(how)]; }
 
 void Summary::print(const console::Terminal& terminal) const {
   const auto seconds = [](Clock::time_point from, Clock::time_point to) {
@@ -57,9 +54,11 @@ void Summary::print(const console::Terminal& terminal) const {
                                       seconds(start_, last_), rest > 0 ? rate : 0.0));
   facts.emplace_back("first",
                      format("after %.3f s, prompt of %lld tokens", seconds(start_, first_), number(prompt_tokens_)));
-  facts.emplace_back("ended", format("%lld by themselves, %lld out of room", number(ended_by_themselves_),
-                                     number(ended_ - ended_by_themselves_)));
-  facts.emplace_back("steps", format("%lld", number(steps_ + ended_)));
+  const auto [by_themselves, early, out_of_room] = ended_;
+  std::string ended = format("%lld by themselves, ", number(by_themselves));
+  if (early > 0) ended += format("%lld early, ", number(early));
+  facts.emplace_back("ended", ended + format("%lld out of room", number(out_of_room)));
+  facts.emplace_back("steps", format("%lld", number(steps_ + by_themselves + early + out_of_room)));
   if (ruled_ > 0) {
     const console::Bar bar = console::make_bar(share(high_, ruled_), 30);
     facts.emplace_back("T_high", terminal.paint(console::Colour::kHigh, bar.filled) +

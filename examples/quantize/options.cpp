@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include <algorithm>
+
 #include <reset/status.hpp>
 
 #include "arguments.hpp"
@@ -7,7 +9,8 @@
 namespace quantize {
 
 const char* usage() {
-  return "usage: quantize IN OUT [--rule RULE] [--format FORMAT] [--exclude PATTERN]... [--input-scales FILE]\n"
+  return "usage: quantize IN OUT [--rule RULE] [--format FORMAT] [--exclude PATTERN]... [--head TYPE] [--input-scales "
+         "FILE]\n"
          "\n"
          "Writes the checkpoint IN with its linear layers in NVFP4 to the new directory OUT.\n"
          "\n"
@@ -16,7 +19,8 @@ const char* usage() {
          "  --rule RULE        round-to-nearest (default), four-over-six or scale-sweep\n"
          "  --format FORMAT    modelopt (default) or compressed-tensors\n"
          "  --exclude PATTERN  leave these layers as they are, too ('*' stands for any characters);\n"
-         "                     *embed*, *lm_head, *wte, *wpe and *.gate always are\n"
+         "                     *embed*, *wte, *wpe and *.gate always are\n"
+         "  --head TYPE        bf16 (default): *lm_head stays as it is; or nvfp4: it does not\n"
          "  --input-scales FILE  write these global scales of the activations, too: a JSON object of numbers by "
          "layer,\n"
          "                     as the generate example records it\n";
@@ -45,10 +49,13 @@ Options parse_options(const std::vector<std::string>& arguments) {
           argument, value(), {{"modelopt", Format::kModelOpt}, {"compressed-tensors", Format::kCompressedTensors}});
     } else if (argument == "--exclude") {
       options.exclude.push_back(value());
+    } else if (argument == "--head") {
+      options.nvfp4_head = console::choose<bool>(argument, value(), {{"bf16", false}, {"nvfp4", true}});
     } else if (argument == "--input-scales") {
       options.input_scales = value();
     } else if (argument.size() > 1 && argument.front() == '-') {
-      throw reset::Error("option is \"" + argument + "\", expected --rule, --format, --exclude or --input-scales");
+      throw reset::Error("option is \"" + argument + "\", expected --rule, --format, --exclude, --head or " +
+                         "--input-scales");
     } else {
       paths.push_back(argument);
     }
@@ -56,6 +63,7 @@ Options parse_options(const std::vector<std::string>& arguments) {
   if (paths.size() != 2) {
     throw reset::Error("the command line names " + std::to_string(paths.size()) + " paths, expected IN and OUT");
   }
+  if (options.nvfp4_head) options.exclude.erase(std::find(options.exclude.begin(), options.exclude.end(), kHead));
   options.input = paths[0];
   options.output = paths[1];
   return options;

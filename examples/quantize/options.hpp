@@ -12,6 +12,9 @@ namespace quantize {
 enum class Rule { kRoundToNearest, kFourOverSix, kScaleSweep };
 enum class Format { kModelOpt, kCompressedTensors };
 
+// The output layer under its usual names.
+inline constexpr const char* kHead = "*lm_head";
+
 struct Options {
   std::filesystem::path input;
   std::filesystem::path output;
@@ -19,7 +22,8 @@ struct Options {
   Format format = Format::kModelOpt;
   // Layers whose name matches one of these stay as they are; '*' stands for any characters. These are the tables of
   // embeddings under their usual names, the output layer, and the routers of mixtures of experts.
-  std::vector<std::string> exclude = {"*embed*", "*lm_head", "*wte", "*wpe", "*.gate"};
+  std::vector<std::string> exclude = {"*embed*", kHead, "*wte", "*wpe", "*.gate"};
+  bool nvfp4_head = false;             // the output layer does not stay as it is
   std::filesystem::path input_scales;  // a JSON file of scales for the activations; empty: none are written
   bool help = false;
 };

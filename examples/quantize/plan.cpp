@@ -99,12 +99,14 @@ Plan make_plan(const reset::Checkpoint& checkpoint, const Options& options) {
   if (!options.input_scales.empty()) input_scales.emplace(options.input_scales);
   Plan plan;
   bool any = false;
+  bool head = false;
   for (const std::string& name : checkpoint.names()) {
     const reset::TensorView& tensor = checkpoint.tensor(name);
     PlannedTensor planned{&tensor, module_of(name), ""};
     planned.kept = reason_to_keep(planned, options);
     if (planned.quantised() && input_scales) planned.input_scale = input_scales->of(planned.module);
     any = any || planned.quantised();
+    head = head || (planned.quantised() && matches(kHead, planned.module));
     plan.bytes += tensor.bytes;
     if (!planned.quantised() && !planned.module.empty() && tensor.shape.size() == 2) {
       plan.exclusions.push_back(planned.module);
@@ -115,6 +117,11 @@ Plan make_plan(const reset::Checkpoint& checkpoint, const Options& options) {
     throw reset::Error(options.input.string() +
                        ": no layer to quantise, expected at least one matrix of BF16, FP16 or FP32 with K a multiple "
                        "of 16 that is not excluded");
+  }
+  if (options.nvfp4_head && !head) {
+    throw reset::Error(
+        options.input.string() + ": --head is nvfp4, but there is no " + kHead +
+        " to quantise, expected one with K a multiple of 16 that is not excluded or tied to the embedding");
   }
   refuse_ambiguous(plan, options);
   return plan;

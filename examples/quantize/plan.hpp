@@ -35,8 +35,9 @@ struct Plan {
 };
 
 // A layer is quantised if its weight is a matrix of BF16, FP16 or FP32 whose K is a multiple of 16 and no pattern of
-// `exclude` matches its name. Throws reset::Error if the checkpoint is quantised already, if no layer is left, or if
-// the exclusions would name a quantised layer, too, or if there are input scales and not one for each such layer.
+// `exclude` matches its name. Throws reset::Error if the checkpoint is quantised already, if no layer is left, or not
+// the head that is wanted, if the exclusions would name a quantised layer, too, or if there are input scales and not
+// one for each such layer.
 Plan make_plan(const reset::Checkpoint& checkpoint, const Options& options);
 
 // "384 x 896"

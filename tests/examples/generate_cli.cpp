@@ -91,10 +91,13 @@ TEST_CASE("a wrong command line of generate is refused") {
   check_refused(kModel + Arguments{"--prompt-tokens", "1,,2"}, "--prompt-tokens is \"\", expected an integer");
   check_refused(kQuick + Arguments{"--temperature", "1"}, "expected --no-reset beside it");
   check_refused(kQuick + Arguments{"--no-reset", "--tau0", "1"}, "--tau0 is given with --no-reset");
+  check_refused(kQuick + Arguments{"--early-stop", "0"}, "--early-stop is \"0\", expected an integer in 1..");
+  check_refused(kQuick + Arguments{"--head", "nvfp4"}, "--head is given without --random-weights, expected");
   check_refused(kQuick + Arguments{"--record-input-scales", "x", "--device", "cuda"}, "expected --device cpu");
   check_refused(kQuick + Arguments{"--record-input-scales", "x", "--activations", "nvfp4"}, "--activations bf16");
   const Arguments random = {"--random-weights", "qwen3-8b"};
   check_refused(random + kModel, "--model is given with --random-weights, expected one of them");
+  check_refused(random + Arguments{"--head", "fp8"}, "--head is \"fp8\", expected one of bf16, nvfp4");
   check_refused(random + Arguments{"--prompt", "x"}, "expected --prompt-tokens or no prompt");
   check_refused(random + Arguments{"--prompt-file", "x"}, "expected --prompt-tokens or no prompt");
   check_refused(random + Arguments{"--device", "cpu"}, "expected --device cuda");
@@ -113,9 +116,18 @@ TEST_CASE("what is missing or does not fit is told in one sentence") {
   check_refused(kModel + Arguments{"--prompt-file", folder / ""}, "which cannot be opened, expected a file");
   check_refused(kModel + Arguments{"--prompt-tokens", "1,32"}, "a token of the prompt is 32, expected 0..31");
   check_refused(kQuick + Arguments{"--activations", "nvfp4"}, "has no input scale");
-  check_refused(kQuick + Arguments{"--device", "cuda"}, "--device is cuda, and ", {"CUDA_VISIBLE_DEVICES="});
-  check_refused({"--random-weights", "qwen3-8b"}, "expected ", {"CUDA_VISIBLE_DEVICES="});
-  check_refused({"--random-weights", "qwen4"}, "expected ", {"CUDA_VISIBLE_DEVICES="});
+#ifdef RESET_ENGINE_CUDA
+  const std::string no_gpu = "no GPU to run on (";
+  check_refused(kQuick + Arguments{"--device", "cuda"}, "--device is cuda, and " + no_gpu, {"CUDA_VISIBLE_DEVICES="});
+  check_refused({"--random-weights", "qwen3-8b"}, no_gpu, {"CUDA_VISIBLE_DEVICES="});
+  check_refused({"--random-weights", "qwen4"},
+                "model qwen4: no shapes of that name, expected one of qwen3-8b, qwen3-14b, qwen3-32b, ");
+#else
+  const std::string without = "--random-weights is given to a build without CUDA, expected --model";
+  check_refused(kQuick + Arguments{"--device", "cuda"}, "--device is cuda, and this build was made without CUDA");
+  check_refused({"--random-weights", "qwen3-8b"}, without);
+  check_refused({"--random-weights", "qwen4"}, without);
+#endif
   SmallDecoder decoder{"qwen2", Stored::kModelOpt};
   decoder.write(folder / "small");
   const Arguments small = {"--model", folder / "small", "--device", "cpu", "--prompt", "abba"};
@@ -216,6 +228,16 @@ TEST_CASE("generate has colours where they are wanted, and only there") {
   CHECK(run_generate(kQuick, {"NO_COLOR="}, terminal).output.find(kColour) != std::string::npos);
   CHECK(run_generate(kQuick, {"NO_COLOR=1"}, terminal).output.find('\x1b') == std::string::npos);
   CHECK(run_generate(kQuick + Arguments{"--no-color"}, {}, terminal).output.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("a sequence whose steps come to nothing ends early where that is asked for") {
+  const std::string whole = text_of(kQuick);
+  const Arguments early = kQuick + Arguments{"--early-stop", "1"};
+  const std::string text = text_of(early);
+  CHECK(text.size() < whole.size());
+  CHECK(text == whole.substr(0, text.size()));
+  CHECK_THAT(run_generate(early).output, Contains("0 by themselves, 1 early, 0 out of room"));
+  CHECK(text_of(kQuick + Arguments{"--early-stop", "1000"}) == whole);
 }
 
 TEST_CASE("without ReSET generate has one temperature") {

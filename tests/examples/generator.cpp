@@ -170,3 +170,55 @@ TEST_CASE("what a generator cannot take is refused by name, and the others go on
   CHECK(found.size() == 1);
   CHECK(found.count(0) == 1);
 }
+
+TEST_CASE(
+    "sequences that begin together are those that begin alone, and one that is refused keeps all from beginning") {
+  const Fixture f;
+  const engine::Weights weights = f.weights();
+  engine::GeneratorOptions options;
+  options.slots = 3;
+  const auto generator = engine::make_host_generator(weights, boundaries(), options, 1);
+  const engine::Prompt first = {2, {0, 9, 8}, request_of(4)};
+  const engine::Prompt second = {0, {0, 30, 31, 32, 33}, request_of(5)};
+  generator->begin({first, second});
+  const auto together = drain(*generator, 12);
+  REQUIRE(together.size() == 2);
+  for (const engine::Prompt& prompt : {first, second}) {
+    generator->begin(prompt.slot, prompt.tokens, prompt.request);
+    const auto alone = drain(*generator, 12).at(prompt.slot);
+    const auto& found = together.at(prompt.slot);
+    REQUIRE(found.size() == alone.size());
+    for (std::size_t i = 0; i < alone.size(); ++i) CHECK(found[i].sampled.token == alone[i].sampled.token);
+  }
+  CHECK_THROWS_WITH(generator->begin({first, first}), Contains("slot is 2, expected once"));
+  generator->begin({first});
+  CHECK_THROWS_WITH(generator->begin({second, {2, {}, request_of(1)}}), Contains("the prompt is 0 tokens long"));
+  CHECK(drain(*generator, 12).empty());
+}
+
+TEST_CASE("a slot whose request has raised its flag ends with the token that tells so") {
+  const Fixture f;
+  engine::Weights weights = f.weights();
+  weights.config.eos_tokens.clear();
+  std::vector<std::int32_t> every;
+  for (std::int32_t token = 0; token < SmallDecoder::kVocab; ++token) every.push_back(token);
+  const auto generator =
+      engine::make_host_generator(weights, reset::TokenSetTable(SmallDecoder::kVocab, every, {}), {}, 1);
+  reset::RequestParams request = request_of(3);
+  generator->begin(0, {0, 7, 3}, request);
+  const auto whole = drain(*generator, 100).at(0);
+  CHECK(whole.back().last);
+  for (const engine::GeneratedToken& token : whole) CHECK_FALSE(token.stopped);
+  request.early_stop.patience = 2;
+  request.early_stop.progress = 100.0F;  // which no step makes
+  generator->begin(0, {0, 7, 3}, request);
+  const auto stopped = drain(*generator, 100).at(0);
+  REQUIRE(stopped.size() < whole.size());
+  for (std::size_t i = 0; i < stopped.size(); ++i) {
+    const bool last = i + 1 == stopped.size();
+    CHECK(stopped[i].sampled.token == whole[i].sampled.token);
+    CHECK(stopped[i].sampled.stop == last);
+    CHECK(stopped[i].stopped == last);
+    CHECK(stopped[i].last == last);
+  }
+}

@@ -83,6 +83,31 @@ TEST_CASE("a wrong command line is refused") {
   CHECK_THAT(help.output, Contains("usage: quantize"));
 }
 
+TEST_CASE("the head is NVFP4 where that is asked for, and its absence told") {
+  const testing::Scratch scratch;
+  const fs::path here = scratch / "";
+  std::vector<testing::SmallTensor> tensors = testing::tiny_model();
+  write_model(scratch / "in", tensors);
+  for (const char* format : {"modelopt", "compressed-tensors"}) {
+    for (const std::string head : {"bf16", "nvfp4"}) {
+      const auto outcome = quantize({scratch / "in", scratch / (format + head), "--format", format, "--head", head});
+      CAPTURE(format, head, outcome.output);
+      REQUIRE(outcome.exit_code == 0);
+      const reset::Checkpoint checkpoint = reset::Checkpoint::open(scratch / (format + head));
+      CHECK(checkpoint.is_nvfp4("lm_head") == (head == "nvfp4"));
+      CHECK(checkpoint.quantization().excludes("lm_head") == (head == "bf16"));
+      CHECK_FALSE(checkpoint.is_nvfp4("model.embed_tokens"));
+      CHECK(checkpoint.is_nvfp4("model.layers.0.mlp.up_proj"));
+    }
+  }
+  const std::string refusal = "--head is nvfp4, but there is no *lm_head to quantise, expected one with K a multiple";
+  check_refused({scratch / "in", scratch / "out", "--head", "fp8"}, here, "--head is \"fp8\", expected one of bf16");
+  check_refused({scratch / "in", scratch / "out", "--head", "nvfp4", "--exclude", "lm*"}, here, refusal);
+  tensors.pop_back();  // tied to the embedding
+  write_model(scratch / "tied", tensors);
+  check_refused({scratch / "tied", scratch / "out", "--head", "nvfp4"}, here, refusal);
+}
+
 TEST_CASE("nothing is written over") {
   const testing::Scratch scratch;
   const fs::path here = scratch / "";

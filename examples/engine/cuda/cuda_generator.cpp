@@ -33,14 +33,13 @@ class CudaGenerator : public Generator {
     decoder_.capture();
   }
 
-  void begin(std::int32_t index, const std::vector<std::int32_t>& prompt,
-             const reset::RequestParams& request) override {
-    end(index);
-    decoder_.begin(index, prompt, request);
-    Slot& slot = at(index);
-    slot.running = true;
-    slot.first_step = enqueued_;
-    slot.length = static_cast<std::int64_t>(prompt.size());
+  void begin(const std::vector<Prompt>& prompts) override {
+    check_slots(prompts, static_cast<std::int32_t>(slots_.size()));
+    for (const Prompt& prompt : prompts) end(prompt.slot);
+    decoder_.begin(prompts);
+    for (const Prompt& prompt : prompts) {
+      at(prompt.slot) = {true, enqueued_, static_cast<std::int64_t>(prompt.tokens.size())};
+    }
   }
 
   void end(std::int32_t index) override {
@@ -80,13 +79,11 @@ class CudaGenerator : public Generator {
     for (std::size_t index = 0; index < slots_.size(); ++index) {
       Slot& slot = slots_[index];
       if (!slot.running || step < slot.first_step) continue;
-      GeneratedToken token;
-      token.slot = static_cast<std::int32_t>(index);
-      token.sampled = decoder_.wait(step, token.slot);
-      token.last = config_.is_eos(token.sampled.token) || slot.length == decoder_.context();
+      const auto number = static_cast<std::int32_t>(index);
+      tokens.push_back(
+          generated_token(number, decoder_.wait(step, number), config_, slot.length == decoder_.context()));
       ++slot.length;
-      if (token.last) end(token.slot);
-      tokens.push_back(token);
+      if (tokens.back().last) end(number);
     }
   }
 

@@ -7,13 +7,9 @@
 #include <reset/status.hpp>
 
 #include "mat_vec.hpp"
+#include "size_of.hpp"
 
 namespace engine::cuda {
-namespace {
-
-std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count); }
-
-}  // namespace
 
 void Decoder::check_slot(std::int32_t slot) const {
   if (slot >= 0 && slot < options_.slots) return;
@@ -21,11 +17,8 @@ void Decoder::check_slot(std::int32_t slot) const {
 }
 
 void Decoder::check_prompts(const std::vector<Prompt>& prompts) const {
-  std::vector<bool> taken(size_of(options_.slots), false);
+  check_slots(prompts, options_.slots);
   for (const Prompt& prompt : prompts) {
-    check_slot(prompt.slot);
-    if (taken[size_of(prompt.slot)]) throw reset::Error("slot is " + std::to_string(prompt.slot) + ", expected once");
-    taken[size_of(prompt.slot)] = true;
     const auto count = static_cast<std::int64_t>(prompt.tokens.size());
     if (count < 1 || count > options_.context) {
       throw reset::Error("prompt: " + std::to_string(count) + " tokens, expected 1.." +

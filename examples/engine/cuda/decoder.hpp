@@ -1,5 +1,9 @@
 // A batch of sequences on the device: prompts in, and one CUDA graph a decode step, in which the sampled token feeds
 // the next step without the host. Read decoder.cpp from enqueue_step() on, top to bottom.
+//
+// A step's kernels are dependent launches, each begun while the one ahead of it ends, with two exceptions: the first
+// norm waits until all before it have ended, so that attention need not wait for positions and older keys; and the
+// products of cuBLAS (a BF16 head, and every linear layer of a BF16 model) are launched as cuBLAS launches.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -19,6 +23,7 @@
 #include "attention.hpp"
 #include "device_buffer.hpp"
 #include "device_weights.hpp"
+#include "generator.hpp"
 #include "products.hpp"
 #include "rows.hpp"
 #include "sampler.hpp"
@@ -34,15 +39,10 @@ struct DecoderOptions {
   // activations, 0.16 MB each in Qwen3-8B.
   std::int64_t prompt_rows = 2048;
   bool nvfp4_activations = false;  // W4A4: the inputs of NVFP4 layers are quantised, too
-  // One cut of the work for every number of slots: a sequence's bits do not depend on how many there are.
+  // One cut of the work for every number of slots: a sequence's bits do not depend on how many there are, and are the
+  // same in every such decoder on a device. Not pinned, each decoder times cuBLAS's plans for its products and keeps
+  // the fastest, which need not be another's: the same options may give other bits.
   bool pinned = false;
-};
-
-// What a slot is to go on from.
-struct Prompt {
-  std::int32_t slot = 0;
-  std::vector<std::int32_t> tokens;
-  reset::RequestParams request;
 };
 
 class Decoder {
@@ -56,6 +56,9 @@ class Decoder {
   ~Decoder();  // waits for what it has enqueued
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
+
+  // Throws reset::Error, under the name that the count has where it comes from, for what no decoder has as slots.
+  static void check_slot_count(const char* name, std::int32_t slots);
 
   std::int64_t context() const { return options_.context; }
 
@@ -113,6 +116,8 @@ class Decoder {
   };
 
   void check_options();
+  void check_sizes() const;
+  void check_input_scales() const;
   void check_slot(std::int32_t slot) const;
   void check_prompts(const std::vector<Prompt>& prompts) const;
   void make_room();

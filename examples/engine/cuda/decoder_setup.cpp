@@ -2,19 +2,20 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include <reset/status.hpp>
 
 #include "decoder.hpp"
 #include "mat_vec.hpp"
+#include "size_of.hpp"
 
 namespace engine::cuda {
 namespace {
 
 constexpr int kPinnedSplits = 4;
+constexpr std::int64_t kOctet = 8;          // the kernels of rows.hpp take whole ones
 constexpr std::int64_t kSplitTokens = 128;  // attention gives no CTA fewer, if there are as many
-
-std::size_t size_of(std::int64_t count) { return static_cast<std::size_t>(count); }
 
 }  // namespace
 
@@ -35,15 +36,19 @@ Decoder::Decoder(const DeviceWeights& weights, const reset::TokenSetTable& bound
   }
   make_room();
   make_rotations();
-  tune();
+  // Pinned, products are cublasGemmEx's, which chooses by shape alone: what was fastest today may not be tomorrow.
+  if (!options_.pinned) tune();
 }
 
 Decoder::~Decoder() { cudaStreamSynchronize(stream_.handle); }
 
+void Decoder::check_slot_count(const char* name, std::int32_t slots) {
+  if (slots >= 1 && slots <= kMaxSlots) return;
+  throw reset::Error(std::string(name) + " is " + std::to_string(slots) + ", expected 1.." + std::to_string(kMaxSlots));
+}
+
 void Decoder::check_options() {
-  if (options_.slots < 1 || options_.slots > kMaxSlots) {
-    throw reset::Error("slots: " + std::to_string(options_.slots) + ", expected 1.." + std::to_string(kMaxSlots));
-  }
+  check_slot_count("slots", options_.slots);
   if (options_.context == 0) options_.context = config_.max_positions;
   if (options_.context < 1 || options_.context > config_.max_positions) {
     throw reset::Error("context: " + std::to_string(options_.context) + " tokens, expected 1.." +
@@ -52,6 +57,18 @@ void Decoder::check_options() {
   if (options_.columns == 0) options_.columns = static_cast<std::int32_t>(config_.vocab_size);
   attention_ = {static_cast<int>(config_.heads), static_cast<int>(config_.kv_heads), static_cast<int>(config_.head_dim),
                 1};
+  check_sizes();
+  if (options_.nvfp4_activations) check_input_scales();
+}
+
+void Decoder::check_sizes() const {
+  const std::pair<const char*, std::int64_t> sizes[] = {{"hidden_size", config_.hidden_size},
+                                                        {"intermediate_size", config_.intermediate_size}};
+  for (const auto& [name, size] : sizes) {
+    if (size > 0 && size % kOctet == 0) continue;
+    throw reset::Error(std::string(name) + ": " + std::to_string(size) + ", expected a multiple of " +
+                       std::to_string(kOctet));
+  }
   if (config_.hidden_size > kMaxNormColumns) {
     throw reset::Error("hidden_size: " + std::to_string(config_.hidden_size) + ", expected at most " +
                        std::to_string(kMaxNormColumns));
@@ -61,7 +78,9 @@ void Decoder::check_options() {
                        " of them key-value heads, of " + std::to_string(config_.head_dim) +
                        " values; expected up to 16 heads a key-value head, of 16, 32, 64 or 128 values");
   }
-  if (!options_.nvfp4_activations) return;
+}
+
+void Decoder::check_input_scales() const {
   bool any = weights_.head.is_nvfp4() && weights_.head.input_scale == 0;
   for (const DeviceLayer& layer : weights_.layers) {
     for (const DeviceLinear* linear : layer.linears()) {

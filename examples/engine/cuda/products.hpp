@@ -35,11 +35,13 @@ class Products {
  public:
   explicit Products(cudaStream_t stream);
 
-  // Enqueues a product, by the plan that tune() has found for its shape, or cublasGemmEx.
+  // Enqueues a product, by the plan that tune() has found for its shape, or cublasGemmEx, which gives the same bits for
+  // the same shape on every device of a kind.
   void multiply(const ProductShape& shape, const __nv_bfloat16* w, const void* x, void* y) const;
 
   // Times cublasGemmEx and what cuBLASLt's heuristics propose, on several matrices of the shape in turn so that they
-  // come from memory, and keeps the fastest. Overwrites y; waits for the stream.
+  // come from memory, and keeps the fastest: its bits may differ from run to run. Overwrites y;
+  // waits for the stream.
   void tune(const ProductShape& shape, const std::vector<const __nv_bfloat16*>& w, const void* x, void* y);
 
  private:

@@ -14,7 +14,6 @@
 
 #include "attention.hpp"
 #include "device_buffer.hpp"
-#include "examples/device/need_gpu.hpp"
 #include "support/catch.hpp"
 
 namespace {
@@ -158,8 +157,7 @@ int other_blocks(const Quantised& expected, const Quantised& found) {
 
 }  // namespace
 
-TEST_CASE("merged parts are the weighted mean of those that were written", "[gpu]") {
-  testing::need_gpu();
+TEST_CASE("merged parts are the weighted mean of those that were written", "[merge]") {
   std::mt19937 random(5);
   int blocks = 0;
   int others = 0;
@@ -185,8 +183,7 @@ TEST_CASE("merged parts are the weighted mean of those that were written", "[gpu
   CHECK(others <= blocks / 500);
 }
 
-TEST_CASE("a part that is not a number makes the result none", "[gpu]") {
-  testing::need_gpu();
+TEST_CASE("a part that is not a number makes the result none", "[merge]") {
   std::mt19937 random(6);
   for (const int bad : {0, 7, 8, 10}) {
     Parts parts({1, 1, 16, 12}, 11, random);

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "device_buffer.hpp"
-#include "examples/device/need_gpu.hpp"
 #include "rows.hpp"
 #include "support/catch.hpp"
 
@@ -51,8 +50,7 @@ std::int64_t wrong(const std::vector<__nv_bfloat16>& x, const std::vector<__nv_b
 }  // namespace
 
 // One octet a thread, two, and threads without any.
-TEST_CASE("RMSNorm of any number of octets is right", "[gpu]") {
-  testing::need_gpu();
+TEST_CASE("RMSNorm of any number of octets is right", "[rows]") {
   for (const std::int64_t cols : {8, 264, 4096, 8192, 8200, 16384}) {
     CAPTURE(cols);
     std::vector<__nv_bfloat16> x;
