@@ -226,11 +226,11 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 ///   two has moved the largest of the 256 below 2^16: add 2^-40 of that largest times the sum of the 256 |W_nk|.
 ///   Bfloat16 below 2^-126 counts as 0 where the engine flushes subnormals.
 ///
-/// The epilogue is float arithmetic with one rounding at the store. Global scales, alpha and bias add 6 u (|alpha sum| +
-/// |bias|) to the bound. The SiLU of a gate is `reset::silu`, under fast-math too: where gate and up are within d_gate
-/// and d_up, and U = |up| + d_up, their product is within 1.1 d_gate U + |silu(gate)| (d_up + 17 u U) + 2^-118 U +
-/// 2^-126. A NaN block scale makes its own row of the result NaN and no other; a NaN or an infinity in a token its own
-/// token.
+/// The epilogue is float arithmetic with one rounding at the store. Global scales, alpha and bias add 6 u (|alpha sum|
+/// + |bias|) to the bound. The SiLU of a gate is `reset::silu`, under fast-math too: where gate and up are within
+/// d_gate and d_up, and U = |up| + d_up, their product is within 1.1 d_gate U + |silu(gate)| (d_up + 17 u U) + 2^-118 U
+/// + 2^-126. A NaN block scale makes its own row of the result NaN and no other; a NaN or an infinity in a token its
+/// own token.
 template <GemvInstance... kInstances>
 static Status gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                    const LaunchOptions& options, cudaStream_t stream) noexcept {
