@@ -46,7 +46,8 @@ def chain(logits, setting):
 
 
 def median(values):
-    return sorted(values)[len(values) // 2]
+    values = sorted(values)
+    return values[len(values) // 2]
 
 
 def group_us(graph):

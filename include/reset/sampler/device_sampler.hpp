@@ -70,7 +70,7 @@ struct SamplerCommit {
 /// How a call is spread over the device. It changes no bit of any result.
 struct SamplerPolicy {
   int parts = 0;        ///< CTAs of a row, 1..256; 0 chooses. One where there are more rows than multiprocessors.
-  int chunk_warps = 0;  ///< Warps that share a chunk of 1,024 logits, 1 or 4; 0 chooses.
+  int chunk_warps = 0;  ///< Warps that share a chunk of 1,024 logits, 1 or 4 (1 with `entropy_logits`); 0 chooses.
 };
 
 /// How a call is launched.

@@ -95,12 +95,17 @@ static Status launch_rows(const ReSETSampler<Detector, DeviceBackend>& sampler, 
   const Status status = check_call(sampler, call, options);
   if (!status.ok() || call.count == 0) return status;
   const int chunks = static_cast<int>(chunk_count(static_cast<std::size_t>(sampler.config().vocabulary)));
-  const SamplerPolicy policy = choose_policy(options.policy, chunks, call.count, sampler.device().sm_count);
+  const bool other_entropy = call.entropy_logits != nullptr;
+  SamplerPolicy wanted = options.policy;
+  if (other_entropy) wanted.chunk_warps = 1;  // one kernel for what is seldom asked for
+  const SamplerPolicy policy = choose_policy(wanted, chunks, call.count, sampler.device().sm_count);
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>(policy.parts), static_cast<unsigned>(call.count));
   shape.block = dim3(kSamplerThreads);
   shape.dependent = options.dependent_launch;
-  const auto kernel = policy.chunk_warps == 4 ? sample_rows<Detector, T, 4> : sample_rows<Detector, T, 1>;
+  const auto kernel = other_entropy             ? sample_rows<Detector, T, 1, true>
+                      : policy.chunk_warps == 4 ? sample_rows<Detector, T, 4, false>
+                                                : sample_rows<Detector, T, 1, false>;
   return launch(kernel, shape, stream, view_of(sampler), call, mode);
 }
 

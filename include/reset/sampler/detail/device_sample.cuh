@@ -20,15 +20,14 @@ namespace detail {
 inline namespace RESET_ARCH_NAMESPACE {
 
 /// By the policy's thread in the end of a row. Of rows that are not the `only` one of their slot, others decide.
-template <class Room>
-static __device__ __forceinline__ void prepare_and_decide(const Temperatures& expected, bool only, bool other_entropy,
-                                                          Room& room) {
+template <bool kOtherEntropy, class Room>
+static __device__ __forceinline__ void prepare_and_decide(const Temperatures& expected, bool only, Room& room) {
   auto& slot = room.slot();
   prepare_out_of_line(slot.request, slot.state.policy, slot.state.mark, room.means());
   wait_for_sums(room.tail);
   room.tail.expected = expected;
   room.tail.facts = merged_facts(room.tail);
-  if (other_entropy) take_entropy(room.tail);
+  if constexpr (kOtherEntropy) take_entropy(room.tail);
   if (only) decide(room);
 }
 
@@ -84,7 +83,8 @@ static __device__ __noinline__ void merge_entropy(const SamplerView<Detector>& v
   merge_entropy_chunks({entropy_facts(view, index), chunks, room.call}, room.tail);
 }
 
-template <class Detector, class T, int kWarps>
+/// `kOtherEntropy`: the entropy is of `entropy_logits`. A kernel of its own, so that no other call carries its code.
+template <class Detector, class T, int kWarps, bool kOtherEntropy>
 static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
     sample_rows(const __grid_constant__ SamplerView<Detector> view, const __grid_constant__ SamplerCall<T> call,
                 SampleMode mode) {
@@ -129,7 +129,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   } else {
     pass_rest<T, kWarps, PassKind::kEntropy>(reader, row, rule, first, step, facts, room.call, group_room);
   }
-  if (call.entropy_logits != nullptr) pass_entropy<Detector, T, kWarps>(view, call, room);
+  if constexpr (kOtherEntropy) pass_entropy<Detector, T, kWarps>(view, call, room);
   // Who ends the row waits for the others. They have started before it: CTAs start in their order, as scans count on.
   // Besides, choose_policy leaves half of a device's room to those that do not wait.
   if (blockIdx.x + 1 != gridDim.x) return;
@@ -151,7 +151,9 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   const bool only = call.count <= kSamplerThreads && namesakes == 1;
   SlotSequence<Detector, T> sequence(view, call, input.slot, room);
   const int warp = static_cast<int>(threadIdx.x) / 32;
-  if (call.entropy_logits != nullptr && warp == kPolicyWarp) merge_entropy(view, room);
+  if constexpr (kOtherEntropy) {
+    if (warp == kPolicyWarp) merge_entropy(view, room);
+  }
   if (sum_part(warp) >= 0) merge_chunks(row_facts, sum_part(warp), room.tail);
   if (warp < kRaceWarps && keep.wanted > 0) {
     run_list(row, key, rule, expected, keep, row_facts, room.best, room.tail);
@@ -160,7 +162,7 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   } else if (warp < kPolicyWarp) {
     take_chunks(row_facts, room.chunks);
   } else if (self == 32 * kPolicyWarp) {
-    prepare_and_decide(expected, only, call.entropy_logits != nullptr, room);
+    prepare_and_decide<kOtherEntropy>(expected, only, room);
     if (only) sequence.end_early(index, key.position, mode);
   }
   __syncwarp();
