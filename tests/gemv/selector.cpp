@@ -154,9 +154,14 @@ TEST_CASE("which kernel serves which call") {
   CHECK(swizzled(1000, 4096, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // no whole tiles
   CHECK(swizzled(1024, 3840, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // of 256, not of 512
   CHECK(swizzled(1024, 9216, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // two rows a tile
-  GemvProblem problem = well_formed(nvfp4, 1, 1000, 25600);                         // one row a tile of kRing: no pairs
-  problem.gate = GemvGate::kGateUp;
-  CHECK(chosen(90, problem) == GemvKernel::kTensorRing);
+  const auto gated = [&](int arch, std::int64_t k) {
+    GemvProblem problem = well_formed(nvfp4, 1, 1000, k);
+    problem.gate = GemvGate::kGateUp;
+    return chosen(arch, problem);
+  };
+  CHECK(gated(90, 4096) == GemvKernel::kTensorRing);   // faster
+  CHECK(gated(90, 25600) == GemvKernel::kTensorRing);  // one row a tile of kRing: no pairs
+  CHECK(gated(120, 12288) == GemvKernel::kTensorRing);
 }
 
 TEST_CASE("which calls come to kTensorRing row by row") {

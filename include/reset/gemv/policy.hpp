@@ -238,9 +238,10 @@ namespace detail {
 /// Whether kRing is the faster where it serves a call. Of spread rows a tile's scales are many small pieces, which
 /// counts where rows are many: on an H100 at K = 4096 kRing took less than kTensorRing for 12,288 rows, and more for
 /// 24,576, with one CTA a multiprocessor, as steps want it. With two it is level or ahead in chains of one layer
-/// (`bench_tune_gemv swizzled`). Other devices were not compared.
+/// (`bench_tune_gemv swizzled`). With a gate, whose rows are far apart, kRing took 5 to 40 % longer than without on
+/// that card, and kTensorRing as long as without (`bench_gemv`, records with a gate). Other devices were not compared.
 constexpr bool prefers_ring(const GemvShape& shape) noexcept {
-  return shape.scale_layout == ScaleLayout::kLinear || shape.rows <= 16384;
+  return shape.gate == GemvGate::kNone && (shape.scale_layout == ScaleLayout::kLinear || shape.rows <= 16384);
 }
 
 }  // namespace detail
@@ -249,14 +250,14 @@ constexpr bool prefers_ring(const GemvShape& shape) noexcept {
 /// known at compile time it is a constant, and so is whether it can serve them (`validate`).
 constexpr GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvShape& shape) noexcept {
   const GemvPolicy ring = ring_policy(device.arch, shape.activations, shape.tokens, shape.cols);
-  const bool preferred = ring.stages > 0 && detail::prefers_ring(shape);
-  if (preferred && detail::ring_serves(shape, ring.chunks).ok()) return ring;
+  const bool ring_serves = ring.stages > 0 && detail::ring_serves(shape, ring.chunks).ok();
+  if (ring_serves && detail::prefers_ring(shape)) return ring;
   const bool boxes = detail::boxes_serve(shape).ok();
   if (device.arch >= 90 && (boxes || detail::odd_rows_serve(shape).ok())) {
     const GemvPolicy policy = tensor_ring_policy(device, shape.tokens, shape.rows, shape.cols, !boxes);
     if (policy.stages > 0) return policy;
   }
-  return tensor_policy(device, shape.tokens, shape.cols);
+  return ring_serves ? ring : tensor_policy(device, shape.tokens, shape.cols);
 }
 
 /// The policy that `gemv` takes for a well-formed call on a device. It reads of the call what `shape_of` reads.
