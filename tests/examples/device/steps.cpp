@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "examples/device/fixture.hpp"
-#include "examples/device/w4a4.hpp"
+#include "examples/device/demo_scales.hpp"
 
 using engine::cuda::Decoder;
 using engine::cuda::DecoderOptions;

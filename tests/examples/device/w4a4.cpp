@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "examples/device/fixture.hpp"
-#include "examples/device/w4a4.hpp"
 
 using namespace testing;
 
@@ -75,20 +74,6 @@ TEST_CASE("NVFP4 activations of a long text give the CPU's logits within that no
   for (const std::int32_t first : {0, 11, 23, 37}) {
     apart.add(compare(weights, engine::Activations::kNvfp4, long_prompt(first), 20, 1 + first % 4));
     noise.add(noise_of(weights, long_prompt(first), 20));
-  }
-  check_noise(apart, noise);
-}
-
-// A trained model, in the file that the tool writes.
-TEST_CASE("the demonstration's model with NVFP4 activations gives the CPU's logits on golden prompts", "[w4a4]") {
-  const Scratch folder;
-  const engine::Weights weights = demo_with_input_scales(folder);
-  Distance apart;
-  Distance noise;
-  for (const Tokens& prompt : golden_prompts()) {
-    const int steps = at_most(40, 4);
-    apart.add(compare(weights, engine::Activations::kNvfp4, prompt, steps, 2));
-    noise.add(noise_of(weights, prompt, steps));
   }
   check_noise(apart, noise);
 }
