@@ -39,7 +39,7 @@ CHANGES = {**{f"window = {w}": f",window={w}" for w in (4, 8)}, "history = inclu
 LONGER, WHOLE = f", limit {LONG}", ", no top-p"
 # Of the policies those that forms other than the pair, and those that the larger model have.
 OTHERS = ("greedy", "T = 0.2", "T = 0.6", BASELINE, THRESHOLD_OF[CHOSEN], PUBLISHED, CHOSEN)
-LARGER = (BASELINE, "T = 0.6", SHORT)
+LARGER = (BASELINE, SHORT)
 
 # What validation chooses from; below a temperature of about a half, a token of low entropy keeps one candidate under top-p 0.95.
 T_LOW = (0.1, 0.6, 0.9)
