@@ -93,10 +93,9 @@ TEST_CASE("instances refuse a call by what they have not") {
   refused<TensorRing>(reset::tensor_ring_policy(kH100, 4, 4096, 4096, true), kDense,
                       "unsupported: policy.odd_rows is 1, expected 0: no such instance was given to gemv");
   const GemvShape swizzled = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4096, ScaleLayout::kSwizzled128x4);
-  refused<TensorRing>(
-      reset::select_gemv_policy(kH100, swizzled), swizzled,
-      "unsupported: weights.block_scale.layout is 1, expected weights that lie as gemv_instance was told "
-      "for an instance which gemv was given");
+  refused<TensorRing>(reset::select_gemv_policy(kH100, swizzled), swizzled,
+                      "unsupported: weights is 0, expected rows, strides and scales that lie as gemv_instance was told "
+                      "for an instance which gemv was given");
 }
 
 TEST_CASE("kTensor's kernel for weights that lie anyhow takes the place of the other one, which takes none") {

@@ -257,6 +257,14 @@ TEST_CASE("options: rejection with entropies of other rows is that at the temper
   CHECK((low > 20 && low < 280));
 }
 
+TEST_CASE("options: no rows for the entropy can be said outright") {
+  Sampler sampler(make_config(1));
+  REQUIRE(sampler.add(0, make_request(3)).ok());
+  SampledToken token;
+  const std::vector<float> row = logits_at(3, 0);
+  CHECK(sampler.sample(0, row.data(), token, nullptr).ok());
+}
+
 TEST_CASE("options: a row that is bad in either of its rows is bad") {
   const std::vector<float> good = processed_at(2, 5);
   const std::vector<float> model = logits_at(2, 5);

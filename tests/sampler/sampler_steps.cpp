@@ -225,6 +225,26 @@ TEST_CASE("steps: a draft whose probability is NaN never holds, nor a negative o
   CHECK(std::fabs(held - 500.0 * p) < 5.0 * std::sqrt(500.0 * p * (1.0 - p)));
 }
 
+TEST_CASE("steps: where rejection leaves nothing, the token is the slot's own sample") {
+  for (const float q : {10.0f, kInfinity}) {
+    const Setting setting = make_setting(0.9f, 0, 0.95f, 0.0f, 0.5);
+    Sampler sampler(make_config(1, 2)), own(make_config(1, 2));
+    REQUIRE(sampler.add(0, setting.request).ok());
+    REQUIRE(own.add(0, setting.request).ok());
+    const std::vector<float> probabilities(2 * kVocabulary, q);
+    int rejected = 0;
+    for (int n = 0; n < 300; ++n) {
+      const std::int32_t draft = n % kVocabulary;
+      const std::int32_t token = step_pair(sampler, setting.logits, draft, 2 * n, probabilities.data()).first.token;
+      const std::int32_t sample = step_pair(own, setting.logits, draft, 2 * n, nullptr).first.token;
+      if (token == draft && sample != draft) continue;  // accepted
+      REQUIRE(token == sample);
+      ++rejected;
+    }
+    CHECK(rejected > 250);
+  }
+}
+
 TEST_CASE("steps: drafts from the target itself are always accepted, and greedy ones if they are the highest") {
   Setting setting = make_setting(1.0f, 0, 0.9f, 0.0f, 1.0);
   Sampler sampler(make_config(1, 2));

@@ -68,6 +68,15 @@ static inline Status check_dependent_launch(bool dependent, int arch) noexcept {
   return {StatusCode::kUnsupported, "dependent_launch", arch, "a target of 90 or later"};
 }
 
+/// Whether a device is the current one: on another a kernel would be cut for what it does not have, and find memory
+/// that is not its own.
+static inline Status check_current_device(int device) noexcept {
+  int current = 0;
+  const Status status = cuda_status("cudaGetDevice", cudaGetDevice(&current));
+  if (!status.ok() || device == current) return status;
+  return {StatusCode::kInvalidArgument, "device.device", device, "the ordinal of the current device"};
+}
+
 /// The first and the last of the targets that this translation unit is compiled for, as 90; 0 and 999 if not known.
 struct TargetRange {
   int least;

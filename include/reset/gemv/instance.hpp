@@ -78,8 +78,8 @@ struct Instances {
         return refusal("policy.odd_rows", 1, "0: no such instance was given to gemv");
       }
     }
-    return refusal("weights.block_scale.layout", static_cast<int>(shape.scale_layout),
-                   "weights that lie as gemv_instance was told for an instance which gemv was given");
+    return refusal("weights", 0,
+                   "rows, strides and scales that lie as gemv_instance was told for an instance which gemv was given");
   }
 
  private:

@@ -1,8 +1,8 @@
 /// @file
 /// The mat-vec: validates a call, chooses a kernel and launches it.
 ///
-/// For one file of the engine that nvcc compiles, for sm_80 or later; others see `problem.hpp`, `policy.hpp` and
-/// `launch_options.hpp` and call a function of their own in it. Every file that calls `gemv` has kernels of its own,
+/// For one file of the engine that nvcc compiles, for sm_80 or later; others include `reset.hpp`, or of this room what
+/// they need, and call a function of their own in it. Every file that calls `gemv` has kernels of its own,
 /// and readies them itself.
 #pragma once
 
@@ -138,15 +138,6 @@ static inline Status launch_ring(RingKernel kernel, const GemvProblem& problem, 
                 options.prefetch);
 }
 
-/// Whether `device` describes the current one: launched on another, a kernel would have a cut that is not its own, and
-/// attributes that nobody has set.
-static inline Status check_current(const DeviceInfo& device) noexcept {
-  int current = 0;
-  const Status status = cuda_status("cudaGetDevice", cudaGetDevice(&current));
-  if (!status.ok() || device.device == current) return status;
-  return invalid("device.device", device.device, "the ordinal of the current device");
-}
-
 /// Launches a well-formed call if the policy can serve it, and one of the kernels of `List` is the policy's.
 template <class List>
 static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
@@ -157,7 +148,7 @@ static Status launch_gemv(const GemvProblem& problem, const GemvPolicy& policy, 
   if (status.ok()) status = List::check(wanted, shape);
   if (status.ok()) status = check_dependent_launch(options.dependent_launch, device.arch);
   if (status.ok()) status = validate(options.prefetch);
-  if (status.ok()) status = check_current(device);
+  if (status.ok()) status = check_current_device(device.device);
   if (!status.ok()) return status;
   const GemvInstance serving = List::serving(wanted);
   switch (policy.kernel) {

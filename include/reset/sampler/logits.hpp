@@ -25,6 +25,14 @@ struct BFloat16 {
 template <class T>
 inline constexpr bool is_logit_v = std::is_same_v<T, float> || std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
 
+namespace detail {
+
+/// T, where it is not to be deduced of an argument, which may be a null pointer.
+template <class T>
+using Same = typename std::enable_if<true, T>::type;
+
+}  // namespace detail
+
 /// The value itself.
 RESET_HOST_DEVICE constexpr float to_float(float x) noexcept { return x; }
 

@@ -12,7 +12,7 @@
 /// reset::throw_if_failed(reset::sampler_step(sampler, call, {}, stream));      // every token
 /// @endcode
 ///
-/// The current device must be the sampler's.
+/// The current device must be the sampler's: launches on another are refused.
 ///
 /// For one file of the engine that nvcc compiles, for sm_80 or later; others see `device_sampler.hpp`. No launcher
 /// allocates, throws or, sampler_export into pageable memory aside, waits, and each can be captured in a graph.
@@ -89,11 +89,25 @@ static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, c
   return check_dependent_launch(options.dependent_launch, sampler.device().arch);
 }
 
+template <class Detector>
+static Status check_commit(const ReSETSampler<Detector, DeviceBackend>& sampler, const SamplerCommit& commit) noexcept {
+  constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
+  if (commit.slots == nullptr) return {kInvalid, "slots", 0, "a pointer to device memory"};
+  if (commit.counts == nullptr) return {kInvalid, "counts", 0, "a pointer to device memory"};
+  Status status = check_alignment("slots", commit.slots);
+  if (status.ok()) status = check_alignment("counts", commit.counts);
+  if (status.ok()) status = check_alignment("tokens", commit.tokens);
+  if (status.ok()) status = check_alignment("quantiles.data", commit.quantiles.data);
+  return status.ok() ? check_current_device(sampler.device().device) : status;
+}
+
 template <class Detector, class T>
 static Status launch_rows(const ReSETSampler<Detector, DeviceBackend>& sampler, const SamplerCall<T>& call,
                           SampleMode mode, const SamplerLaunch& options, cudaStream_t stream) noexcept {
-  const Status status = check_call(sampler, call, options);
+  Status status = check_call(sampler, call, options);
   if (!status.ok() || call.count == 0) return status;
+  status = check_current_device(sampler.device().device);
+  if (!status.ok()) return status;
   const int chunks = static_cast<int>(chunk_count(static_cast<std::size_t>(sampler.config().vocabulary)));
   const bool other_entropy = call.entropy_logits != nullptr;
   SamplerPolicy wanted = options.policy;
@@ -186,11 +200,13 @@ template <class Detector>
 static Status sampler_import(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
                              const SlotState<typename Detector::State>& state, cudaStream_t stream) noexcept {
   if (slot < 0 || slot >= sampler.config().slots) return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
-  const Status status = state.validate();
+  Status status = state.validate();
   if (!status.ok()) return status;
   if (state.last_token >= sampler.config().vocabulary) {
     return {StatusCode::kInvalidArgument, "last_token", state.last_token, "a token of the vocabulary, or -1 for none"};
   }
+  status = detail::check_current_device(sampler.device().device);
+  if (!status.ok()) return status;
   return detail::launch(detail::import_state<Detector>, detail::LaunchShape(), stream, detail::view_of(sampler), slot,
                         state);
 }
@@ -203,9 +219,8 @@ static Status sampler_commit(const ReSETSampler<Detector, DeviceBackend>& sample
     return {StatusCode::kInvalidArgument, "count", commit.count, "0..slots"};
   }
   if (commit.count == 0) return {};
-  if (commit.slots == nullptr || commit.counts == nullptr) {
-    return {StatusCode::kInvalidArgument, "slots or counts", 0, "pointers to device memory"};
-  }
+  const Status status = detail::check_commit(sampler, commit);
+  if (!status.ok()) return status;
   constexpr int kThreads = 32;
   detail::LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>((commit.count + kThreads - 1) / kThreads));

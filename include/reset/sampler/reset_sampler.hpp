@@ -97,7 +97,7 @@ class ReSETSampler<Detector, HostBackend> {
   /// and drafted tokens outside the vocabulary.
   template <class T>
   Status apply(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results,
-               const T* entropy_logits = nullptr) noexcept {
+               const detail::Same<T>* entropy_logits = nullptr) noexcept {
     static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
     const Status status = stage(logits != nullptr && rows != nullptr && results != nullptr, rows, count);
     if (!status.ok()) return status;
@@ -118,7 +118,7 @@ class ReSETSampler<Detector, HostBackend> {
   /// What is negative counts as 0, and so does NaN in what p leaves above it once a draft is rejected.
   template <class T>
   Status step(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results,
-              const float* draft_probabilities = nullptr, const T* entropy_logits = nullptr) noexcept {
+              const float* draft_probabilities = nullptr, const detail::Same<T>* entropy_logits = nullptr) noexcept {
     static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
     const Status status = stage(logits != nullptr && rows != nullptr && results != nullptr, rows, count);
     if (!status.ok()) return status;
@@ -158,7 +158,8 @@ class ReSETSampler<Detector, HostBackend> {
 
   /// Samples and commits the next token of `slot` from one row.
   template <class T>
-  Status sample(std::int32_t slot, const T* logits, SampledToken& result, const T* entropy_logits = nullptr) noexcept {
+  Status sample(std::int32_t slot, const T* logits, SampledToken& result,
+                const detail::Same<T>* entropy_logits = nullptr) noexcept {
     if (!in_use(slot)) return bad_slot(slot);
     SamplerRow row;
     row.slot = slot;

@@ -107,7 +107,8 @@ struct RequestParams {
   bool detector_enabled = true;
   EarlyStopParams early_stop;  ///< When the slot's flag `stop` goes up; off by default.
   /// What its tokens are drawn for, kSampling or kDrafting: a drafter that has its target's seed draws by random
-  /// numbers of its own. Those by which it accepts drafts, should it have any, it shares with the target.
+  /// numbers of its own. A drafter that accepts drafts itself must have another seed: the numbers by which it does, and
+  /// those by which it replaces what it rejects, are the target's whatever the purpose.
   RandomPurpose purpose = RandomPurpose::kSampling;
 
   /// Names the first field that is outside its domain.

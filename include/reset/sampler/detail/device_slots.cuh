@@ -24,7 +24,8 @@ static Status check_request(const ReSETSampler<Detector, DeviceBackend>& sampler
   if (slot < 0 || slot >= sampler.config().slots) {
     return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
   }
-  return request.validate(sampler.config().vocabulary);
+  const Status status = request.validate(sampler.config().vocabulary);
+  return status.ok() ? check_current_device(sampler.device().device) : status;
 }
 
 template <class Detector>

@@ -59,11 +59,12 @@ class HostRow {
   /// min(1, p / q), else one drawn from what p leaves above q. What comes out is distributed as p. Source: Leviathan,
   /// Kalman, Matias, "Fast inference from transformers via speculative decoding" (ICML 2023).
   template <class T>
-  std::int32_t draw_or_accept(const T* row, const SamplingParams& sampling, float temperature, RandomKey key,
+  std::int32_t draw_or_accept(const T* row, const SamplingParams& sampling, float temperature, const RandomKey& own,
                               std::int32_t drafted, const float* draft) noexcept {
     if (statistics_.status != RowStatus::kOk || temperature <= kArgmaxTemperature) {
-      return draw(row, sampling, temperature, key);
+      return draw(row, sampling, temperature, own);
     }
+    RandomKey key = own;
     RowChunks<T> chunks(row, columns_);
     const RowSummary summary{extents_.data(), statistics_.partial.max, temperature};
     const HostTargetRule target = target_rule(chunks, summary, sampling);
@@ -73,7 +74,7 @@ class HostRow {
     key.purpose = RandomPurpose::kResidual;
     const std::int32_t residual = draw_residual(row, summary, target, draft, key);
     // Nowhere above the draft's, for all that floats can tell: the two are the same.
-    return residual >= 0 ? residual : draw(row, sampling, temperature, key);
+    return residual >= 0 ? residual : draw(row, sampling, temperature, own);
   }
 
   /// What is told of the token that was drawn from the row read last: its logprob, and its rank where `ranked`.
