@@ -144,9 +144,10 @@ def task_paragraph(report):
     return f"""What is measured. Solved / wrong / cut off at T = 1 are {ends("BF16", BASELINE)} % in BF16 and {ends("W4A4", BASELINE)} % in
 W4A4; no policy of this table has more than {most_wrong:.1f} % of wrong answers, so nearly every failure is a search that the limit of
 {limit} tokens cuts off. With {report.document["longer_limit"]} tokens these are {ends("BF16", longer)} and {ends("W4A4", longer)} %,
-and what W4A4 loses is {told(row("W4A4", longer)["minus_bf16"])} points instead of {told(row("W4A4")["minus_bf16"])}. Each problem has
-one first move that leads to the target (26 of 2,048 have a second one through a number above 999, which no trace writes), and the traces imitated draw
-their tries with replacement. So choices are guesses among moves that are equally good a priori, and accuracy is how soon one is right.
+and W4A4 minus BF16 is {told(row("W4A4", longer)["minus_bf16"])} points instead of {told(row("W4A4")["minus_bf16"])}. Each problem has
+one first move that leads to the target (26 of 2,048 have a second one through a number above 999, which no trace writes), and the
+traces imitated draw their tries with replacement. So choices are guesses among moves that are equally good a priori, and accuracy
+is how soon one is right.
 At T = 1 {share("BF16")} % of BF16's tokens have more than 0.1 and 0.5 nats, {share("W4A4")} % of W4A4's. tau_0 as published, the 80th
 percentile of W4A4 at T = 0.6, is {published} nats (larger model: {report.choices[LARGE[0]]["published_tau0"]:.2f}); the published models
 have {PUBLISHED_RANGE}."""
@@ -154,8 +155,8 @@ have {PUBLISHED_RANGE}."""
 
 def verdict(values):
     """How many of the differences are what."""
-    return ", ".join(f"{sum(resolved(v) == what for v in values)} {name}"
-                     for what, name in (("gain", "resolved gains"), ("loss", "resolved losses"), (UNRESOLVED, UNRESOLVED)))
+    return ", ".join(f"{name} {sum(resolved(v) == what for v in values)}"
+                     for what, name in (("gain", "gains"), ("loss", "losses"), (UNRESOLVED, UNRESOLVED)))
 
 
 def gains_paragraph(report):
@@ -172,8 +173,21 @@ would be specific to NVFP4: {over("difference_over_t1", ("W4A4",))}. With the lo
 {told(longer)}; without top-p, over T = 1 without it, it is {told(whole)}, BF16's {told(bf16_whole)}, the difference {told(difference)}.
 Intervals are not corrected for their number. T = 0.6 instead of 1 changes BF16 by {told(cooler[0])} and W4A4 by {told(cooler[1])}:
 quantised or not, these models are not helped by cooler sampling. What steps add to the fixed threshold of the same tau_0 and T_low is
-in the next table: {over("gain_over_threshold")}. They are exercised in part: {old(32)} % of the tokens are in a step that is at least 32 tokens old, so
-that with the published window the last 32 tokens stand in for the step throughout; with a window of {window} it is {old(window)} %."""
+in a table below: {over("gain_over_threshold")}. They are exercised in part: {old(32)} % of the tokens are in a step that is at
+least 32 tokens old, so that with the published window the last 32 tokens stand in for the step throughout; with a window of
+{window} it is {old(window)} %."""
+
+
+def rest_paragraph(report):
+    """The larger model, other forms and changes to ReSET: what their tables say."""
+    larger = {form: report.row(form, SHORT, LARGE[0])["gain_over_t1"] for form in PAIR}
+    larger_difference = report.row("W4A4", SHORT, LARGE[0])["difference_over_t1"]
+    other = [report.field(form, p, "difference_over_t1") for form in FORMS if form not in PAIR for p in (PUBLISHED, CHOSEN)]
+    changed = {(c, form): report.field(form, f"{SHORT}, {c}", "gain_over_unchanged") for c in changes(report) for form in PAIR}
+    names = [f"{c} ({form}, {signed(v)})" for (c, form), v in changed.items() if resolved(v) != UNRESOLVED]
+    return f"""The larger model: W4A4 gains {told(larger["W4A4"])} from ReSET with the short window and BF16 {told(larger["BF16"])}, the
+difference is {told(larger_difference)}. What other forms gain minus what BF16 gains: {verdict(other)}. Changes to ReSET:
+{verdict(list(changed.values()))}; resolved are {", ".join(names) if names else "none"}."""
 
 
 def entropy_paragraph(report):
@@ -214,7 +228,8 @@ def section(report):
     print("\n![problems solved under every policy](bench/results/reasoner_accuracy.svg)")
     fill(task_paragraph(report))
     fill(gains_paragraph(report))
-    print()
+    fill(rest_paragraph(report))
+    print("\nWhat the steps add to the fixed threshold, in W4A4 where no form is named:\n")
     step_table(report)
     print("\nThe models; what training solved is of 1,024 calibration problems, before and after reinforcement (W4A4's and BF16's\n"
           "gains are those of ReSET, tau_0 as published, short window; intervals of one model are over problems alone):\n")

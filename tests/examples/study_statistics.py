@@ -82,7 +82,7 @@ def test_plan():
     expected = {**{(m, form): pair if form in study.PAIR else set(study.OTHERS) for m in study.SMALL for form in study.FORMS},
                 **{(m, form): set(study.LARGER) for m in study.LARGE for form in study.PAIR}}
     assert {key: {row[2] for row in rows if row[:2] == key} for key in {row[:2] for row in rows}} == expected
-    assert len(study.FORMS) == 7 and len(main) == 13 and len(pair) == 24 and len(rows) == 253
+    assert len(study.FORMS) == 7 and len(main) == 13 and len(pair) == 24 and len(rows) == 238
     paths = {job.path(Path("work")) for _, job in study.plan({m: CHOICE for m in MODELS})}
     assert len(paths) == len({job for _, job in study.plan({m: CHOICE for m in MODELS})})
 
@@ -134,7 +134,7 @@ def close(a, b):
 def test_readme():
     """The README has what the committed report says, and the report what the committed outcomes of the whole study say."""
     document, committed = json.loads(report.OUTCOMES.read_text()), json.loads(report.OUTPUT.read_text())
-    assert report.check_complete(document) == 2048 and len(document["rows"]) == 253
+    assert report.check_complete(document) == 2048 and len(document["rows"]) == 238
     assert close(report.report(document), committed)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
