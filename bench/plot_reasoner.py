@@ -38,7 +38,7 @@ def accuracy(report, _):
     axes[1].axvline(0, color="#222222", linewidth=0.8)
     axes[0].set_yticks(range(len(POLICIES)), POLICIES, fontsize=9)
     axes[0].invert_yaxis()
-    figure.suptitle(ALL_SEEDS, fontsize=11)
+    figure.suptitle("small models, mean of three training seeds", fontsize=11)
     legend_below(figure)
     return figure
 
@@ -72,7 +72,7 @@ def entropy(report, _):
     for axis, label in ((solved, "steps of solved traces, %"), (wrong, "false equations, %")):
         axis.set_xlabel("mean entropy of a step, nats")
         axis.set_ylabel(label)
-    figure.suptitle("T = 1, small models", fontsize=11)
+    figure.suptitle("T = 1, small models, all seeds", fontsize=11)
     legend_below(figure)
     return figure
 

@@ -122,7 +122,8 @@ class Comparison:
     def solved(self, form, policy):
         """[models, problems]; None where no such row is in the study."""
         rows = [self.found.get((m, form, policy)) for m in self.models]
-        return None if None in rows else np.stack([counts(r)[0] for r in rows])
+        assert any(rows) == all(rows), f"{form} under {policy} is there for some of {self.models} alone"
+        return np.stack([counts(r)[0] for r in rows]) if all(rows) else None
 
     def gains(self, form, policy, against):
         """What a form gains from a policy over another one, and what is specific to NVFP4: that gain minus BF16's."""
@@ -153,7 +154,7 @@ class Comparison:
 
 def describe(rows):
     """Tokens and entropies, over all traces of the models."""
-    cut = 100 * np.mean([counts(r)[1].mean() for r in rows]) / 100
+    cut = np.mean([counts(r)[1].mean() for r in rows])
     solved = np.mean([counts(r)[0].mean() for r in rows])
     tokens = sum(r["tokens"] for r in rows)
     traces = sum(len(counts(r)[0]) * r["samples"] for r in rows)
@@ -184,7 +185,8 @@ def report(document, resamples=RESAMPLES):
     entropies = [{"model": r["model"], "form": r["form"], "tokens": r["token_entropies"], "steps": r["steps"]}
                  for r in document["rows"] if "steps" in r]
     return {"what": "share of held-out Countdown problems solved, percent, by the library's CPU engine",
-            "problems": check_complete(document), **{name: document[name] for name in kept}, "top_p": 0.95, "window": 32, "bootstrap": resamples,
+            "problems": check_complete(document), **{name: document[name] for name in kept}, "top_p": 0.95, "window": 32,
+            "bootstrap": resamples,
             "token_bins": {"lowest_decade": -6, "bins_per_decade": 8}, "step_bin_nats": 0.05, "rows": compare(document, resamples),
             "entropies": entropies}
 

@@ -122,7 +122,8 @@ class Study:
                 if not folder.exists():
                     folder.parent.mkdir(exist_ok=True)
                     part = folder.with_suffix(f".{os.getpid()}")
-                    command = [self.args.programs / "quantize", source, part, "--rule", rule, "--input-scales", source / "input_scales.json"]
+                    command = [self.args.programs / "quantize", source, part, "--rule", rule, "--input-scales",
+                               source / "input_scales.json"]
                     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
                     part.rename(folder)
 

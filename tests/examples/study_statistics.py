@@ -19,10 +19,11 @@ import reasoner_study as study  # noqa: E402
 import table_reasoner as table  # noqa: E402
 
 CHOICE = {"published_tau0": 0.05, "published_t_low": 0.1, "short_window": 8, "own_tau0": 0.3, "own_t_low": 0.6, "own_window": 4,
-          "candidates": [{"tau0": None, "t_low": 0.1, "window": 32, "solved": 70.0}]}
+          "candidates": [{"tau0": None, "t_low": t_low, "window": 32, "solved": 70.0} for t_low in (0.1, 0.6)]}
 MODELS = study.SMALL + study.LARGE
 PROBLEMS = 200
-TRAINING = {"commit": "abc", "limit": 160, "parameters": 5, "solved": {when: {"1.0": 0.7, "0.6": 0.6} for when in ("imitated", "reinforced")}}
+TRAINING = {"commit": "abc", "limit": 160, "parameters": 5,
+            "solved": {when: {"1.0": 0.7, "0.6": 0.6} for when in ("imitated", "reinforced")}}
 
 
 def record(job, share, rng):
@@ -74,11 +75,14 @@ def test_policies():
 def test_plan():
     rows = [(job.model, job.form, policy) for policy, job in study.plan({m: CHOICE for m in MODELS})]
     assert len(set(rows)) == len(rows)
-    everywhere = {"greedy", *study.TEMPERATURES, *study.THRESHOLD_OF, *study.THRESHOLD_OF.values()}
-    for m in MODELS:
-        for form in study.FORMS:
-            assert everywhere <= {row[2] for row in rows if row[:2] == (m, form)}, (m, form)
-    assert len(study.FORMS) == 7 and len(everywhere) == 13
+    main = {"greedy", *study.TEMPERATURES, *study.THRESHOLD_OF, *study.THRESHOLD_OF.values()}
+    pair = main | {name + study.LONGER for name in (study.BASELINE, "T = 0.6", study.SHORT)}
+    pair |= {name + study.WHOLE for name in (study.BASELINE, study.SHORT)}
+    pair |= {f"{study.SHORT}, {change}" for change in study.CHANGES if change != f"window = {CHOICE['short_window']}"}
+    expected = {**{(m, form): pair if form in study.PAIR else set(study.OTHERS) for m in study.SMALL for form in study.FORMS},
+                **{(m, form): set(study.LARGER) for m in study.LARGE for form in study.PAIR}}
+    assert {key: {row[2] for row in rows if row[:2] == key} for key in {row[:2] for row in rows}} == expected
+    assert len(study.FORMS) == 7 and len(main) == 13 and len(pair) == 24 and len(rows) == 238
     paths = {job.path(Path("work")) for _, job in study.plan({m: CHOICE for m in MODELS})}
     assert len(paths) == len({job for _, job in study.plan({m: CHOICE for m in MODELS})})
 
@@ -128,14 +132,15 @@ def close(a, b):
 
 
 def test_readme():
-    """The README has what the committed report says, and the report what the committed outcomes say."""
-    committed = json.loads(report.OUTPUT.read_text())
-    assert close(report.report(json.loads(report.OUTCOMES.read_text())), committed)
+    """The README has what the committed report says, and the report what the committed outcomes of the whole study say."""
+    document, committed = json.loads(report.OUTCOMES.read_text()), json.loads(report.OUTPUT.read_text())
+    assert report.check_complete(document) == 2048 and len(document["rows"]) == 238
+    assert close(report.report(document), committed)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         table.section(table.Report(committed))
     assert printed.getvalue() in (report.OUTPUT.parents[2] / "README.md").read_text()
 
 
-for test in (test_codec, test_bootstrap, test_policies, test_plan, test_report, *([test_readme] if report.OUTCOMES.exists() else [])):
+for test in (test_codec, test_bootstrap, test_policies, test_plan, test_report, test_readme):
     test()
