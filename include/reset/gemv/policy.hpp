@@ -239,7 +239,8 @@ namespace detail {
 /// counts where rows are many: on an H100 at K = 4096 kRing took less than kTensorRing for 12,288 rows, and more for
 /// 24,576, with one CTA a multiprocessor, as steps want it. With two it is level or ahead in chains of one layer
 /// (`bench_tune_gemv swizzled`). With a gate, whose rows are far apart, kRing took 5 to 40 % longer than without on
-/// that card, and kTensorRing as long as without (`bench_gemv`, records with a gate). Other devices were not compared.
+/// that card, and kTensorRing as long as without (bench/results/h100/gate, of a selector that took kRing). Other
+/// devices were not compared.
 constexpr bool prefers_ring(const GemvShape& shape) noexcept {
   return shape.gate == GemvGate::kNone && (shape.scale_layout == ScaleLayout::kLinear || shape.rows <= 16384);
 }

@@ -1,15 +1,13 @@
 // The generate example as a user runs it on a machine with a GPU; elsewhere this says so and exits with 77.
 #define CATCH_CONFIG_RUNNER  // of version 2
 
-#include <cuda_runtime_api.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <string>
 #include <vector>
 
 #include "examples/process.hpp"
 #include "support/catch.hpp"
+#include "support/gpu.hpp"
 
 using Catch::Matchers::Contains;
 
@@ -84,10 +82,6 @@ TEST_CASE("what a GPU cannot take is told in one sentence") {
 }
 
 int main(int argc, char** argv) {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::printf("skipped: no GPU\n");
-    return 77;
-  }
+  if (!test_support::has_gpu()) return test_support::kSkipped;
   return Catch::Session().run(argc, argv) == 0 ? 0 : 1;
 }

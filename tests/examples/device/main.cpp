@@ -2,22 +2,16 @@
 // are the tags of their tests.
 #define CATCH_CONFIG_RUNNER  // of version 2
 
-#include <cuda_runtime_api.h>
-
-#include <cstdio>
 #include <string>
 
 #include "examples/device/reduced.hpp"
 #include "support/catch.hpp"
 #include "support/chosen_tests.hpp"
+#include "support/gpu.hpp"
 
 int main(int argc, char** argv) {
   test_support::ChosenTests tests(argc, argv);
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::printf("skipped: no GPU\n");
-    return 77;
-  }
+  if (!test_support::has_gpu()) return test_support::kSkipped;
   Catch::Session session;
   for (const char* part : {"rows", "merge", "attention", "logits", "w4a4", "steps", "generator"}) {
     tests.run(part, [&](bool reduced) {

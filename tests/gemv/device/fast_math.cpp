@@ -6,6 +6,7 @@
 #include "gemv/device/few_kernels.hpp"
 #include "gemv/device/pinned_runs.hpp"
 #include "support/chosen_tests.hpp"
+#include "support/gpu.hpp"
 
 namespace {
 
@@ -73,11 +74,7 @@ int test_fast_math(const reset::DeviceInfo& device, bool reduced) {
 
 int main(int argc, char** argv) {
   test_support::ChosenTests tests(argc, argv);
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::printf("skipped: no GPU\n");
-    return 77;
-  }
+  if (!test_support::has_gpu()) return test_support::kSkipped;
   reset::DeviceInfo device;
   const reset::Status status = few::prepare(0, device);
   if (!status.ok()) {

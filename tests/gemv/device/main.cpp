@@ -6,14 +6,11 @@
 #include "gemv/device/memory.hpp"
 #include "gemv/device/tests.hpp"
 #include "support/chosen_tests.hpp"
+#include "support/gpu.hpp"
 
 int main(int argc, char** argv) {
   test_support::ChosenTests tests(argc, argv);
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::printf("skipped: no GPU\n");
-    return 77;
-  }
+  if (!test_support::has_gpu()) return test_support::kSkipped;
   reset::DeviceInfo device;
   const reset::Status status = prepare(0, device);
   if (!status.ok()) {

@@ -4,14 +4,11 @@
 #include "sampler/device/harness.hpp"
 #include "sampler/device/tests.hpp"
 #include "support/chosen_tests.hpp"
+#include "support/gpu.hpp"
 
 int main(int argc, char** argv) {
   test_support::ChosenTests tests(argc, argv);
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::printf("skipped: no GPU\n");
-    return 77;
-  }
+  if (!test_support::has_gpu()) return test_support::kSkipped;
   reset::SamplerDevice device;
   device_test::check(device_test::prepare(0, device), "sampler_prepare");
   std::printf("target %d, %d multiprocessors\n", device.arch, device.sm_count);

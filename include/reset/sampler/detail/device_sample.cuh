@@ -59,7 +59,7 @@ static __device__ __forceinline__ ChunkFacts* entropy_facts(const SamplerView<De
   return view.memory.entropy_chunks + static_cast<std::size_t>(row) * chunks;
 }
 
-/// The chunks of the row that the entropy is of, where it is another. Out of line, for few calls have it.
+/// The chunks of the row that the entropy is of, where it is another, out of line for its registers.
 template <class Detector, class T, int kWarps>
 static __device__ __noinline__ void pass_entropy(const SamplerView<Detector>& view, const SamplerCall<T>& call,
                                                  SampleRoom<typename Detector::State>& room) {
