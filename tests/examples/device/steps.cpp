@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "examples/device/fixture.hpp"
 #include "examples/device/demo_scales.hpp"
+#include "examples/device/fixture.hpp"
 
 using engine::cuda::Decoder;
 using engine::cuda::DecoderOptions;
