@@ -1,5 +1,7 @@
 #include "fixture.hpp"
 
+#include <cuda_profiler_api.h>
+
 #include "launcher.hpp"
 #include "rates.hpp"
 
@@ -74,6 +76,16 @@ double GemvFixture::time_us(const Case& c) {
 double GemvFixture::prefetched_us(const Case& c) {
   take(c.layer, c.layout);
   return microseconds(stream_, [&](int i) { launch_gemv(problem(c, i), problem(c, i + 1).weights, device_, stream_); });
+}
+
+void GemvFixture::profile(const Case& c) {
+  take(c.layer, c.layout);
+  launch_gemv(problem(c, 0), device_, c.pdl, stream_);
+  CHECK_CUDA(cudaStreamSynchronize(stream_));
+  CHECK_CUDA(cudaProfilerStart());
+  launch_gemv(problem(c, 1), device_, c.pdl, stream_);
+  CHECK_CUDA(cudaStreamSynchronize(stream_));
+  CHECK_CUDA(cudaProfilerStop());
 }
 
 reset::GemvPolicy GemvFixture::selected(const Case& c) {

@@ -27,6 +27,8 @@ class GemvFixture {
   double time_us(const Case& c);
   // Each launch a dependent of the one before, which has asked for the first rows of its weights.
   double prefetched_us(const Case& c);
+  // One launch with cold weights, the only one that a profiler which waits for cudaProfilerStart sees.
+  void profile(const Case& c);
   // The cut that the library selects; the time with another one, or nothing where that cannot serve the call.
   reset::GemvPolicy selected(const Case& c);
   std::optional<double> time_us(const Case& c, const reset::GemvPolicy& policy, Repeats repeats);

@@ -1,6 +1,7 @@
 // The mat-vec on one GPU against the floor and cuBLAS, with cold weights:
 //   bench_gemv --results=bench/results/h200 --commit=$(git rev-parse --short HEAD)
-// Besides Google Benchmark's own flags: --no-baselines, --results=FOLDER, --commit=HASH.
+// Besides Google Benchmark's own flags: --no-baselines, --results=FOLDER, --commit=HASH; --profile launches each call
+// once instead, which profile_gemv.py lets Nsight Compute look at.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -23,6 +24,7 @@ class Run {
 
   void measure(const bench::Case& c, benchmark::State& state) {
     if (!fixture_) begin();
+    if (options_.profile) return profile(c, state);
     bench::Record record;
     record.call = c;
     record.floor_us = fixture_->floor_us(c.layer);
@@ -59,8 +61,13 @@ class Run {
     bench::write_records(options_.results + "/gemv.json", json);
   }
 
+  void profile(const bench::Case& c, benchmark::State& state) {
+    for (auto _ : state) fixture_->profile(c);
+  }
+
   void begin() {
-    fixture_ = std::make_unique<bench::GemvFixture>(options_.baselines);
+    fixture_ = std::make_unique<bench::GemvFixture>(options_.baselines && !options_.profile);
+    if (options_.profile) return;
     read_rate_ = fixture_->read_rate();
     clocks_.before_mhz = fixture_->sm_clock_mhz();
   }

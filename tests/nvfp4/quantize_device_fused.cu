@@ -15,6 +15,7 @@ namespace {
 
 constexpr float kGlobal = 0x1.4p-9f;
 constexpr float kEpsilon = 1e-6f;
+constexpr std::uint32_t kSmallestNormal = 0x00800000u;
 
 struct NormCase {
   Shape x;
@@ -101,7 +102,29 @@ bool same_silu(const Shape& shape, GateOrder order, ScaleLayout layout, const st
   return found == image;
 }
 
+// e over all floats from 0 to 1 but the subnormal ones.
+__global__ void count_wrong_sigmoids(unsigned* wrong) {
+  const std::uint32_t last = reset::detail::bits_of(1.0f);
+  for (std::uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i <= last; i += gridDim.x * blockDim.x) {
+    const float e = i < kSmallestNormal ? 0.0f : reset::detail::float_from_bits(i);
+    const float denominator = reset::detail::add_rn(1.0f, e);
+    for (const float numerator : {e, 1.0f}) {
+      const float quotient = reset::detail::div_rn(numerator, denominator);
+      const float found = reset::detail::sigmoid_of(numerator, e);
+      if (reset::detail::bits_of(found) != reset::detail::bits_of(quotient)) atomicAdd(wrong, 1u);
+    }
+  }
+}
+
 }  // namespace
+
+TEST_CASE("the sigmoid's quotient is the rounded one for every e", "[gpu]") {
+  need_gpu();
+  const DeviceArray<unsigned> wrong(std::vector<unsigned>{0});
+  count_wrong_sigmoids<<<1024, 256>>>(wrong.data());
+  REQUIRE(cudaGetLastError() == cudaSuccess);
+  CHECK(wrong.download()[0] == 0);
+}
 
 TEMPLATE_TEST_CASE("RMSNorm and quantisation in one kernel give the bits of their definition", "[gpu]", float, __half,
                    __nv_bfloat16) {

@@ -8,8 +8,24 @@
 #include <reset/config.hpp>
 #include <reset/detail/rounding.hpp>
 #include <reset/nvfp4/detail/exact_float.hpp>
+#include <reset/nvfp4/detail/quick_division.hpp>
 
 RESET_NAMESPACE_BEGIN
+namespace detail {
+
+/// numerator / (1 + e) rounded to nearest even, for a numerator of 1 or e; e in [0, 1], not subnormal.
+RESET_HOST_DEVICE inline float sigmoid_of(float numerator, float e) noexcept {
+  const float denominator = add_rn(1.0f, e);
+#if defined(__CUDA_ARCH__)
+  float estimate;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(estimate) : "f"(denominator));
+  return sigmoid_quotient(numerator, denominator, estimate);
+#else
+  return div_rn(numerator, denominator);
+#endif
+}
+
+}  // namespace detail
 
 /// Which half of the 2 K columns of a fused gate/up projection is the gate.
 enum class GateOrder : std::uint8_t {
@@ -22,8 +38,7 @@ enum class GateOrder : std::uint8_t {
 RESET_HOST_DEVICE inline float silu(float x) noexcept {
   const bool negative = detail::bits_of(x) >> 31 != 0;
   const float e = detail::exp_of_minus(detail::float_from_bits(detail::bits_of(x) & detail::kFloatMagnitude));
-  const float sigmoid = detail::div_rn(negative ? e : 1.0f, detail::add_rn(1.0f, e));
-  return detail::mul_rn(x, sigmoid);
+  return detail::mul_rn(x, detail::sigmoid_of(negative ? e : 1.0f, e));
 }
 
 /// The factor of RMSNorm, 1 / sqrt(sum_of_squares / cols + epsilon).

@@ -136,7 +136,8 @@ class RowGroup {
   /// By each of the warps: `tiles` tiles, one after the other; `next(sums)` makes the warp's sums of a tile.
   template <class Next>
   __device__ __forceinline__ void run(int tiles, Next next) const {
-    const std::uint32_t own = computed_once(place(0, k_warp_, 0));
+    std::uint32_t own = place(0, k_warp_, 0);
+    if (kTokens != 8) own = computed_once(own);  // with 8 a register is short: it would be spilled
     RingCursor slot{0, 0};
     RingCursor before{0, 0};
     int turn = 0;  // whose is the tile before

@@ -1,6 +1,6 @@
 /// @file
-/// The divisions of round-to-nearest without a division, and the codes of their quotients: what the device's quantisers
-/// do, the same on the host, where tests go through all that can come.
+/// The divisions of round-to-nearest and of the sigmoid without a division, and the codes of quotients: what the device
+/// does, the same on the host, where tests go through all that can come.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +51,15 @@ RESET_HOST_DEVICE inline float sixth_of(float x) noexcept {
   constexpr float kSixth = 1.0f / kE2M1Max;
   const float estimate = mul_rn(x, kSixth);
   return fma_rn(fma_rn(-estimate, kE2M1Max, x), kSixth, estimate);
+}
+
+/// x / y rounded to nearest even, for x = 1 or x = e and y = 1 + e rounded, from 1 / y to two units in the last place;
+/// e in [0, 1], not subnormal. A sigmoid in a straight line, where the division branches.
+RESET_HOST_DEVICE inline float sigmoid_quotient(float x, float y, float estimate) noexcept {
+  const float better = fma_rn(fma_rn(-y, estimate, 1.0f), estimate, estimate);
+  // This one's reciprocal lies 2^-49 above a tie, which the remainder does not show.
+  const float reciprocal = bits_of(y) == bits_of(0x1.fffffep0f) ? 0x1.000002p-1f : better;
+  return QuotientByReciprocal{y, reciprocal}(x);
 }
 
 /// Whether the scale of a block wants the divisions, and what `unrounded_scale` gives otherwise, but for bits that no
