@@ -61,7 +61,9 @@ struct WarpTokens {
     const ActivationType type = problem.activations.type;
     // Where other activations have their code as well, registers do not suffice.
     constexpr bool kSideBySide = kTiles == 2 && kKind == TokenKind::kDense;
-    if (kSideBySide && alignment == 16 && unit < problem.weights.cols / kUnitK) {
+    if constexpr (kTiles == 2 && kKind == TokenKind::kNvfp4) {
+      load_codes_side_by_side(problem, alignment, unit, lane, static_cast<uint4*>(scratch));
+    } else if (kSideBySide && alignment == 16 && unit < problem.weights.cols / kUnitK) {
       load_side_by_side(problem, unit, lane, static_cast<uint4*>(scratch), units);
     } else {
 #pragma unroll
@@ -84,7 +86,20 @@ struct WarpTokens {
     return min(n * 8, static_cast<int>(problem.tokens) - 1);
   }
 
-  /// All tiles of tokens are asked for before the first is waited for.
+  /// All tiles of tokens are asked for before the first is waited for: of NVFP4 ones,
+  __device__ __forceinline__ void load_codes_side_by_side(const GemvProblem& problem, int alignment, int unit, int lane,
+                                                          uint4* scratch) {
+    const int last = static_cast<int>(problem.tokens) - 1;
+    RawCodes raw[kTiles];
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+      raw[n].load(problem.activations.nvfp4, alignment, min(first_token(problem, n) + lane / 4, last),
+                  unit * (kUnitK / 32) + lane % 4, scratch + lane * 4);
+    }
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) tile[n].take(raw[n]);
+  }
+  /// and of others, whole ones.
   __device__ __forceinline__ void load_side_by_side(const GemvProblem& problem, int unit, int lane, uint4* scratch,
                                                     float* units) {
     const ActivationView& x = problem.activations;

@@ -251,11 +251,12 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
       }
     }
   }
-  // The last computing warps store, for the first ones may still be adding up. Those that have nothing to store would
-  // keep the schedulers from them.
+  // Those that requested weights store first: they are here early, and the instructions with them. Then the last
+  // computing warps, for the first ones may still be adding up. Those that have nothing to store would keep the
+  // schedulers from them.
   const int ctas = 1 << opaque(shape.log_cluster);
   const StoredTiles stored{cluster_rank(), ctas, own_tiles(ctas)};
-  const int first = 32 * (warp < computing ? computing - 1 - warp : warp);
+  const int first = 32 * (warp < computing ? producers + computing - 1 - warp : warp - computing);
   if (first >= stored.columns(problem.gate != GemvGate::kNone) * static_cast<int>(problem.tokens)) {
     if (ctas == 1) totals_ready_arrive();
     return;

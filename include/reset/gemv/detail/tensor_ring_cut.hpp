@@ -53,9 +53,9 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   if (tokens == 1) return one_token_cut(units, tiles_of_two);
   // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
   if (units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
-  if (widest) return {2, 2, 8};
+  if (widest || (units <= 16 && tiles_of_two >= 12)) return {2, 2, 8};
   if (tiles_of_two < 3) return {2, 1, units <= 16 ? 5 : 4};  // by the odd layers, too
-  if (units <= 16) return tiles_of_two < 12 ? TensorRingCut{2, 1, 5} : TensorRingCut{4, 2, 5};
+  if (units <= 16) return {2, 1, 5};
   return tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
 }
 

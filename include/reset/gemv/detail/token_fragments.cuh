@@ -29,11 +29,12 @@ __device__ __forceinline__ std::uint32_t larger_magnitudes(std::uint32_t most, c
   return most;
 }
 
-/// Two bfloat16 to halves, times a power of two.
-__device__ __forceinline__ std::uint32_t to_halves(std::uint32_t pair, float factor) {
-  const float low = __uint_as_float(pair << 16) * factor;
-  const float high = __uint_as_float(pair & 0xffff0000u) * factor;
-  return bits_of_half2(__floats2half2_rn(low, high));
+/// Two bfloat16 to halves, times a power of two, twice in `factors`: the product is exact, or too small for a half.
+__device__ __forceinline__ std::uint32_t to_halves(std::uint32_t pair, std::uint32_t factors) {
+  std::uint32_t moved;
+  // A product alone exists from sm_90 on only; adding -0 changes nothing.
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(moved) : "r"(pair), "r"(factors), "r"(0x80008000u));
+  return bits_of_half2(__floats2half2_rn(__uint_as_float(moved << 16), __uint_as_float(moved & 0xffff0000u)));
 }
 
 /// Bfloat16 to halves: a token's that kLanes neighbouring lanes share. It fits halves once a power of two has moved the
@@ -55,10 +56,11 @@ __device__ __forceinline__ float narrow(HalfPairs (&values)[kWords]) {
   }
   const int exponent = static_cast<int>(most >> 7) - 127;
   const int shift = min(15 - exponent, 126);
+  const std::uint32_t factors = __byte_perm(__float_as_uint(float_power_of_two(shift)), 0, 0x3232);
 #pragma unroll
   for (HalfPairs& word : values) {
 #pragma unroll
-    for (std::uint32_t& pair : word.pair) pair = to_halves(pair, float_power_of_two(shift));
+    for (std::uint32_t& pair : word.pair) pair = to_halves(pair, factors);
   }
   constexpr int kUnitExponent = kScaledUnit == 1.0f ? 0 : 14;
   return float_power_of_two(kUnitExponent - shift);
@@ -75,6 +77,10 @@ __device__ __forceinline__ bool tokens_are_nvfp4(ActivationType type) {
 
 /// Shared memory that loading a TokenFragment takes, beside the units of 8 tokens.
 inline constexpr int kTokenScratchBytes = 2048;
+
+/// Where shared memory has the c-th of a token's 16 pieces of 16 bytes. The eight lanes that it serves at once, of two
+/// tokens and of every fourth piece, find eight different banks.
+__device__ __forceinline__ int piece_place(int token, int c) { return token * 16 + (c ^ c / 8 ^ token % 2 * 2); }
 
 /// 256 of K of up to 8 tokens on their way to a warp's fragment: of each half, four tokens' pieces a lane.
 struct RawTokens {
@@ -95,6 +101,63 @@ struct RawTokens {
   }
 };
 
+/// 256 of K of an NVFP4 token a lane, the same token and the same elements as in its fragment, on their way there.
+struct RawCodes {
+  uint4 codes[2];              // of each half of the 256
+  std::uint32_t scales[2][2];  // of each half, its two blocks
+
+  /// `own`: 32 bytes of shared memory of the lane's own. Zeros beyond K.
+  __device__ __forceinline__ void load(const Nvfp4MatrixView& x, int alignment, int token, int chunk, uint4* own) {
+    const ScaleRow scale_row(x.block_scale, token);
+    const std::uint8_t* begin = x.packed + token * x.row_stride;
+    const auto blocks = static_cast<int>(x.cols / 16);
+    if (alignment == 16 && (chunk + 5) * 2 <= blocks) {
+      codes[0] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16});
+      codes[1] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16} + 64);
+    } else if (alignment >= 8) {
+      uint2 block[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int index = chunk * 2 + i / 2 * 8 + i % 2;
+        block[i] = index < blocks ? *reinterpret_cast<const uint2*>(begin + index * std::int64_t{8}) : make_uint2(0, 0);
+      }
+      codes[0] = make_uint4(block[0].x, block[0].y, block[1].x, block[1].y);
+      codes[1] = make_uint4(block[2].x, block[2].y, block[3].x, block[3].y);
+    } else {
+      load_blocks(begin, alignment, blocks, chunk * 2, own);
+      codes[0] = load_shared16<0>(shared_address(own));
+      codes[1] = load_shared16<16>(shared_address(own));
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int block = (chunk + i / 2 * 4) * 2 + i % 2;
+      scales[i / 2][i % 2] = block < blocks ? *scale_row.at(block) : 0u;
+    }
+  }
+
+  /// Word `w` of eight, times its block scale.
+  __device__ __forceinline__ HalfPairs word(int w) const {
+    const uint4& c = codes[w / 4];
+    const std::uint32_t word = w % 4 == 0 ? c.x : w % 4 == 1 ? c.y : w % 4 == 2 ? c.z : c.w;
+    return scaled_pairs(word, __low2half2(decode_scale_halves(scales[w / 4][w % 4 / 2])), {});
+  }
+
+ private:
+  /// The codes of blocks first, first + 1, first + 8 and first + 9, zeros for those that there are not.
+  __device__ __forceinline__ static void load_blocks(const std::uint8_t* begin, int alignment, int blocks, int first,
+                                                     uint4* own) {
+#pragma unroll 1
+    for (int i = 0; i < 4; ++i) {
+      const int block = first + i / 2 * 8 + i % 2;
+      std::uint32_t words[2] = {0, 0};
+      if (block < blocks) load_words(begin + block * std::int64_t{8}, alignment, false, words);
+      const std::uint32_t place = shared_address(own) + static_cast<std::uint32_t>(i * 8);
+      store_shared4(place, words[0]);
+      store_shared4(place + 4, words[1]);
+    }
+  }
+};
+
 /// 256 of K of one token a lane: token l / 4, of each half of these the 32 neighbours that the lane owns of each row of
 /// weights. Word w, 8 of them, goes with word w of the weights. Zeros beyond K.
 struct TokenFragment {
@@ -111,7 +174,9 @@ struct TokenFragment {
     const int chunk = unit * (kUnitK / 32) + lane % 4;
     const bool inside = unit < problem.weights.cols / kUnitK;
     if (tokens_are_nvfp4<kKind>(problem.activations.type)) {
-      load_nvfp4(problem.activations.nvfp4, alignment, token, chunk, scratch + lane * 4);
+      RawCodes raw;
+      raw.load(problem.activations.nvfp4, alignment, token, chunk, scratch + lane * 4);
+      take(raw);
       return;
     }
     if (inside && alignment == 16) {
@@ -126,6 +191,12 @@ struct TokenFragment {
       load_pieces(problem, alignment, token, chunk, scratch + lane * 4);
     }
     if (problem.activations.type == ActivationType::kBf16) narrow_all(lane, units);
+  }
+
+  /// The same of a lane's codes that are here already.
+  __device__ __forceinline__ void take(const RawCodes& raw) {
+#pragma unroll
+    for (int w = 0; w < 8; ++w) words[w] = raw.word(w);
   }
 
   /// The same of whole tokens that are here already.
@@ -155,13 +226,14 @@ struct TokenFragment {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const HalfPairs pairs = pair_up(raw[half].pair);
-      scratch[half * 32 + lane] = make_uint4(pairs.pair[0], pairs.pair[1], pairs.pair[2], pairs.pair[3]);
+      uint4& place = scratch[half * 32 + piece_place(lane / 16, lane % 16)];
+      place = make_uint4(pairs.pair[0], pairs.pair[1], pairs.pair[2], pairs.pair[3]);
     }
     __syncwarp();
     const int token = min(first_token + lane / 4, last) - first_token;
 #pragma unroll
     for (int w = 0; w < 8; ++w) {
-      words[w] = pairs_of(scratch[w / 4 * 32 + token * 16 + lane % 4 * 4 + w % 4]);
+      words[w] = pairs_of(scratch[w / 4 * 32 + piece_place(token, lane % 4 * 4 + w % 4)]);
     }
     __syncwarp();
   }
@@ -182,11 +254,11 @@ struct TokenFragment {
     for (int half = 0; half < 2; ++half) {
       __syncwarp();
 #pragma unroll
-      for (int i = 0; i < 4; ++i) scratch[i * 32 + lane] = raw.piece[half][i];
+      for (int i = 0; i < 4; ++i) scratch[piece_place(i * 2 + lane / 16, lane % 16)] = raw.piece[half][i];
       __syncwarp();
 #pragma unroll
       for (int w = 0; w < 4; ++w) {
-        const uint4 piece = scratch[token * 16 + lane % 4 * 4 + w];
+        const uint4 piece = scratch[piece_place(token, lane % 4 * 4 + w)];
         const std::uint32_t parts[4] = {piece.x, piece.y, piece.z, piece.w};
         words[half * 4 + w] = pair_up(parts);
       }
@@ -232,57 +304,6 @@ struct TokenFragment {
       std::uint32_t parts[4] = {0, 0, 0, 0};
       if (k < cols) load_words(begin + std::int64_t{k} * 2, alignment, false, parts);
       own[w] = make_uint4(parts[0], parts[1], parts[2], parts[3]);
-    }
-  }
-
-  __device__ __forceinline__ void load_nvfp4(const Nvfp4MatrixView& x, int alignment, int token, int chunk,
-                                             uint4* own) {
-    const ScaleRow scale_row(x.block_scale, token);
-    const std::uint8_t* begin = x.packed + token * x.row_stride;
-    const auto blocks = static_cast<int>(x.cols / 16);
-    uint4 codes[2];
-    if (alignment == 16 && (chunk + 5) * 2 <= blocks) {
-      codes[0] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16});
-      codes[1] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16} + 64);
-    } else if (alignment >= 8) {
-      uint2 block[4];
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int index = chunk * 2 + i / 2 * 8 + i % 2;
-        block[i] = index < blocks ? *reinterpret_cast<const uint2*>(begin + index * std::int64_t{8}) : make_uint2(0, 0);
-      }
-      codes[0] = make_uint4(block[0].x, block[0].y, block[1].x, block[1].y);
-      codes[1] = make_uint4(block[2].x, block[2].y, block[3].x, block[3].y);
-    } else {
-      load_blocks(begin, alignment, blocks, chunk * 2, own);
-      codes[0] = load_shared16<0>(shared_address(own));
-      codes[1] = load_shared16<16>(shared_address(own));
-    }
-    std::uint32_t scales[2][2] = {};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int block = (chunk + i / 2 * 4) * 2 + i % 2;
-      if (block < blocks) scales[i / 2][i % 2] = *scale_row.at(block);
-    }
-#pragma unroll
-    for (int w = 0; w < 8; ++w) {
-      const uint4& c = codes[w / 4];
-      const std::uint32_t word = w % 4 == 0 ? c.x : w % 4 == 1 ? c.y : w % 4 == 2 ? c.z : c.w;
-      words[w] = scaled_pairs(word, __low2half2(decode_scale_halves(scales[w / 4][w % 4 / 2])), {});
-    }
-  }
-
-  /// The codes of blocks first, first + 1, first + 8 and first + 9, zeros for those that there are not.
-  __device__ __forceinline__ static void load_blocks(const std::uint8_t* begin, int alignment, int blocks, int first,
-                                                     uint4* own) {
-#pragma unroll 1
-    for (int i = 0; i < 4; ++i) {
-      const int block = first + i / 2 * 8 + i % 2;
-      std::uint32_t words[2] = {0, 0};
-      if (block < blocks) load_words(begin + block * std::int64_t{8}, alignment, false, words);
-      const std::uint32_t place = shared_address(own) + static_cast<std::uint32_t>(i * 8);
-      store_shared4(place, words[0]);
-      store_shared4(place + 4, words[1]);
     }
   }
 };
