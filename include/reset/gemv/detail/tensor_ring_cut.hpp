@@ -33,30 +33,43 @@ constexpr TensorRingCut one_token_cut(int units, std::int64_t tiles_of_two) noex
   return tiles_of_two >= 6 ? TensorRingCut{4, 2, 5} : TensorRingCut{2, 1, 5};
 }
 
-/// What was fastest, or near it, for so many units of K and tiles of a cluster of two, in a decode step. Much K wants
-/// large clusters, many rows or few several groups of warps: many because the start and the end of a CTA count less
-/// then than the latency of its loop, few because they are in shared memory before the kernel ahead has ended. The sums
-/// of more than 8 tokens leave room for one group.
-constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
-  const bool widest = tiles_of_two >= 22;
-  if (tokens > 8) {
-    if (widest && units > 10 && units <= 20) return {2, units <= 14 ? 2 : 1, 8};
-    if (units > 16 && units <= 20 && tiles_of_two >= 12) return {4, 3, 8};
-    const int cluster = many_tokens_cluster(units, tiles_of_two);
-    return {cluster, 1, units > 12 * cluster ? 8 : units > 20 ? 5 : 4};
-  }
-  if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
-  if (units > 80) return {8, 1, tokens == 1 ? 5 : 8};
-  if (tokens == 1 && units > 32 && units <= 48) return {4, 1, 4};
-  if (units > 32) return {8, units <= 64 ? 2 : 1, 5};
-  if (units > 20) return tokens == 1 ? TensorRingCut{4, 2, 8} : TensorRingCut{4, 1, 5};
-  if (tokens == 1) return one_token_cut(units, tiles_of_two);
+/// For 2 to 8 tokens and 11 to 20 units of K.
+constexpr TensorRingCut few_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
   // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
   if (units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
-  if (widest || (units <= 16 && tiles_of_two >= 12)) return {2, 2, 8};
+  if (tiles_of_two >= 22) return {2, 2, 8};
   if (tiles_of_two < 3) return {2, 1, units <= 16 ? 5 : 4};  // by the odd layers, too
-  if (units <= 16) return {2, 1, 5};
-  return tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{4, 2, 5};
+  if (units <= 16) {
+    if (tiles_of_two >= 12) return {2, 2, 8};  // by the gate layers of bench_tune_gemv, which follow themselves
+    if (tiles_of_two < 5) return {2, 1, 5};
+    return units <= 14 ? TensorRingCut{2, 2, 4} : TensorRingCut{4, 3, 8};
+  }
+  if (tiles_of_two < 6) return {2, 1, 5};
+  return tiles_of_two < 9 || tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 2, 8};
+}
+
+/// For more than 8 tokens, whose sums leave room for few groups.
+constexpr TensorRingCut many_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
+  if (tiles_of_two >= 22 && units > 10 && units <= 20) return {2, units <= 14 ? 2 : 1, 8};
+  if (units > 16 && units <= 20 && tiles_of_two >= 4) return {4, 3, 8};
+  if (units > 10 && units <= 16 && tiles_of_two < 5) return {2, 1, 5};
+  const int cluster = many_tokens_cluster(units, tiles_of_two);
+  return {cluster, 1, units > 12 * cluster ? 8 : units > 20 ? 5 : 4};
+}
+
+/// What was fastest, or near it, for so many units of K and tiles of a cluster of two, in a decode step. Much K wants
+/// large clusters, many rows or few several groups of warps: many because the start and the end of a CTA count less
+/// then than the latency of its loop, few because they are in shared memory before the kernel ahead has ended.
+constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
+  if (tokens > 8) return many_tokens_cut(units, tiles_of_two);
+  const bool one = tokens == 1;
+  if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
+  if (units > 80) return {8, 1, one ? 5 : 6};
+  if (units > 64) return !one && units <= 72 ? TensorRingCut{8, 2, 8} : TensorRingCut{8, 1, 5};
+  if (units > 48) return {8, 2, 5};
+  if (units > 32) return one ? TensorRingCut{4, 1, 4} : TensorRingCut{8, 3, 8};
+  if (units > 20) return one ? TensorRingCut{4, 2, 8} : TensorRingCut{4, 1, 5};
+  return one ? one_token_cut(units, tiles_of_two) : few_tokens_cut(units, tiles_of_two);
 }
 
 /// The same where memory brings more to a multiprocessor than ten warps decode: clusters as small as K allows, for
