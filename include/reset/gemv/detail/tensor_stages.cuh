@@ -38,19 +38,23 @@ struct TensorRing {
   /// By a warp: scales beyond K, which no copy touches, are 0 in all stages.
   __device__ __forceinline__ void clear_scales(int count, int lane) const {
     const std::uint32_t words = kMmaRows * scale_pitch / 4;
+#pragma unroll 1
     for (int stage = 0; stage < count; ++stage) {
       const std::uint32_t begin = stages + static_cast<std::uint32_t>(stage) * stage_bytes + scales();
+#pragma unroll 1
       for (auto word = static_cast<std::uint32_t>(lane); word < words; word += 32) store_shared4(begin + word * 4, 0);
     }
   }
 
-  /// By a warp: `writers` of a stage arrive when they have asked for its copies, `readers` when they have read it. Ends
-  /// with the fence that makes barriers known to the cluster.
-  __device__ __forceinline__ void init_barriers(int count, int writers, int readers, int lane) const {
-    const RingCursor own{lane, 0};
-    if (lane < count) {
-      barrier_init(full + own.barrier(), writers);
-      barrier_init(empty() + own.barrier(), readers);
+  /// By one thread: `writers` of a stage arrive when they have asked for its copies, `readers` when they have read it.
+  /// Ends with the fence that makes barriers known to the cluster. All stages that a ring can have, one by one: lanes
+  /// that initialise one each are served in a loop, for a barrier's address must be uniform, and that takes a
+  /// microsecond before the first copy.
+  __device__ __forceinline__ void init_barriers(int writers, int readers) const {
+#pragma unroll
+    for (int stage = 0; stage < kMaxRingStages; ++stage) {
+      barrier_init(full + stage * kBarrierBytes, writers);
+      barrier_init(empty() + stage * kBarrierBytes, readers);
     }
     barrier_init_fence();
   }
