@@ -322,6 +322,7 @@ static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas
   const RingMemory memory(ring_memory, kRows * shape.warps_per_group);
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
+  if (kSpread && threadIdx.x == 0) prefetch_map(&scales);
   memory.init_barriers(shape, kRows);
   release_dependents();
   __syncthreads();

@@ -199,8 +199,10 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
     if (warp == computing) {
       const int writers = shape.words ? 1 + 32 * producers : kOdd ? kWarpArrivals : 1;
       if (lane == 0) {
+        if constexpr (!kOdd) prefetch_map(&maps.codes);
+        if (!kOdd && !shape.words) prefetch_map(&maps.scales);
         barrier_init(arrived, 1);
-        ring.init_barriers(writers, units.count * kWarpArrivals);
+        ring.init_barriers(shape.stages, writers, units.count * kWarpArrivals);
         barrier_arrive_expecting(
             arrived, static_cast<std::uint32_t>(cluster * own_tiles(cluster) * tensor_total_bytes(kTokens)));
       }

@@ -48,6 +48,11 @@ __device__ __forceinline__ BoxPlace scale_tile_place(int row, int tile) {
   return {row % kSpreadRows * 8, tile, row / static_cast<int>(kScaleTileRows)};
 }
 
+/// Asks for a tensor map, by one thread, before the first copy needs it: its fetch takes as long as that of weights.
+__device__ __forceinline__ void prefetch_map(const void* map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+}
+
 /// Copies the box of a tensor map that begins there; the barrier counts the bytes of the whole box when they have
 /// landed. Aligned to 128 in shared memory.
 __device__ __forceinline__ void box_copy(std::uint32_t shared, const void* map, const BoxPlace& place,

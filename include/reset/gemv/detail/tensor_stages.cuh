@@ -47,14 +47,19 @@ struct TensorRing {
   }
 
   /// By one thread: `writers` of a stage arrive when they have asked for its copies, `readers` when they have read it.
-  /// Ends with the fence that makes barriers known to the cluster. All stages that a ring can have, one by one: lanes
-  /// that initialise one each are served in a loop, for a barrier's address must be uniform, and that takes a
-  /// microsecond before the first copy.
-  __device__ __forceinline__ void init_barriers(int writers, int readers) const {
+  /// Ends with the fence that makes barriers known to the cluster. Not by a lane each: lanes with different barriers are
+  /// served in a loop, for a barrier's address must be uniform, and that takes a microsecond before the first copy. By
+  /// fours: a fence stands in front of each run of them.
+  __device__ __forceinline__ void init_barriers(int count, int writers, int readers) const {
+    static_assert(kMaxRingStages % 4 == 0, "there is room behind the last stage");
+#pragma unroll 1
+    for (int first = 0; first < count; first += 4) {
 #pragma unroll
-    for (int stage = 0; stage < kMaxRingStages; ++stage) {
-      barrier_init(full + stage * kBarrierBytes, writers);
-      barrier_init(empty() + stage * kBarrierBytes, readers);
+      for (int stage = first; stage < first + 4; ++stage) {
+        const RingCursor own{stage, 0};
+        barrier_init(full + own.barrier(), writers);
+        barrier_init(empty() + own.barrier(), readers);
+      }
     }
     barrier_init_fence();
   }
