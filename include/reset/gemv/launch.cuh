@@ -60,6 +60,16 @@ inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy
   return {tiles, policy.warps_per_group, policy.groups, policy.stages, in_flight, contiguous};
 }
 
+/// Of kTensorRing's stages those that are on their way at once. More than 8 tokens take so long to come that a ring which
+/// holds all of a cluster's tiles is full before they are there: large stages, one after the other, then leave them the
+/// way. Those of several groups are small, and want to be several.
+constexpr RingFlight tensor_ring_flight(const GemvPolicy& policy, const DeviceInfo& device,
+                                        std::int64_t tiles) noexcept {
+  RingFlight flight = stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps, policy.odd_rows));
+  if (policy.tokens > 8 && policy.row_groups == 1 && tiles <= policy.stages) flight.first_lap = 1;
+  return flight;
+}
+
 inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                                          std::int64_t clusters, std::int64_t tiles, bool words) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
@@ -69,7 +79,7 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
           policy.k_warps,
           policy.row_groups,
           policy.stages,
-          stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps, policy.odd_rows)),
+          tensor_ring_flight(policy, device, tiles),
           static_cast<int>(ceil_div(tiles, policy.cluster)),
           words,
           log_cluster,
