@@ -60,9 +60,9 @@ inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy
   return {tiles, policy.warps_per_group, policy.groups, policy.stages, in_flight, contiguous};
 }
 
-/// Of kTensorRing's stages those that are on their way at once. More than 8 tokens take so long to come that a ring which
-/// holds all of a cluster's tiles is full before they are there: large stages, one after the other, then leave them the
-/// way. Those of several groups are small, and want to be several.
+/// Of kTensorRing's stages those that are on their way at once. More than 8 tokens take so long to come that a ring
+/// which holds all of a cluster's tiles is full before they are there: large stages, one after the other, then leave
+/// them the way. Those of several groups are small, and want to be several.
 constexpr RingFlight tensor_ring_flight(const GemvPolicy& policy, const DeviceInfo& device,
                                         std::int64_t tiles) noexcept {
   RingFlight flight = stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps, policy.odd_rows));
