@@ -38,10 +38,8 @@ struct TensorRing {
   /// By a warp: scales beyond K, which no copy touches, are 0 in all stages.
   __device__ __forceinline__ void clear_scales(int count, int lane) const {
     const std::uint32_t words = kMmaRows * scale_pitch / 4;
-#pragma unroll 1
     for (int stage = 0; stage < count; ++stage) {
       const std::uint32_t begin = stages + static_cast<std::uint32_t>(stage) * stage_bytes + scales();
-#pragma unroll 1
       for (auto word = static_cast<std::uint32_t>(lane); word < words; word += 32) store_shared4(begin + word * 4, 0);
     }
   }
