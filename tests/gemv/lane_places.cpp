@@ -182,3 +182,29 @@ TEST_CASE("the slices of a row that comes on its own are all of it") {
     }
   }
 }
+
+// As TokenFragment writes and reads them: 8 tokens' pieces of half a unit, by lanes of which eight are served at once.
+TEST_CASE("the pieces of tokens find a place each, and lanes that are served at once different banks") {
+  const auto place = reset::detail::piece_place;
+  std::vector<int> visits(8 * 16);
+  for (int token = 0; token < 8; ++token) {
+    for (int c = 0; c < 16; ++c) ++visits[static_cast<std::size_t>(place(token, c))];
+  }
+  CHECK(once(visits));
+  for (int lane = 0; lane < 32; ++lane) {
+    const int written = place(lane / 16, lane % 16);
+    for (int i = 0; i < 4; ++i) CHECK(i * 32 + written == place(i * 2 + lane / 16, lane % 16));
+    const int read = place(lane / 4, lane % 4 * 4);
+    for (int w = 0; w < 4; ++w) CHECK((read ^ w) == place(lane / 4, lane % 4 * 4 + w));
+  }
+  for (int first = 0; first < 32; first += 8) {
+    std::vector<int> written(8);
+    std::vector<int> read(8);
+    for (int lane = first; lane < first + 8; ++lane) {
+      ++written[static_cast<std::size_t>(place(lane / 16, lane % 16) % 8)];
+      ++read[static_cast<std::size_t>(place(lane / 4, lane % 4 * 4) % 8)];
+    }
+    CHECK(once(written));
+    CHECK(once(read));
+  }
+}

@@ -1,5 +1,7 @@
 // Code for targets before sm_90 knows no wait: launched as a dependent it is refused, on devices that could wait, too.
 #include <cstdint>
+#include <cstdlib>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -16,7 +18,7 @@ void need_gpu_before_sm_100() {
   REQUIRE(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0) == cudaSuccess);
   if (major < 10) return;
   std::cout << "skipped: the GPU is of sm_100 or later" << std::endl;
-  std::exit(device_test::kSkipped);
+  std::exit(test_support::kSkipped);
 }
 
 }  // namespace

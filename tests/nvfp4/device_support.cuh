@@ -7,25 +7,21 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <iostream>
 #include <random>
 #include <vector>
 
 #include <reset/nvfp4/quantize.hpp>
 
 #include "support/catch.hpp"
+#include "support/gpu.hpp"
 
 namespace device_test {
 
-constexpr int kSkipped = 77;
 constexpr std::uint8_t kPoison = 0xa5;
 
 // Ends the program as skipped where there is no GPU.
 inline void need_gpu() {
-  int count = 0;
-  if (cudaGetDeviceCount(&count) == cudaSuccess && count > 0) return;
-  std::cout << "skipped: no GPU" << std::endl;
-  std::exit(kSkipped);
+  if (!test_support::has_gpu()) std::exit(test_support::kSkipped);
 }
 
 // Device memory that owns a copy of host values.

@@ -56,6 +56,13 @@ struct RowSlice {
       : offset(units.first * unit_bytes), bytes(least(units.count * unit_bytes, row_bytes - offset)) {}
 };
 
+/// On their way to fragments: where shared memory has the c-th of a token's 16 pieces of 16 bytes. The eight lanes that
+/// it serves at once, of two tokens and of every fourth piece, find eight different banks. Two tokens on it is 32 more;
+/// of four pieces in a row the w-th is where the first is but for the bits of w.
+RESET_HOST_DEVICE constexpr int piece_place(int token, int c) noexcept {
+  return token * 16 + (c ^ c / 8 ^ token % 2 * 2);
+}
+
 /// The c-th chunk of 32 along K of a thread of kRing, of a group of `threads`; K may end before it.
 RESET_HOST_DEVICE constexpr int ring_chunk(int thread, int threads, int c) noexcept { return thread + c * threads; }
 

@@ -8,6 +8,7 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/decode.cuh>
+#include <reset/gemv/detail/lane_places.hpp>
 #include <reset/gemv/detail/load_words.cuh>
 #include <reset/gemv/detail/scale_row.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
@@ -77,10 +78,6 @@ __device__ __forceinline__ bool tokens_are_nvfp4(ActivationType type) {
 
 /// Shared memory that loading a TokenFragment takes, beside the units of 8 tokens.
 inline constexpr int kTokenScratchBytes = 2048;
-
-/// Where shared memory has the c-th of a token's 16 pieces of 16 bytes. The eight lanes that it serves at once, of two
-/// tokens and of every fourth piece, find eight different banks.
-__device__ __forceinline__ int piece_place(int token, int c) { return token * 16 + (c ^ c / 8 ^ token % 2 * 2); }
 
 /// 256 of K of up to 8 tokens on their way to a warp's fragment: of each half, four tokens' pieces a lane.
 struct RawTokens {
@@ -230,10 +227,10 @@ struct TokenFragment {
       place = make_uint4(pairs.pair[0], pairs.pair[1], pairs.pair[2], pairs.pair[3]);
     }
     __syncwarp();
-    const int token = min(first_token + lane / 4, last) - first_token;
+    const int first = piece_place(min(first_token + lane / 4, last) - first_token, lane % 4 * 4);
 #pragma unroll
     for (int w = 0; w < 8; ++w) {
-      words[w] = pairs_of(scratch[w / 4 * 32 + piece_place(token, lane % 4 * 4 + w % 4)]);
+      words[w] = pairs_of(scratch[w / 4 * 32 + (first ^ w % 4)]);
     }
     __syncwarp();
   }
@@ -249,16 +246,17 @@ struct TokenFragment {
 
   /// Shared memory hands each lane its own.
   __device__ __forceinline__ void hand_out(const RawTokens& raw, int first_token, int last, int lane, uint4* scratch) {
-    const int token = min(first_token + lane / 4, last) - first_token;
+    const int written = piece_place(lane / 16, lane % 16);
+    const int read = piece_place(min(first_token + lane / 4, last) - first_token, lane % 4 * 4);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       __syncwarp();
 #pragma unroll
-      for (int i = 0; i < 4; ++i) scratch[piece_place(i * 2 + lane / 16, lane % 16)] = raw.piece[half][i];
+      for (int i = 0; i < 4; ++i) scratch[i * 32 + written] = raw.piece[half][i];
       __syncwarp();
 #pragma unroll
       for (int w = 0; w < 4; ++w) {
-        const uint4 piece = scratch[piece_place(token, lane % 4 * 4 + w)];
+        const uint4 piece = scratch[read ^ w];
         const std::uint32_t parts[4] = {piece.x, piece.y, piece.z, piece.w};
         words[half * 4 + w] = pair_up(parts);
       }
