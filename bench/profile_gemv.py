@@ -20,12 +20,13 @@ from gemv_results import DEFAULT_FOLDER
 
 LAYERS = "gemv/Qwen3-(8B/(qkv|o|gate_up|down)|32B/(o|down))/m:(1|8|16)/(nvfp4|bf16)/linear/pdl/iter"
 
-# What each counter is called in the results; shares are of what the unit could do.
+# What each counter is called in the results. Shares are of what the unit could do: memory, L2 and the data pipe of loads and
+# stores, shared memory's among them, while the kernel runs; the others while their multiprocessor has a CTA.
 COUNTERS = {
     "gpu__time_duration.sum": "time_us",
     "gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed": "memory_percent",
     "lts__throughput.avg.pct_of_peak_sustained_elapsed": "l2_percent",
-    "l1tex__data_pipe_lsu_wavefronts.avg.pct_of_peak_sustained_elapsed": "shared_memory_percent",
+    "l1tex__data_pipe_lsu_wavefronts.avg.pct_of_peak_sustained_elapsed": "lsu_data_percent",
     "smsp__issue_active.avg.pct_of_peak_sustained_active": "issue_percent",
     "sm__pipe_alu_cycles_active.avg.pct_of_peak_sustained_active": "alu_percent",
     "sm__pipe_fma_cycles_active.avg.pct_of_peak_sustained_active": "fma_percent",

@@ -137,6 +137,30 @@ TEST_CASE("of a ring's stages as many are on their way as memory brings in 1 us,
   }
 }
 
+TEST_CASE("many tokens are not held up by weights that all fit the ring") {
+  DeviceInfo device = device_of(90);
+  device.memory_bandwidth = 3352;
+  const auto flight = [&](std::int64_t tokens, std::int64_t tiles, const GemvPolicy& policy) {
+    return reset::detail::tensor_ring_flight(policy, device, tokens, tiles).first_lap;
+  };
+  GemvPolicy policy;
+  policy.tokens = 16;
+  policy.k_warps = 8;
+  policy.stages = 6;
+  CHECK(flight(16, 6, policy) == 1);
+  CHECK(flight(9, 1, policy) == 1);
+  CHECK(flight(16, 7, policy) == 2);
+  CHECK(flight(8, 6, policy) == 2);
+  CHECK(reset::detail::tensor_ring_flight(policy, device, 16, 6).later == 3);
+  policy.k_warps = 5;
+  CHECK(flight(16, 6, policy) == 3);
+  policy.k_warps = 8;
+  device.memory_bandwidth = 0;
+  CHECK(flight(16, 6, policy) == 6);
+  device.memory_bandwidth = 4814;
+  CHECK(flight(16, 6, policy) == 2);
+}
+
 TEST_CASE("the threads of a ring cover K, and half a multiprocessor's memory holds it") {
   for (const int arch : {90, 100, 120}) {
     for (std::int64_t k = 256; k <= 40960; k += 256) {

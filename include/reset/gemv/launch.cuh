@@ -60,16 +60,6 @@ inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy
   return {tiles, policy.warps_per_group, policy.groups, policy.stages, in_flight, contiguous};
 }
 
-/// Of kTensorRing's stages those that are on their way at once. More than 8 tokens take so long to come that a ring
-/// which holds all of a cluster's tiles is full before they are there: large stages, one after the other, then leave
-/// them the way. Those of several groups are small, and want to be several.
-constexpr RingFlight tensor_ring_flight(const GemvPolicy& policy, const DeviceInfo& device,
-                                        std::int64_t tiles) noexcept {
-  RingFlight flight = stages_in_flight(policy, device, tensor_stage_bytes(policy.k_warps, policy.odd_rows));
-  if (policy.tokens > 8 && policy.row_groups == 1 && tiles <= policy.stages) flight.first_lap = 1;
-  return flight;
-}
-
 inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvPolicy& policy, const DeviceInfo& device,
                                          std::int64_t clusters, std::int64_t tiles, bool words) noexcept {
   const TensorShape shape = tensor_shape(problem, policy, clusters);
@@ -79,7 +69,7 @@ inline TensorRingShape tensor_ring_shape(const GemvProblem& problem, const GemvP
           policy.k_warps,
           policy.row_groups,
           policy.stages,
-          tensor_ring_flight(policy, device, tiles),
+          tensor_ring_flight(policy, device, problem.tokens, tiles),
           static_cast<int>(ceil_div(tiles, policy.cluster)),
           words,
           log_cluster,
@@ -225,7 +215,7 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 ///   counts as 1 there, which may double what is cut off, but by half as many mma. Sums are finite as long as none
 ///   that a lane, a warp or a slice has before the global scale leaves float. Bfloat16 becomes half after a power of
 ///   two has moved the largest of the 256 below 2^16: add 2^-40 of that largest times the sum of the 256 |W_nk|.
-///   Bfloat16 below 2^-126 counts as 0 where the engine flushes subnormals.
+///   Bfloat16 below 2^-126 may count as 0 where the engine flushes subnormals.
 ///
 /// The epilogue is float arithmetic with one rounding at the store. Global scales, alpha and bias add 6 u (|alpha sum|
 /// + |bias|) to the bound. The SiLU of a gate is `reset::silu`, under fast-math too: where gate and up are within

@@ -107,7 +107,8 @@ constexpr int stages_within(const GemvPolicy& policy, const DeviceInfo& device, 
 /// Of the stages of a ring's CTA, each of `stage_bytes`, those that are on their way at once: what memory brings in 2
 /// us, or a little more, which keeps it busy; in 1 us while the ring is filled for the first time. Requests beyond that
 /// only queue up in front of memory, and with them whatever is asked for next: the activations, which come while the
-/// ring is filled, what is added to the results, what the kernels around need, even where the cache holds it.
+/// ring is filled, what is added to the results, what the kernels around need, even where the cache holds it. Of
+/// kTensorRing there is an exception, detail::tensor_ring_flight.
 constexpr detail::RingFlight stages_in_flight(const GemvPolicy& policy, const DeviceInfo& device,
                                               std::int64_t stage_bytes) noexcept {
   if (device.memory_bandwidth < 1) return {policy.stages, policy.stages};
@@ -153,6 +154,19 @@ constexpr bool has_fast_memory(const DeviceInfo& device) noexcept {
   return device.memory_bandwidth > 30 * device.sm_count;
 }
 
+/// The same of kTensorRing, if its clusters have `tiles` tiles. More than 8 tokens take so long to come that a ring
+/// which holds all tiles is full before they are there: one stage after the other then leaves them the way. Where
+/// stages are small, one is too little, and where memory is fast, nobody has looked.
+constexpr RingFlight tensor_ring_flight(const GemvPolicy& policy, const DeviceInfo& device, std::int64_t tokens,
+                                        std::int64_t tiles) noexcept {
+  constexpr std::int64_t kLargeStage = 15 * 1024;
+  const std::int64_t stage_bytes = tensor_stage_bytes(policy.k_warps, policy.odd_rows);
+  RingFlight flight = stages_in_flight(policy, device, stage_bytes);
+  const bool looked_at = device.memory_bandwidth > 0 && !has_fast_memory(device);
+  if (looked_at && tokens > 8 && stage_bytes >= kLargeStage && tiles <= policy.stages) flight.first_lap = 1;
+  return flight;
+}
+
 /// Tiles of the largest share of N rows, with a gate or without.
 constexpr std::int64_t most_tiles(std::int64_t n, std::int64_t clusters) noexcept {
   const std::int64_t gated = share_tiles(output_runs(n, true), true, clusters);
@@ -170,8 +184,8 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 }  // namespace detail
 
 /// The policy of kTensorRing for a shape, of aligned rows or of odd ones; `stages` is 0 where nothing fits the device.
-/// The rules come from sweeps of bench_tune_engine, which times whole decode steps, on an H100 and an H200, those for
-/// few rows from the odd layers of bench_tune_gemv: see tune_engine.json and tune_gemv.json in bench/results.
+/// The rules come from sweeps of bench_tune_engine, which times whole decode steps, on an H100 and an H200, but where
+/// one says otherwise, from those of bench_tune_gemv: see tune_engine.json and tune_gemv.json in bench/results.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n, std::int64_t k,
                                         bool odd_rows = false) noexcept {
   GemvPolicy policy{};

@@ -1,6 +1,6 @@
 /// @file
 /// The divisions of round-to-nearest and of the sigmoid without a division, and the codes of quotients: what the device
-/// does, the same on the host, where tests go through all that can come.
+/// does, the same on the host, where tests go through what can come.
 #pragma once
 
 #include <cstdint>
