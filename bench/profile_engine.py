@@ -8,18 +8,17 @@ the other there, with cold caches: their sum is more than a step takes.
 """
 
 import argparse
-import csv
 import itertools
-import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
+import nsight
 from gemv_results import DEFAULT_FOLDER
 
 ENGINES = ("bf16", "nvfp4-w4a16", "nvfp4-w4a4")
 LENGTH = 1024
+TIME = "gpu__time_duration.sum"  # in nanoseconds
 
 # Kernels by what they are for, as a reader of the engine knows it; the first pattern that is found decides.
 PARTS = [
@@ -42,16 +41,11 @@ def part_of(kernel):
 
 
 def profile(bench, model, engine, batch, length):
-    command = ["ncu", "--clock-control", "none", "--profile-from-start", "off", "--metrics", "gpu__time_duration.sum", "--csv",
-               "--print-units", "base", bench, f"--profile={model},{engine},{batch},{length}"]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rows = list(csv.DictReader(line for line in output.splitlines() if line.startswith('"')))
     parts = {}
-    for row in rows:
-        nanoseconds = float(row["Metric Value"].replace(",", ""))
-        total = parts.setdefault(part_of(row["Kernel Name"]), [0, 0.0])
+    for launch in nsight.profile([bench, f"--profile={model},{engine},{batch},{length}"], [TIME]):
+        total = parts.setdefault(part_of(launch["Kernel Name"]), [0, 0.0])
         total[0] += 1
-        total[1] += nanoseconds / 1000
+        total[1] += launch[TIME] / 1000
     return [{"model": model, "engine": engine, "batch": batch, "length": length, "part": part, "launches": count,
              "time_us": round(time, 1)} for part, (count, time) in parts.items()]
 
@@ -70,8 +64,7 @@ def main():
     options = parse(sys.argv[1:])
     steps = itertools.product(options.models, ENGINES, options.batches, [LENGTH])
     records = [{**record, "commit": options.commit} for step in steps for record in profile(options.bench, *step)]
-    text = ",\n".join(json.dumps(record) for record in records)
-    (options.folder / "engine_profile.json").write_text(f"[\n{text}\n]\n")
+    nsight.write_records(options.folder / "engine_profile.json", records)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ FOLDER/gemv_counters.json and prints it as Markdown. Alone a kernel takes longer
 """
 
 import argparse
-import csv
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import nsight
 from gemv_results import DEFAULT_FOLDER
 
 LAYERS = "gemv/Qwen3-(8B/(qkv|o|gate_up|down)|32B/(o|down))/m:(1|8|16)/(nvfp4|bf16)/linear/pdl/iter"
@@ -52,15 +52,11 @@ def calls(bench, pattern):
 
 def profile(bench, pattern):
     """Of each launch, in order, its kernel and counters."""
-    command = ["ncu", "--clock-control", "none", "--profile-from-start", "off", "--metrics", ",".join(COUNTERS), "--csv",
-               "--page", "raw", "--print-units", "base", bench, "--profile", f"--benchmark_filter={pattern}"]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rows = list(csv.DictReader(line for line in output.splitlines() if line.startswith('"')))
     launches = []
-    for row in rows[1:]:  # the first one has the units
-        values = {name: float(row[counter].replace(",", "")) for counter, name in COUNTERS.items()}
+    for launch in nsight.profile([bench, "--profile", f"--benchmark_filter={pattern}"], COUNTERS):
+        values = {name: launch[counter] for counter, name in COUNTERS.items()}
         values["time_us"] /= 1000
-        kernel = re.search(r"gemv_(\w+?)<", row["Kernel Name"])[1]
+        kernel = re.search(r"gemv_(\w+?)<", launch["Kernel Name"])[1]
         launches.append({"kernel": kernel, **{name: round(value, 1) for name, value in values.items()}})
     return launches
 
@@ -96,8 +92,7 @@ def main():
     if len(named) != len(launches):
         raise SystemExit(f"profile_gemv.py: {len(launches)} launches of {len(named)} calls were profiled")
     records = [{**call, **launch, "commit": options.commit} for call, launch in zip(named, launches)]
-    text = ",\n".join(json.dumps(record) for record in records)
-    (options.folder / "gemv_counters.json").write_text(f"[\n{text}\n]\n")
+    nsight.write_records(options.folder / "gemv_counters.json", records)
     print_table(records)
 
 

@@ -4,7 +4,9 @@
 // once instead, which profile_gemv.py lets Nsight Compute look at.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -20,11 +22,12 @@ namespace {
 // Touches the device when the first benchmark runs, so that their list can be had without one.
 class Run {
  public:
-  explicit Run(const bench::Options& options) : options_(options) {}
+  // `profile`: launches each call once, and measures nothing.
+  Run(const bench::Options& options, bool profile) : options_(options), profile_(profile) {}
 
   void measure(const bench::Case& c, benchmark::State& state) {
     if (!fixture_) begin();
-    if (options_.profile) return profile(c, state);
+    if (profile_) return profile(c, state);
     bench::Record record;
     record.call = c;
     record.floor_us = fixture_->floor_us(c.layer);
@@ -66,8 +69,8 @@ class Run {
   }
 
   void begin() {
-    fixture_ = std::make_unique<bench::GemvFixture>(options_.baselines && !options_.profile);
-    if (options_.profile) return;
+    fixture_ = std::make_unique<bench::GemvFixture>(options_.baselines && !profile_);
+    if (profile_) return;
     read_rate_ = fixture_->read_rate();
     clocks_.before_mhz = fixture_->sm_clock_mhz();
   }
@@ -88,16 +91,26 @@ class Run {
   }
 
   bench::Options options_;
+  bool profile_;
   std::unique_ptr<bench::GemvFixture> fixture_;
   std::vector<bench::Record> records_;
   bench::Clocks clocks_;
   double read_rate_ = 0;
 };
 
+// Takes --profile out of the arguments: whether it was among them.
+bool take_profile(int& argc, char** argv) {
+  char** const end = argv + argc;
+  char** const kept = std::remove_if(argv + 1, end, [](const char* a) { return std::strcmp(a, "--profile") == 0; });
+  argc = static_cast<int>(kept - argv);
+  return kept != end;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  Run run(bench::take_options(argc, argv));
+  const bool profile = take_profile(argc, argv);
+  Run run(bench::take_options(argc, argv), profile);
   return bench::run_registered(argc, argv, run, [&run] {
     for (const bench::Case& c : bench::all_cases()) {
       bench::register_measured(bench::name_of(c), [&run, c](benchmark::State& state) { run.measure(c, state); });

@@ -8,7 +8,6 @@ namespace bench {
 
 struct Options {
   bool baselines = true;           // --no-baselines: no cuBLAS
-  bool profile = false;            // --profile: each call once, for a profiler
   std::string results;             // --results=FOLDER: write the JSON files there
   std::string commit = "unknown";  // --commit=HASH
   std::string command;             // the command line as it was
@@ -26,8 +25,6 @@ inline Options take_options(int& argc, char** argv) {
     if (argument.rfind("--results=", 0) != 0) options.command += " " + argument;
     if (argument == "--no-baselines") {
       options.baselines = false;
-    } else if (argument == "--profile") {
-      options.profile = true;
     } else if (argument.rfind("--results=", 0) == 0) {
       options.results = argument.substr(10);
     } else if (argument.rfind("--commit=", 0) == 0) {

@@ -26,11 +26,8 @@ float any_float(std::mt19937& random, int low, int high) {
   return float_from_bits(exponent << 23 | (static_cast<std::uint32_t>(random()) & 0x7fffffu));
 }
 
-float moved(float x, std::mt19937& random) {
-  return float_from_bits(bits(x) + static_cast<std::uint32_t>(random()) % 9 - 4);
-}
-
 float moved_by(float x, int places) { return float_from_bits(bits(x) + static_cast<std::uint32_t>(places)); }
+float moved(float x, std::mt19937& random) { return moved_by(x, static_cast<int>(random() % 9) - 4); }
 
 float quotient(float x, float divisor) {
   return detail::QuotientByReciprocal{divisor, detail::reciprocal_rn(divisor)}(x);

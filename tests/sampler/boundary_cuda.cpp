@@ -1,11 +1,11 @@
 #include "boundary_cuda.hpp"
 
 #include <algorithm>
-#include <iostream>
 #include <vector>
 
 #include "boundary_support.hpp"
 #include "support/catch.hpp"
+#include "support/gpu.hpp"
 
 using namespace boundary_test;
 
@@ -48,10 +48,7 @@ TEST_CASE("host code of nvcc and of the host compiler mark the same tokens", "[h
 }
 
 TEST_CASE("device and host mark the same tokens", "[gpu]") {
-  if (!has_device()) {
-    std::cout << "skipped: no GPU\n";
-    return;
-  }
+  if (!test_support::has_gpu()) return;
   const Tables tables = make_tables();
   const std::vector<reset::TokenEvent> events = make_events();
   std::vector<std::uint8_t> expected(events.size(), kPoison);

@@ -39,11 +39,6 @@ void observe_all_by_nvcc(const Everything& detector, const reset::TokenEvent* ev
   observe_all(detector, events, count, marks);
 }
 
-bool has_device() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
-}
-
 std::string observe_all_on_device(const Tables& tables, const reset::TokenEvent* events, std::size_t count,
                                   std::uint8_t* marks) {
   const DeviceCopy set(tables.set.data(), tables.set.size_bytes());

@@ -43,7 +43,6 @@ RESET_HOST_DEVICE inline void observe_all(const Everything& detector, const rese
 // device where there is none.
 void observe_all_by_nvcc(const Everything& detector, const reset::TokenEvent* events, std::size_t count,
                          std::uint8_t* marks);
-bool has_device();
 std::string observe_all_on_device(const Tables& tables, const reset::TokenEvent* events, std::size_t count,
                                   std::uint8_t* marks);
 

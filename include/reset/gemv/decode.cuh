@@ -31,6 +31,11 @@ __device__ __forceinline__ ShiftFactors unknown_factors() {
   return {one * 512, one * 2, one * 32};
 }
 
+/// Word `i` of four, which is known at compile time: an index would move them to local memory.
+__device__ __forceinline__ std::uint32_t word_of(const uint4& words, int i) {
+  return i == 0 ? words.x : i == 1 ? words.y : i == 2 ? words.z : words.w;
+}
+
 /// Eight elements times their block scale, twice in `scale`, divided by kScaledUnit: exact in half, for the smallest
 /// product is 2^-24.
 __device__ __forceinline__ HalfPairs scaled_pairs(std::uint32_t codes, __half2 scale, const ShiftFactors& shift) {

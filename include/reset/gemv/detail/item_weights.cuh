@@ -77,10 +77,7 @@ struct ItemWeights {
   __device__ __forceinline__ float2 block_scales(int half, int row) const { return decode_scales(scales[half][row]); }
 
  private:
-  __device__ __forceinline__ std::uint32_t word(int w, int row) const {
-    const uint4& c = codes[w / 4][row];
-    return w % 4 == 0 ? c.x : w % 4 == 1 ? c.y : w % 4 == 2 ? c.z : c.w;
-  }
+  __device__ __forceinline__ std::uint32_t word(int w, int row) const { return word_of(codes[w / 4][row], w % 4); }
 };
 
 }  // namespace detail

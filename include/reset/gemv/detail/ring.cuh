@@ -48,7 +48,7 @@ __device__ __forceinline__ BoxPlace scale_tile_place(int row, int tile) {
   return {row % kSpreadRows * 8, tile, row / static_cast<int>(kScaleTileRows)};
 }
 
-/// Asks for a tensor map, by one thread, before the first copy needs it: its fetch takes as long as that of weights.
+/// Asks for a tensor map, by one thread, before the first copy needs it.
 __device__ __forceinline__ void prefetch_map(const void* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }

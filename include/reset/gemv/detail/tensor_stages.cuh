@@ -46,8 +46,8 @@ struct TensorRing {
 
   /// By one thread: `writers` of a stage arrive when they have asked for its copies, `readers` when they have read it.
   /// Ends with the fence that makes barriers known to the cluster. Not by a lane each: lanes with different barriers
-  /// are served in a loop, for a barrier's address must be uniform, and that takes a microsecond before the first copy.
-  /// By fours: a fence stands in front of each run of them.
+  /// are served one by one, in a loop with a fence in each turn, for a barrier's address must be uniform. By fours: a
+  /// fence stands in front of each run of them.
   __device__ __forceinline__ void init_barriers(int count, int writers, int readers) const {
     static_assert(kMaxRingStages % 4 == 0, "there is room behind the last stage");
 #pragma unroll 1

@@ -134,9 +134,7 @@ struct RawCodes {
 
   /// Word `w` of eight, times its block scale.
   __device__ __forceinline__ HalfPairs word(int w) const {
-    const uint4& c = codes[w / 4];
-    const std::uint32_t word = w % 4 == 0 ? c.x : w % 4 == 1 ? c.y : w % 4 == 2 ? c.z : c.w;
-    return scaled_pairs(word, __low2half2(decode_scale_halves(scales[w / 4][w % 4 / 2])), {});
+    return scaled_pairs(word_of(codes[w / 4], w % 4), __low2half2(decode_scale_halves(scales[w / 4][w % 4 / 2])), {});
   }
 
  private:
