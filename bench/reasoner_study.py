@@ -23,7 +23,7 @@ FORMS = {"BF16": (None, "full"), **{f"{name}{suffix}": (rule, activations) for n
 PAIR = ("BF16", "W4A4")  # the forms that the smaller parts compare
 SMALL, LARGE = ("small-1", "small-2", "small-3"), ("large-1",)
 PROBLEMS = Path(__file__).resolve().parent.parent / "examples/reasoner/data"
-SAMPLES = 4  # of a problem; greedy decoding needs one, and the larger model has one
+SAMPLES = 4  # of a problem; greedy decoding needs one
 LONG = 448  # tokens, the prompt included: twice the limit that reinforcement began with; imitation saw traces of that length
 
 BASELINE = "T = 1.0"
@@ -37,9 +37,8 @@ CHANGES = {**{f"window = {w}": f",window={w}" for w in (4, 8)}, "history = inclu
            "T_high = 0.8": ",t_high=0.8", "T_high = 1.2": ",t_high=1.2", "a step is a try": ",boundary= no",
            "a step ends at =": ",boundary=="}
 LONGER, WHOLE = f", limit {LONG}", ", no top-p"
-# Of the policies those that forms other than the pair, and those that the larger model have.
-OTHERS = ("greedy", "T = 0.2", "T = 0.6", BASELINE, PUBLISHED, CHOSEN)
-LARGER = (BASELINE, SHORT)
+# Of the policies those that every form of every model has; the small models' pair has all.
+EVERYWHERE = ("greedy", *TEMPERATURES, THRESHOLD_OF[PUBLISHED], THRESHOLD_OF[CHOSEN], PUBLISHED, SHORT, CHOSEN)
 
 # What validation chooses from; below a temperature of about a half, a token of low entropy keeps one candidate under top-p 0.95.
 T_LOW = (0.1, 0.6, 0.9)
@@ -82,7 +81,7 @@ class Job:
 
 
 def job_of(model, form, name, spec):
-    return Job(model, form, spec, samples=1 if spec == "greedy" or model in LARGE else SAMPLES, limit=LONG if name.endswith(LONGER) else 0)
+    return Job(model, form, spec, samples=1 if spec == "greedy" else SAMPLES, limit=LONG if name.endswith(LONGER) else 0)
 
 
 def plan(choice):
@@ -98,8 +97,8 @@ def plan(choice):
     others = [form for form in FORMS if form not in PAIR]
     yield from part(SMALL, PAIR, main.__contains__)
     yield from part(SMALL, PAIR, lambda name: name.endswith(LONGER))
-    yield from part(SMALL, others, OTHERS.__contains__)
-    yield from part(LARGE, PAIR, LARGER.__contains__)
+    yield from part(SMALL, others, EVERYWHERE.__contains__)
+    yield from part(LARGE, FORMS, EVERYWHERE.__contains__)
     yield from part(SMALL, PAIR, lambda name: name.startswith(f"{SHORT}, ") and not name.endswith((LONGER, WHOLE)))
     yield from part(SMALL, PAIR, lambda name: name.endswith(WHOLE))
 

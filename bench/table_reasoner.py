@@ -7,11 +7,12 @@ import sys
 import textwrap
 
 from reasoner_report import ALL_SEEDS, COOLER, OUTPUT
-from reasoner_study import (BASELINE, CHANGES, CHOSEN, FORMS, HALF, LARGE, LONGER, PAIR, PUBLISHED, SHORT, SMALL, TEMPERATURES,
-                            THRESHOLD_OF, WHOLE)
+from reasoner_study import (BASELINE, CHANGES, CHOSEN, EVERYWHERE, FORMS, HALF, LARGE, LONGER, PAIR, PUBLISHED, SHORT, SMALL,
+                            TEMPERATURES, THRESHOLD_OF, WHOLE)
 
 POLICIES = ["greedy", *TEMPERATURES, *dict.fromkeys(THRESHOLD_OF[p] for p in (PUBLISHED, CHOSEN, HALF)), *THRESHOLD_OF]
 ADAPTIVE = (PUBLISHED, SHORT, CHOSEN, HALF)
+ADAPTIVE_EVERYWHERE = tuple(filter(EVERYWHERE.__contains__, ADAPTIVE))
 UNRESOLVED = "not resolved"
 PUBLISHED_RANGE = "0.49..0.65"  # nats, tau_0 of the published models
 
@@ -99,14 +100,22 @@ def seed_table(report):
              signed(short["gain_over_t1"]), signed(bf16_short["gain_over_t1"]), signed(short["difference_over_t1"]))
 
 
-def form_table(report):
+def form_table(report, models):
     """Each form at T = 1, and what ReSET gains."""
     titles = {PUBLISHED: "as published", CHOSEN: "chosen"}
     header("form", "solved at T = 1", "minus BF16", *(c for t in titles.values() for c in (f"ReSET, tau_0 {t}: gain", "less BF16's")))
     for form in FORMS:
-        row = report.row(form, BASELINE)
-        cells = [signed(report.field(form, p, name)) for p in titles for name in ("gain_over_t1", "difference_over_t1")]
+        row = report.row(form, BASELINE, models)
+        cells = [signed(report.field(form, p, name, models)) for p in titles for name in ("gain_over_t1", "difference_over_t1")]
         line(form, plain(row["solved"]), signed(row.get("minus_bf16")), *cells)
+
+
+def solved_table(report, models):
+    """Each form under each policy that all have."""
+    names = [p.replace("fixed ", "").replace("tau_0 ", "") for p in EVERYWHERE]
+    header("form", *names)
+    for form in FORMS:
+        line(form, *(f"{report.field(form, p, 'solved', models)['mean']:.1f}" for p in EVERYWHERE))
 
 
 def changes(report):
@@ -180,14 +189,17 @@ least 32 tokens old, so that with the published window the last 32 tokens stand 
 
 def rest_paragraph(report):
     """The larger model, other forms and changes to ReSET: what their tables say."""
-    larger = {form: report.row(form, SHORT, LARGE[0])["gain_over_t1"] for form in PAIR}
-    larger_difference = report.row("W4A4", SHORT, LARGE[0])["difference_over_t1"]
-    other = [report.field(form, p, "difference_over_t1") for form in FORMS if form not in PAIR for p in (PUBLISHED, CHOSEN)]
+    every = lambda name, models, policies=ADAPTIVE_EVERYWHERE: [
+        value for form in FORMS for p in policies if (value := report.field(form, p, name, models)) is not None]
+    larger = lambda policies: verdict(every("gain_over_t1", LARGE[0], policies))
+    other = [v for form in FORMS if form not in PAIR for p in ADAPTIVE_EVERYWHERE for v in [report.field(form, p, "difference_over_t1")]]
     changed = {(c, form): report.field(form, f"{SHORT}, {c}", "gain_over_unchanged") for c in changes(report) for form in PAIR}
     names = [f"{c} ({form}, {signed(v)})" for (c, form), v in changed.items() if resolved(v) != UNRESOLVED]
-    return f"""The larger model: W4A4 gains {told(larger["W4A4"])} from ReSET with the short window and BF16 {told(larger["BF16"])}, the
-difference is {told(larger_difference)}. What other forms gain minus what BF16 gains: {verdict(other)}. Changes to ReSET:
-{verdict(list(changed.values()))}; resolved are {", ".join(names) if names else "none"}."""
+    return f"""The larger model: W4A4 minus BF16 is {told(report.row("W4A4", BASELINE, LARGE[0])["minus_bf16"])} points at T = 1. What its
+{len(FORMS)} forms gain from ReSET over T = 1: with tau_0 as published, either window, {larger((PUBLISHED, SHORT))}; with the tau_0 that was
+chosen on the small models, {larger((CHOSEN,))}. What quantised ones gain minus what its BF16 gains: {verdict(every("difference_over_t1", LARGE[0]))}. Of the small
+models, what forms other than W4A4 gain minus what BF16 gains: {verdict(other)}. Changes to ReSET: {verdict(list(changed.values()))};
+resolved are {", ".join(names) if names else "none"}."""
 
 
 def entropy_paragraph(report):
@@ -234,8 +246,13 @@ def section(report):
     print("\nThe models; what training solved is of 1,024 calibration problems, before and after reinforcement (W4A4's and BF16's\n"
           "gains are those of ReSET, tau_0 as published, short window; intervals of one model are over problems alone):\n")
     seed_table(report)
-    print("\nEvery form, all seeds (round-to-nearest where no rule is named):\n")
-    form_table(report)
+    groups = {ALL_SEEDS: "Small models, all seeds", LARGE[0]: "The larger model"}
+    for models, title in groups.items():
+        print(f"\n{title}, every form (round-to-nearest where no rule is named):\n")
+        form_table(report, models)
+    for models, title in groups.items():
+        print(f"\n{title}, problems solved, % (intervals are in the file):\n")
+        solved_table(report, models)
     print(f"\nChanges to ReSET with tau_0 as published and a window of {report.choices[SMALL[0]]['short_window']}:\n")
     change_table(report)
     fill(entropy_paragraph(report))

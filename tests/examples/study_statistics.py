@@ -79,10 +79,10 @@ def test_plan():
     pair = main | {name + study.LONGER for name in (study.BASELINE, "T = 0.6", study.SHORT)}
     pair |= {name + study.WHOLE for name in (study.BASELINE, study.SHORT)}
     pair |= {f"{study.SHORT}, {change}" for change in study.CHANGES if change != f"window = {CHOICE['short_window']}"}
-    expected = {**{(m, form): pair if form in study.PAIR else set(study.OTHERS) for m in study.SMALL for form in study.FORMS},
-                **{(m, form): set(study.LARGER) for m in study.LARGE for form in study.PAIR}}
+    every = main - {study.HALF, study.THRESHOLD_OF[study.HALF]}
+    expected = {(m, form): pair if m in study.SMALL and form in study.PAIR else every for m in MODELS for form in study.FORMS}
     assert {key: {row[2] for row in rows if row[:2] == key} for key in {row[:2] for row in rows}} == expected
-    assert len(study.FORMS) == 7 and len(main) == 13 and len(pair) == 24 and len(rows) == 238
+    assert len(study.FORMS) == 7 and len(main) == 13 and len(every) == 11 and len(pair) == 24 and len(rows) == 386
     paths = {job.path(Path("work")) for _, job in study.plan({m: CHOICE for m in MODELS})}
     assert len(paths) == len({job for _, job in study.plan({m: CHOICE for m in MODELS})})
 
@@ -112,7 +112,7 @@ def test_report():
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         table.section(found)
-    assert "W4A4 ScaleSweep" in printed.getvalue()
+    assert printed.getvalue().count("| W4A4 ScaleSweep |") == 4  # two tables of each group of models
     document["rows"].pop()
     try:
         report.report(document)
@@ -134,7 +134,7 @@ def close(a, b):
 def test_readme():
     """The README has what the committed report says, and the report what the committed outcomes of the whole study say."""
     document, committed = json.loads(report.OUTCOMES.read_text()), json.loads(report.OUTPUT.read_text())
-    assert report.check_complete(document) == 2048 and len(document["rows"]) == 238
+    assert report.check_complete(document) == 2048 and len(document["rows"]) == 386
     assert close(report.report(document), committed)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
