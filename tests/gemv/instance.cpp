@@ -24,6 +24,8 @@ constexpr reset::DeviceInfo kH100 = {0, 90, 132, 227 * 1024, {66, 30, 15}, nullp
 constexpr GemvShape kDense = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4096);
 constexpr GemvShape kNvfp4 = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096);
 
+constexpr ScaleLayout kTiles = ScaleLayout::kSwizzled128x4;
+
 constexpr GemvInstance selected(const GemvShape& shape) {
   return reset::gemv_instance(reset::select_gemv_policy(kH100, shape), shape);
 }
@@ -92,10 +94,53 @@ TEST_CASE("instances refuse a call by what they have not") {
                       "gemv was given");
   refused<TensorRing>(reset::tensor_ring_policy(kH100, 4, 4096, 4096, true), kDense,
                       "unsupported: policy.odd_rows is 1, expected 0: no such instance was given to gemv");
-  const GemvShape swizzled = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4096, ScaleLayout::kSwizzled128x4);
-  refused<TensorRing>(reset::select_gemv_policy(kH100, swizzled), swizzled,
-                      "unsupported: weights is 0, expected rows, strides and scales that lie as gemv_instance was told "
-                      "for an instance which gemv was given");
+}
+
+TEST_CASE("instances refuse weights that lie otherwise by the member that says so") {
+  constexpr GemvShape kSwizzled = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4096, kTiles);
+  using Neighbours = Instances<selected(kDense)>;
+  using Spread = Instances<selected(kSwizzled)>;
+  const auto refused_as_selected = [](auto list, const GemvShape& shape, const std::string& what) {
+    refused<decltype(list)>(reset::select_gemv_policy(kH100, shape), shape, "unsupported: " + what);
+  };
+  refused_as_selected(Neighbours(), kSwizzled,
+                      "weights.block_scale.layout is 1, expected kLinear, 0, for an instance which gemv was given");
+  refused_as_selected(Spread(), kDense, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
+  GemvShape part = kSwizzled;
+  part.rows = 4000;
+  refused_as_selected(Spread(), part,
+                      "weights.rows is 4000, expected a multiple of 128, with a gate of 256, for this kernel");
+  part = kSwizzled;
+  part.scale_row_origin = 16;
+  refused_as_selected(Spread(), part,
+                      "weights.block_scale.row_origin is 16, expected a multiple of 128 for this kernel");
+  part = kSwizzled;
+  part.scale_misalignment = 4;
+  refused_as_selected(Spread(), part,
+                      "weights.block_scale.data is 4, expected an address that 16 divides, for this kernel (the value "
+                      "is the remainder)");
+  constexpr GemvShape kOddRows = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4112);
+  refused_as_selected(Instances<selected(kOddRows)>(), kDense,
+                      "policy.odd_rows is 0, expected 1: gemv was given no other instance of that size");
+}
+
+TEST_CASE("kRing's instances refuse scales by the member that says how they lie") {
+  constexpr GemvShape kSwizzled = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096, kTiles);
+  static_assert(reset::detail::kernel_of(selected(kSwizzled)) == GemvKernel::kRing);
+  const auto refused_by_ring = [](auto list, const GemvShape& shape, const std::string& what) {
+    const GemvPolicy policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, shape.cols);
+    refused<decltype(list)>(policy, shape, "unsupported: " + what);
+  };
+  refused_by_ring(Instances<selected(kNvfp4)>(), kSwizzled,
+                  "weights.block_scale.layout is 1, expected kLinear, 0, for an instance which gemv was given");
+  using Spread = Instances<selected(kSwizzled)>;
+  refused_by_ring(Spread(), kNvfp4, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
+  GemvShape other = kSwizzled;
+  other.gate = reset::GemvGate::kGateUp;
+  refused_by_ring(Spread(), other, "gate is 1, expected kNone, 0, for kRing with swizzled block scales");
+  other = kSwizzled;
+  other.cols = 2816;
+  refused_by_ring(Spread(), other, "weights.cols is 2816, expected a multiple of 512 for this kernel");
 }
 
 TEST_CASE("kTensor's kernel for weights that lie anyhow takes the place of the other one, which takes none") {
@@ -106,6 +151,16 @@ TEST_CASE("kTensor's kernel for weights that lie anyhow takes the place of the o
   CHECK(Instances<kAnyhow>::check(kWhole, kDense).ok());
   CHECK(Instances<kAnyhow>::serving(kWhole) == kAnyhow);
   CHECK(Instances<kAnyhow, kWhole>::serving(kWhole) == kWhole);
-  CHECK_FALSE(Instances<kWhole>::check(kAnyhow, kPieces).ok());
+  CHECK(Instances<kWhole>::check(kAnyhow, kPieces).message() ==
+        "unsupported: weights.cols is 4112, expected a multiple of 256 for this kernel");
+  GemvShape apart = kDense;
+  apart.scale_block_origin = 2;
+  refused<Instances<kWhole>>(reset::tensor_policy(kH100, 4, 4096), apart,
+                             "unsupported: weights.block_scale.block_origin is 2, expected a multiple of 4 for this "
+                             "kernel");
+  apart = kDense;
+  apart.row_stride = 2056;
+  refused<Instances<kWhole>>(reset::tensor_policy(kH100, 4, 4096), apart,
+                             "unsupported: weights.row_stride is 2056, expected a multiple of 16 for this kernel");
   CHECK_FALSE(Instances<kAnyhow>::check(of_tensor(16, kDense), kDense).ok());
 }

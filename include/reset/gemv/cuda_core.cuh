@@ -311,7 +311,7 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// barrier of the whole CTA stands in the loop.
 ///
 /// Needs K a multiple of 256, rows of weights and linear block scales aligned to 16 bytes, and one token, its codes
-/// aligned to 16 bytes; with kSpread, swizzled scales instead (`ring_scales_are_spread`).
+/// aligned to 16 bytes; with kSpread, swizzled scales instead (`ring_scale_tiles`).
 template <int kChunks, int kRows, bool kSpread>
 static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas)
     gemv_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ RingShape shape,

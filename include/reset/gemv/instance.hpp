@@ -67,22 +67,43 @@ struct Instances {
       return refusal(kernel == GemvKernel::kRing ? "policy.chunks" : "policy.tokens", size,
                      "those of an instance of that kernel which gemv was given");
     }
-    if (kernel == GemvKernel::kTensorRing) {
-      const int rows = variant_of(wanted) / 2;
-      if (((kernel_of(kInstances) == kernel && size_of(kInstances) == size && variant_of(kInstances) / 2 == rows) ||
-           ...)) {
-        return refusal("activations.type", static_cast<int>(shape.activations),
-                       "of the kind, NVFP4 or 16-bit, of an instance which gemv was given");
-      }
-      if (rows == static_cast<int>(RingRows::kOdd)) {
-        return refusal("policy.odd_rows", 1, "0: no such instance was given to gemv");
-      }
+    if (kernel == GemvKernel::kTensorRing && has_rows(wanted, rows_of(wanted))) {
+      return refusal("activations.type", static_cast<int>(shape.activations),
+                     "of the kind, NVFP4 or 16-bit, of an instance which gemv was given");
     }
-    return refusal("weights", 0,
-                   "rows, strides and scales that lie as gemv_instance was told for an instance which gemv was given");
+    return refuse_rows(wanted, shape);
   }
 
  private:
+  /// Of kTensorRing.
+  static constexpr RingRows rows_of(GemvInstance i) noexcept { return static_cast<RingRows>(variant_of(i) / 2); }
+
+  /// Whether one of these is a kernel of kTensorRing for such rows, and of the size of `wanted`.
+  static constexpr bool has_rows(GemvInstance wanted, RingRows rows) noexcept {
+    return ((kernel_of(kInstances) == GemvKernel::kTensorRing && size_of(kInstances) == size_of(wanted) &&
+             rows_of(kInstances) == rows) ||
+            ...);
+  }
+
+  /// Where the kernel and its size are there, but not for weights that lie as those of the call.
+  static constexpr Status refuse_rows(GemvInstance wanted, const GemvShape& shape) noexcept {
+    const GemvKernel kernel = kernel_of(wanted);
+    if (kernel == GemvKernel::kTensor) return unsupported(whole_copies(shape));
+    const bool ring = kernel == GemvKernel::kRing;
+    const bool odd = !ring && rows_of(wanted) == RingRows::kOdd;
+    if (odd) return refusal("policy.odd_rows", 1, "0: no such instance was given to gemv");
+    if (!ring && !has_rows(wanted, RingRows::kNeighbours) && !has_rows(wanted, RingRows::kSpread)) {
+      return refusal("policy.odd_rows", 0, "1: gemv was given no other instance of that size");
+    }
+    const bool spread = ring ? variant_of(wanted) == 1 : rows_of(wanted) == RingRows::kSpread;
+    if (!spread) return unsupported(ring ? ring_scale_tiles(shape, size_of(wanted)) : whole_scale_tiles(shape));
+    return refusal("weights.block_scale.layout", static_cast<int>(shape.scale_layout),
+                   "kLinear, 0, for an instance which gemv was given");
+  }
+
+  static constexpr Status unsupported(const Status& s) noexcept {
+    return refusal(s.argument(), static_cast<std::int64_t>(s.value()), s.expectation());
+  }
   static constexpr Status refusal(const char* argument, std::int64_t value, const char* expectation) noexcept {
     return Status(StatusCode::kUnsupported, argument, value, expectation);
   }
@@ -109,10 +130,10 @@ using EveryInstance = Instances<
 /// a policy is none, neither is the instance, and `gemv` does not compile with it.
 constexpr GemvInstance gemv_instance(const GemvPolicy& policy, const GemvShape& shape) noexcept {
   if (policy.kernel == GemvKernel::kRing) {
-    return detail::ring_instance(policy.chunks, detail::ring_scales_are_spread(shape, policy.chunks));
+    return detail::ring_instance(policy.chunks, detail::ring_scale_tiles(shape, policy.chunks).ok());
   }
   if (policy.kernel == GemvKernel::kTensor) {
-    return detail::tensor_instance(policy.tokens, detail::copies_are_whole(shape));
+    return detail::tensor_instance(policy.tokens, detail::whole_copies(shape).ok());
   }
   const bool spread = detail::scale_copies(shape) == detail::ScaleCopies::kTiles;
   const detail::RingRows rows = policy.odd_rows ? detail::RingRows::kOdd

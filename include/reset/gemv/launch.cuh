@@ -123,7 +123,7 @@ static inline Status launch_tensor_ring(TensorRingKernel kernel, const GemvProbl
 
 static inline Status launch_ring(RingKernel kernel, const GemvProblem& problem, const GemvPolicy& policy,
                                  const DeviceInfo& device, const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const bool spread = ring_scales_are_spread(shape_of(problem), policy.chunks);
+  const bool spread = ring_scale_tiles(shape_of(problem), policy.chunks).ok();
   CUtensorMap scales{};
   const Status status = spread ? encode_ring_scales(device, problem.weights, scales) : Status();
   if (!status.ok()) return status;

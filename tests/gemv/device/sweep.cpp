@@ -90,7 +90,7 @@ struct Sweep {
       if (!validate(policy, call.problem(), device).ok()) continue;
       pinned.run(call, policy, device);
       ++rings[policy.chunks][static_cast<std::size_t>(options.gate)];
-      if (reset::detail::ring_scales_are_spread(shape_of(call.problem()), policy.chunks)) ++spread_rings;
+      if (reset::detail::ring_scale_tiles(shape_of(call.problem()), policy.chunks).ok()) ++spread_rings;
     }
   }
 

@@ -38,30 +38,60 @@ constexpr Status whole_codes(const GemvShape& s) noexcept {
   return invalid("weights.row_stride", s.row_stride, "a multiple of 16 for this kernel");
 }
 
-/// Whether every copy of kTensor's weights is asynchronous and whole.
-constexpr bool copies_are_whole(const GemvShape& s) noexcept {
-  const std::int64_t step = s.scale_layout == ScaleLayout::kLinear ? s.scale_stride : 0;
-  return s.cols % kUnitK == 0 && whole_codes(s).ok() &&
-         (s.scale_misalignment % 4 | s.scale_block_origin % 4 | step % 4) == 0;
+/// Ok if block scales can be copied by runs of four.
+constexpr Status whole_scale_runs(const GemvShape& s) noexcept {
+  if (s.scale_misalignment % 4 != 0) {
+    return invalid("weights.block_scale.data", s.scale_misalignment % 4,
+                   "an address that 4 divides, for this kernel (the value is the remainder)");
+  }
+  if (s.scale_block_origin % 4 != 0) {
+    return invalid("weights.block_scale.block_origin", s.scale_block_origin, "a multiple of 4 for this kernel");
+  }
+  if (s.scale_layout != ScaleLayout::kLinear || s.scale_stride % 4 == 0) return Status();
+  return invalid("weights.block_scale.stride", s.scale_stride, "a multiple of 4 for this kernel");
 }
 
-/// Whether pieces of the tiles of swizzled block scales can be copied in boxes, rows being spread (TileRows).
-constexpr bool scale_tiles_are_whole(const GemvShape& s) noexcept {
+/// Ok if every copy of kTensor's weights is asynchronous and whole.
+constexpr Status whole_copies(const GemvShape& s) noexcept {
+  if (s.cols % kUnitK != 0) return invalid("weights.cols", s.cols, "a multiple of 256 for this kernel");
+  const Status codes = whole_codes(s);
+  return codes.ok() ? whole_scale_runs(s) : codes;
+}
+
+/// Ok if pieces of the tiles of swizzled block scales can be copied in boxes, rows being spread (TileRows).
+constexpr Status whole_scale_tiles(const GemvShape& s) noexcept {
+  if (s.scale_layout != ScaleLayout::kSwizzled128x4) {
+    return invalid("weights.block_scale.layout", static_cast<int>(s.scale_layout),
+                   "kSwizzled128x4, 1, for this kernel");
+  }
   const std::int64_t parts = s.gate == GemvGate::kNone ? 1 : 2;
-  return s.scale_layout == ScaleLayout::kSwizzled128x4 && s.rows % (parts * kScaleTileRows) == 0 &&
-         s.scale_row_origin % kScaleTileRows == 0 && s.scale_block_origin % kScaleTileBlocks == 0 &&
-         s.scale_misalignment == 0;
+  if (s.rows % (parts * kScaleTileRows) != 0) {
+    return invalid("weights.rows", s.rows, "a multiple of 128, with a gate of 256, for this kernel");
+  }
+  if (s.scale_row_origin % kScaleTileRows != 0) {
+    return invalid("weights.block_scale.row_origin", s.scale_row_origin, "a multiple of 128 for this kernel");
+  }
+  if (s.scale_block_origin % kScaleTileBlocks != 0) {
+    return invalid("weights.block_scale.block_origin", s.scale_block_origin, "a multiple of 4 for this kernel");
+  }
+  if (s.scale_misalignment == 0) return Status();
+  return invalid("weights.block_scale.data", s.scale_misalignment,
+                 "an address that 16 divides, for this kernel (the value is the remainder)");
 }
 
-/// Whether kRing has its block scales in boxes: it can where a tile has four rows, and stages begin at multiples of
-/// 128.
-constexpr bool ring_scales_are_spread(const GemvShape& s, int chunks) noexcept {
-  return ring_rows(chunks) == 4 && s.gate == GemvGate::kNone && s.cols % 512 == 0 && scale_tiles_are_whole(s);
+/// Ok if kRing can have its block scales in boxes: where a tile has four rows, and stages begin at multiples of 128.
+constexpr Status ring_scale_tiles(const GemvShape& s, int chunks) noexcept {
+  if (ring_rows(chunks) != 4) return invalid("policy.chunks", chunks, "1 for kRing with swizzled block scales");
+  if (s.gate != GemvGate::kNone) {
+    return invalid("gate", static_cast<int>(s.gate), "kNone, 0, for kRing with swizzled block scales");
+  }
+  if (s.cols % 512 != 0) return invalid("weights.cols", s.cols, "a multiple of 512 for this kernel");
+  return whole_scale_tiles(s);
 }
 
 /// Ok if linear block scales lie as kRing wants them, or swizzled ones.
 constexpr Status ring_scales(const GemvShape& s, int chunks) noexcept {
-  if (ring_scales_are_spread(s, chunks)) return Status();
+  if (ring_scale_tiles(s, chunks).ok()) return Status();
   if (s.scale_layout != ScaleLayout::kLinear) {
     return invalid("weights.block_scale.layout", static_cast<int>(s.scale_layout),
                    "kLinear, 0, for kRing, but for one chunk without a gate, K a multiple of 512, and whole tiles");
@@ -111,17 +141,7 @@ constexpr Status odd_rows_serve(const GemvShape& s) noexcept {
 constexpr Status boxes_serve(const GemvShape& s) noexcept {
   if (s.cols % 64 != 0) return invalid("weights.cols", s.cols, "a multiple of 64 for kTensorRing without odd_rows");
   const Status codes = whole_codes(s);
-  if (!codes.ok()) return codes;
-  if (s.scale_misalignment % 4 != 0) {
-    return invalid("weights.block_scale.data", s.scale_misalignment % 4,
-                   "an address that 4 divides, for kTensorRing without odd_rows (the value is the remainder)");
-  }
-  if (s.scale_block_origin % 4 != 0) {
-    return invalid("weights.block_scale.block_origin", s.scale_block_origin,
-                   "a multiple of 4 for kTensorRing without odd_rows");
-  }
-  if (s.scale_stride % 4 == 0) return Status();
-  return invalid("weights.block_scale.stride", s.scale_stride, "a multiple of 4 for kTensorRing without odd_rows");
+  return codes.ok() ? whole_scale_runs(s) : codes;
 }
 
 /// How kTensorRing's block scales come.
@@ -137,7 +157,7 @@ constexpr ScaleCopies scale_copies(const GemvShape& s) noexcept {
     const bool whole = s.cols % kUnitK == 0 && first_scale_misalignment(s) == 0 && s.scale_stride % 16 == 0;
     return whole ? ScaleCopies::kRows : ScaleCopies::kWords;
   }
-  return scale_tiles_are_whole(s) ? ScaleCopies::kTiles : ScaleCopies::kWords;
+  return whole_scale_tiles(s).ok() ? ScaleCopies::kTiles : ScaleCopies::kWords;
 }
 
 }  // namespace detail
