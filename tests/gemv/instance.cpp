@@ -42,6 +42,7 @@ static_assert(!EveryInstance::has(reset::gemv_instance(GemvPolicy{GemvKernel::kT
 
 template <class List>
 void refused(const GemvPolicy& policy, const GemvShape& shape, const std::string& message) {
+  REQUIRE(validate(policy, shape, kH100).ok());  // gemv says no otherwise
   CHECK(List::check(reset::gemv_instance(policy, shape), shape).message() == message);
 }
 
@@ -90,10 +91,10 @@ TEST_CASE("instances refuse a call by what they have not") {
                 "unsupported: policy.chunks is 2, expected those of an instance of that kernel which gemv was given");
   const GemvShape other = reset::aligned_shape(ActivationType::kNvfp4, 4, 4096, 4096);
   refused<TensorRing>(reset::select_gemv_policy(kH100, other), other,
-                      "unsupported: activations.type is 0, expected of the kind, NVFP4 or 16-bit, of an instance which "
-                      "gemv was given");
+                      "unsupported: activations.type is 0, expected of the kind, NVFP4 or 16-bit, of an instance of "
+                      "that kernel, size and rows which gemv was given");
   refused<TensorRing>(reset::tensor_ring_policy(kH100, 4, 4096, 4096, true), kDense,
-                      "unsupported: policy.odd_rows is 1, expected 0: no such instance was given to gemv");
+                      "unsupported: policy.odd_rows is 1, expected 0: gemv was given no such instance of that size");
 }
 
 TEST_CASE("instances refuse weights that lie otherwise by the member that says so") {
@@ -108,8 +109,7 @@ TEST_CASE("instances refuse weights that lie otherwise by the member that says s
   refused_as_selected(Spread(), kDense, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
   GemvShape part = kSwizzled;
   part.rows = 4000;
-  refused_as_selected(Spread(), part,
-                      "weights.rows is 4000, expected a multiple of 128, with a gate of 256, for this kernel");
+  refused_as_selected(Spread(), part, "weights.rows is 4000, expected a multiple of 128 for this kernel");
   part = kSwizzled;
   part.scale_row_origin = 16;
   refused_as_selected(Spread(), part,
@@ -119,9 +119,22 @@ TEST_CASE("instances refuse weights that lie otherwise by the member that says s
   refused_as_selected(Spread(), part,
                       "weights.block_scale.data is 4, expected an address that 16 divides, for this kernel (the value "
                       "is the remainder)");
+  GemvShape gated = reset::aligned_shape(ActivationType::kBf16, 4, 4096 + 128, 4096, kTiles, reset::GemvGate::kGateUp);
+  refused_as_selected(Spread(), gated, "weights.rows is 4224, expected a multiple of 256 for this kernel with a gate");
+}
+
+TEST_CASE("instances refuse odd rows, or others, unless odd_rows is what keeps a call from them") {
   constexpr GemvShape kOddRows = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4112);
-  refused_as_selected(Instances<selected(kOddRows)>(), kDense,
-                      "policy.odd_rows is 0, expected 1: gemv was given no other instance of that size");
+  using Odd = Instances<selected(kOddRows)>;
+  const auto refused_as_selected = [](auto list, const GemvShape& shape, const std::string& what) {
+    refused<decltype(list)>(reset::select_gemv_policy(kH100, shape), shape, "unsupported: " + what);
+  };
+  refused_as_selected(Odd(), kDense,
+                      "policy.odd_rows is 0, expected 1: gemv was given no other instance of that kernel and size");
+  refused_as_selected(Odd(), reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4096, kTiles),
+                      "weights.block_scale.layout is 1, expected kLinear, 0, for kTensorRing with odd_rows");
+  refused_as_selected(Instances<selected(kDense)>(), kOddRows,
+                      "weights.cols is 4112, expected a multiple of 64 for kTensorRing without odd_rows");
 }
 
 TEST_CASE("kRing's instances refuse scales by the member that says how they lie") {
@@ -135,12 +148,12 @@ TEST_CASE("kRing's instances refuse scales by the member that says how they lie"
                   "weights.block_scale.layout is 1, expected kLinear, 0, for an instance which gemv was given");
   using Spread = Instances<selected(kSwizzled)>;
   refused_by_ring(Spread(), kNvfp4, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
-  GemvShape other = kSwizzled;
-  other.gate = reset::GemvGate::kGateUp;
-  refused_by_ring(Spread(), other, "gate is 1, expected kNone, 0, for kRing with swizzled block scales");
-  other = kSwizzled;
-  other.cols = 2816;
-  refused_by_ring(Spread(), other, "weights.cols is 2816, expected a multiple of 512 for this kernel");
+  // Linear scales, whatever else keeps a call from it.
+  for (const GemvShape& linear :
+       {reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 2816),
+        reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096, ScaleLayout::kLinear, reset::GemvGate::kGateUp)}) {
+    refused_by_ring(Spread(), linear, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
+  }
 }
 
 TEST_CASE("kTensor's kernel for weights that lie anyhow takes the place of the other one, which takes none") {

@@ -126,6 +126,10 @@ TEST_CASE("the largest magnitude of a tensor is found, and what is not finite is
   x[1 * 40 + 4] = reset::detail::float_from_bits(0x7fc00000u);
   CHECK(error_of([&] { static_cast<void>(reset::tensor_amax(x.data(), 3, 32, 40)); }) ==
         "invalid argument: x[row 1, column 4] is nan, expected a finite value");
+  CHECK(error_of([&] { static_cast<void>(reset::tensor_amax(nullptr, 3, 32, 40)); }) ==
+        "invalid argument: x is 0, expected not null");
+  CHECK(error_of([&] { static_cast<void>(reset::tensor_amax(x.data(), 3, 32, 31)); }) ==
+        "invalid argument: ld is 31, expected at least cols");
 }
 
 TEST_CASE("bad input to quantize_rows is named, and nothing is written") {

@@ -313,7 +313,10 @@ TEST_CASE("engine: calls that are refused change nothing") {
   refuses({{0, -1, 5}, {0, -2, 6}}, "token");
   refuses({{0, kVocabulary, 6}, {0, -1, 5}}, "token");
   refuses({{0, -1, std::numeric_limits<std::int64_t>::max()}}, "position");
-  CHECK_FALSE(sampler.apply(static_cast<const float*>(nullptr), good, 2, results).ok());
+  const auto argument = [](const reset::Status& status) { return std::string(status.argument()); };
+  CHECK(argument(sampler.apply(static_cast<const float*>(nullptr), good, 2, results)) == "logits");
+  CHECK(argument(sampler.apply(logits.data(), nullptr, 2, results)) == "rows");
+  CHECK(argument(sampler.step(logits.data(), good, 2, nullptr)) == "results");
 
   // The rows applied before are still there to be committed.
   CHECK_FALSE(sampler.commit(0, 3).ok());

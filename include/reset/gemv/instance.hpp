@@ -69,7 +69,7 @@ struct Instances {
     }
     if (kernel == GemvKernel::kTensorRing && has_rows(wanted, rows_of(wanted))) {
       return refusal("activations.type", static_cast<int>(shape.activations),
-                     "of the kind, NVFP4 or 16-bit, of an instance which gemv was given");
+                     "of the kind, NVFP4 or 16-bit, of an instance of that kernel, size and rows which gemv was given");
     }
     return refuse_rows(wanted, shape);
   }
@@ -87,20 +87,27 @@ struct Instances {
 
   /// Where the kernel and its size are there, but not for weights that lie as those of the call.
   static constexpr Status refuse_rows(GemvInstance wanted, const GemvShape& shape) noexcept {
-    const GemvKernel kernel = kernel_of(wanted);
-    if (kernel == GemvKernel::kTensor) return unsupported(whole_copies(shape));
-    const bool ring = kernel == GemvKernel::kRing;
-    const bool odd = !ring && rows_of(wanted) == RingRows::kOdd;
-    if (odd) return refusal("policy.odd_rows", 1, "0: no such instance was given to gemv");
-    if (!ring && !has_rows(wanted, RingRows::kNeighbours) && !has_rows(wanted, RingRows::kSpread)) {
-      return refusal("policy.odd_rows", 0, "1: gemv was given no other instance of that size");
+    if (kernel_of(wanted) == GemvKernel::kTensor) return unsupported(whole_copies(shape));
+    if (kernel_of(wanted) == GemvKernel::kRing) {
+      return variant_of(wanted) == 1 ? refuse_spread(shape) : unsupported(ring_scale_tiles(shape, size_of(wanted)));
     }
-    const bool spread = ring ? variant_of(wanted) == 1 : rows_of(wanted) == RingRows::kSpread;
-    if (!spread) return unsupported(ring ? ring_scale_tiles(shape, size_of(wanted)) : whole_scale_tiles(shape));
+    if (rows_of(wanted) == RingRows::kOdd) {
+      return refuse_odd(boxes_serve(shape), 1, "0: gemv was given no such instance of that size");
+    }
+    if (!has_rows(wanted, RingRows::kNeighbours) && !has_rows(wanted, RingRows::kSpread)) {
+      return refuse_odd(odd_rows_serve(shape), 0, "1: gemv was given no other instance of that kernel and size");
+    }
+    return rows_of(wanted) == RingRows::kSpread ? refuse_spread(shape) : unsupported(whole_scale_tiles(shape));
+  }
+
+  /// The other kind of rows would do if `other` is ok; else that tells what keeps the call from it.
+  static constexpr Status refuse_odd(const Status& other, int odd_rows, const char* expectation) noexcept {
+    return other.ok() ? refusal("policy.odd_rows", odd_rows, expectation) : unsupported(other);
+  }
+  static constexpr Status refuse_spread(const GemvShape& shape) noexcept {
     return refusal("weights.block_scale.layout", static_cast<int>(shape.scale_layout),
                    "kLinear, 0, for an instance which gemv was given");
   }
-
   static constexpr Status unsupported(const Status& s) noexcept {
     return refusal(s.argument(), static_cast<std::int64_t>(s.value()), s.expectation());
   }

@@ -152,9 +152,9 @@ struct ScaleSweep {
   }
 };
 
-/// max|x| over `rows` x `cols` values, rows `ld` values apart. Throws Error naming the row (counted from `first_row`)
-/// and column of a value that is not finite. The maximum of a tensor that is read in pieces is the largest of the
-/// pieces'.
+/// max|x| over `rows` x `cols` values, rows `ld` values apart. Throws Error for a null x with rows, for ld < cols, and
+/// naming the row (counted from `first_row`) and column of a value that is not finite. The maximum of a tensor that is
+/// read in pieces is the largest of the pieces'.
 inline float tensor_amax(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t ld,
                          std::int64_t first_row = 0);
 

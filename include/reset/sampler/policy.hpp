@@ -33,7 +33,7 @@ enum class HistoryMode : std::uint8_t {
 /// `kPublishedPresets` and `tau0_from_entropies`.
 struct ReSETParams {
   float tau0 = 0.55f;        ///< tau_0: entropy threshold of a confident step, in nats, at least 0.
-  float t_low = 0.3f;        ///< T_low: temperature of a token below the threshold, at least 0.
+  float t_low = 0.3f;        ///< T_low: temperature of a token below the threshold, at least 0; it may be above t_high.
   float t_high = 1.0f;       ///< T_high: temperature of every other token, at least 0.
   std::int32_t window = 32;  ///< w: entropies in the sliding window that stands in for a young step, 0..kMaxWindow.
   HistoryMode history = HistoryMode::kExcludeCurrent;  ///< Which entropies the means hold.

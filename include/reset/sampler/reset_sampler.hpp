@@ -99,7 +99,7 @@ class ReSETSampler<Detector, HostBackend> {
   Status apply(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results,
                const detail::Same<T>* entropy_logits = nullptr) noexcept {
     static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
-    const Status status = stage(logits != nullptr && rows != nullptr && results != nullptr, rows, count);
+    const Status status = stage(logits, rows, count, results);
     if (!status.ok()) return status;
     for (std::size_t i = 0; i < count; ++i) {
       if (rows[i].position != slot_of(rows[i]).staged.first) continue;
@@ -120,7 +120,7 @@ class ReSETSampler<Detector, HostBackend> {
   Status step(const T* logits, const SamplerRow* rows, std::size_t count, SampledToken* results,
               const float* draft_probabilities = nullptr, const detail::Same<T>* entropy_logits = nullptr) noexcept {
     static_assert(is_logit_v<T>, "logits are float, Half or BFloat16");
-    const Status status = stage(logits != nullptr && rows != nullptr && results != nullptr, rows, count);
+    const Status status = stage(logits, rows, count, results);
     if (!status.ok()) return status;
     for (std::size_t i = 0; i < count; ++i) {
       if (rows[i].position != slot_of(rows[i]).staged.first) continue;
@@ -244,9 +244,13 @@ class ReSETSampler<Detector, HostBackend> {
   }
 
   // Checks all rows of a call; if they are good, each stands among its slot's pending ones.
-  Status stage(bool pointers, const SamplerRow* rows, std::size_t count) noexcept {
+  Status stage(const void* logits, const SamplerRow* rows, std::size_t count, const SampledToken* results) noexcept {
     if (count == 0) return {};
-    if (!pointers) return {StatusCode::kInvalidArgument, "logits, rows or results", 0, "pointers to memory"};
+    const char* null = logits == nullptr    ? "logits"
+                       : rows == nullptr    ? "rows"
+                       : results == nullptr ? "results"
+                                            : nullptr;
+    if (null != nullptr) return {StatusCode::kInvalidArgument, null, 0, "a pointer to memory"};
     for (std::size_t i = 0; i < count; ++i) {
       const Status status = check_row(rows[i]);
       if (!status.ok()) return status;

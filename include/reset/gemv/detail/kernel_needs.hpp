@@ -64,9 +64,9 @@ constexpr Status whole_scale_tiles(const GemvShape& s) noexcept {
     return invalid("weights.block_scale.layout", static_cast<int>(s.scale_layout),
                    "kSwizzled128x4, 1, for this kernel");
   }
-  const std::int64_t parts = s.gate == GemvGate::kNone ? 1 : 2;
-  if (s.rows % (parts * kScaleTileRows) != 0) {
-    return invalid("weights.rows", s.rows, "a multiple of 128, with a gate of 256, for this kernel");
+  if (s.rows % kScaleTileRows != 0) return invalid("weights.rows", s.rows, "a multiple of 128 for this kernel");
+  if (s.gate != GemvGate::kNone && s.rows % (2 * kScaleTileRows) != 0) {
+    return invalid("weights.rows", s.rows, "a multiple of 256 for this kernel with a gate");
   }
   if (s.scale_row_origin % kScaleTileRows != 0) {
     return invalid("weights.block_scale.row_origin", s.scale_row_origin, "a multiple of 128 for this kernel");
@@ -81,12 +81,14 @@ constexpr Status whole_scale_tiles(const GemvShape& s) noexcept {
 
 /// Ok if kRing can have its block scales in boxes: where a tile has four rows, and stages begin at multiples of 128.
 constexpr Status ring_scale_tiles(const GemvShape& s, int chunks) noexcept {
+  const Status tiles = whole_scale_tiles(s);
+  if (!tiles.ok()) return tiles;
   if (ring_rows(chunks) != 4) return invalid("policy.chunks", chunks, "1 for kRing with swizzled block scales");
   if (s.gate != GemvGate::kNone) {
     return invalid("gate", static_cast<int>(s.gate), "kNone, 0, for kRing with swizzled block scales");
   }
-  if (s.cols % 512 != 0) return invalid("weights.cols", s.cols, "a multiple of 512 for this kernel");
-  return whole_scale_tiles(s);
+  if (s.cols % 512 == 0) return Status();
+  return invalid("weights.cols", s.cols, "a multiple of 512 for kRing with swizzled block scales");
 }
 
 /// Ok if linear block scales lie as kRing wants them, or swizzled ones.

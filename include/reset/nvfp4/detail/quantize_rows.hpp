@@ -52,6 +52,8 @@ inline void check_rows(std::int64_t ld, std::int64_t first_row, std::int64_t row
 
 inline float tensor_amax(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t ld,
                          std::int64_t first_row) {
+  if (x == nullptr && rows > 0) throw_if_failed(detail::invalid("x", 0, "not null"));
+  if (ld < cols) throw_if_failed(detail::invalid("ld", ld, "at least cols"));
   std::int32_t largest = 0;
   for (std::int64_t row = 0; row < rows; ++row) {
     const std::int32_t bits = detail::largest_magnitude(x + row * ld, cols);
@@ -67,9 +69,8 @@ template <class Rule>
 void quantize_rows(const Rule& rule, const float* x, std::int64_t ld, std::int64_t first_row, std::int64_t row_count,
                    const float* channel_weights, const Nvfp4MutableMatrixView& out) {
   detail::check_rows(ld, first_row, row_count, out);
-  if (x == nullptr && row_count > 0) throw_if_failed(detail::invalid("x", 0, "not null"));
   detail::check_weights(channel_weights, out.cols);
-  static_cast<void>(tensor_amax(x, row_count, out.cols, ld, first_row));
+  static_cast<void>(tensor_amax(x, row_count, out.cols, ld, first_row));  // for what it refuses
 
   for (std::int64_t i = 0; i < row_count; ++i) {
     const std::int64_t row = first_row + i;
