@@ -27,10 +27,8 @@ namespace {
 // What is published for the model that the folder is named after, as "Qwen3-8B-NVFP4" is; else the defaults. Another
 // model may well have the name in the middle of its own.
 reset::ReSETParams params_for(const std::string& name) {
-  for (const reset::PublishedPreset& preset : reset::kPublishedPresets) {
-    if (name.rfind(preset.model, 0) == 0) return preset.params;
-  }
-  return {};
+  const reset::PublishedPreset* preset = reset::find_published_preset(name);
+  return preset == nullptr ? reset::ReSETParams() : preset->params;
 }
 
 reset::RequestParams make_request(const Options& options, const std::string& name) {

@@ -45,3 +45,12 @@ TEST_CASE("calibration: the published presets are valid and carry the published 
   CHECK(reset::kPublishedPresets[2].params.tau0 == 0.5505f);
   CHECK(reset::kPublishedPresets[2].params.t_low == 0.1f);
 }
+
+TEST_CASE("calibration: a preset is found by what a model's name begins with") {
+  static_assert(reset::find_published_preset("Qwen3-8B") == &reset::kPublishedPresets[2]);
+  CHECK(reset::find_published_preset("Qwen3-8B-NVFP4") == &reset::kPublishedPresets[2]);
+  CHECK(reset::find_published_preset("DeepSeek-R1-Distill-Qwen-14B") == &reset::kPublishedPresets[1]);
+  CHECK(reset::find_published_preset("My-Qwen3-8B") == nullptr);
+  CHECK(reset::find_published_preset("Qwen3-8") == nullptr);
+  CHECK(reset::find_published_preset("") == nullptr);
+}

@@ -146,7 +146,7 @@ RESET_HOST_DEVICE constexpr Status validate(const FusedGlobalScales& global, std
     if (current.first_row >= rows) return invalid("global.parts.first_row", current.first_row, "less than rows");
     if (!is_valid(current.scale)) {
       return Status(StatusCode::kInvalidArgument, "global.parts.scale", static_cast<double>(current.scale.value),
-                    "a positive, finite, normal float");
+                    "a positive, finite, normal float (it is 0 until it is set)");
     }
   }
   return Status();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <reset/sampler/policy.hpp>
@@ -56,5 +57,14 @@ inline constexpr std::array<PublishedPreset, 5> kPublishedPresets{{
     {"Qwen3-14B", {0.4863f, 0.3f, 1.0f, 32, HistoryMode::kExcludeCurrent}},
     {"Qwen3-32B", {0.5363f, 0.1f, 1.0f, 32, HistoryMode::kExcludeCurrent}},
 }};
+
+/// The preset of the model that `name` begins with, as "Qwen3-8B-NVFP4" does; null where nothing is published for it.
+constexpr const PublishedPreset* find_published_preset(std::string_view name) noexcept {
+  for (const PublishedPreset& preset : kPublishedPresets) {
+    const std::string_view model = preset.model;
+    if (name.substr(0, model.size()) == model) return &preset;
+  }
+  return nullptr;
+}
 
 RESET_NAMESPACE_END

@@ -7,7 +7,7 @@
 /// config.slots = 8;
 /// reset::ReSETSampler sampler(config, detector);     // any type that detector.hpp describes
 /// reset::RequestParams request;
-/// request.reset = reset::kPublishedPresets[2].params;
+/// request.reset = reset::find_published_preset("Qwen3-8B")->params;
 /// request.sampling.top_p = 0.95f;
 /// if (!sampler.add(slot, request).ok()) ...          // when the request arrives
 /// reset::SampledToken next;
