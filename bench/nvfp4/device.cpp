@@ -4,18 +4,15 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "../gemv/cold_pool.hpp"
-#include "../gemv/context.hpp"
 #include "../gemv/layers.hpp"
 #include "../gemv/options.hpp"
 #include "../gemv/rates.hpp"
-#include "../gemv/records.hpp"
+#include "../gemv/recorder.hpp"
 #include "../gemv/registration.hpp"
 #include "../gemv/timing.hpp"
 #include "launcher.hpp"
@@ -141,8 +138,6 @@ class Fixture {
   unsigned long long* scratch_ = nullptr;
 };
 
-double rounded(double value) { return std::round(value * 1000) / 1000; }
-
 nlohmann::ordered_json description(const Layer& layer) {
   return {{"operation", "dequantize_matrix"}, {"m", nullptr}, {"n", layer.n}, {"k", layer.k}};
 }
@@ -151,52 +146,25 @@ nlohmann::ordered_json description(const QuantizerCall& call) {
   return {{"operation", name_of(call.quantizer)}, {"m", call.m}, {"n", nullptr}, {"k", call.k}};
 }
 
-// Touches the device when the first benchmark runs, so that their list can be had without one.
-class Run {
- public:
-  explicit Run(const bench::Options& options) : options_(options) {}
+using Recorder = bench::Recorder<Fixture>;
 
-  template <class Call>
-  void measure(const Call& call, bool pdl, benchmark::State& state) {
-    if (!fixture_) begin();
-    Times times{};
-    for (auto _ : state) {
-      times = fixture_->measure(call, pdl);
-      state.SetIterationTime(times.time_us * 1e-6);
-    }
-    const Traffic traffic = traffic_of(call);
-    state.counters["GB/s"] = static_cast<double>(traffic.read + traffic.written) / times.time_us * 1e-3;
-    state.counters["floor_us"] = times.floor_us;
-    state.counters["x_floor"] = times.time_us / times.floor_us;
-    nlohmann::ordered_json record = description(call);
-    record["pdl"] = pdl;
-    record["time_us"] = rounded(times.time_us);
-    record["floor_us"] = rounded(times.floor_us);
-    records_.push_back(record);
-    if (!options_.results.empty()) bench::write_records(options_.results + "/nvfp4_device.json", records_);
+template <class Call>
+void measure(Recorder& run, const Call& call, bool pdl, benchmark::State& state) {
+  Times times{};
+  for (auto _ : state) {
+    times = run.fixture().measure(call, pdl);
+    state.SetIterationTime(times.time_us * 1e-6);
   }
-
-  void end() {
-    if (records_.empty()) return;
-    clocks_.after_mhz = fixture_->sm_clock_mhz();
-    const auto context = bench::context_json(options_, clocks_, read_rate_);
-    if (!options_.results.empty()) bench::write_json(options_.results + "/nvfp4_device_context.json", context);
-    std::printf("%s\n", context.dump().c_str());
-  }
-
- private:
-  void begin() {
-    fixture_ = std::make_unique<Fixture>();
-    read_rate_ = fixture_->read_rate();
-    clocks_.before_mhz = fixture_->sm_clock_mhz();
-  }
-
-  bench::Options options_;
-  std::unique_ptr<Fixture> fixture_;
-  std::vector<nlohmann::ordered_json> records_;
-  bench::Clocks clocks_;
-  double read_rate_ = 0;
-};
+  const Traffic traffic = traffic_of(call);
+  state.counters["GB/s"] = static_cast<double>(traffic.read + traffic.written) / times.time_us * 1e-3;
+  state.counters["floor_us"] = times.floor_us;
+  state.counters["x_floor"] = times.time_us / times.floor_us;
+  nlohmann::ordered_json record = description(call);
+  record["pdl"] = pdl;
+  record["time_us"] = bench::rounded(times.time_us);
+  record["floor_us"] = bench::rounded(times.floor_us);
+  run.add(record);
+}
 
 // What --benchmark_filter sees: dequantize_matrix/Qwen3-8B/qkv/plain, rms_norm_quantize/m:8/k:4096/pdl
 std::string name_of(const Layer& layer) { return std::string("dequantize_matrix/") + layer.model + "/" + layer.name; }
@@ -208,10 +176,10 @@ std::string name_of(const QuantizerCall& call) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Run run(bench::take_options(argc, argv));
+  Recorder run(bench::take_options(argc, argv), "nvfp4_device");
   const auto add = [&run](const auto& call, bool pdl) {
     bench::register_measured(name_of(call) + (pdl ? "/pdl" : "/plain"),
-                             [&run, call, pdl](benchmark::State& state) { run.measure(call, pdl, state); });
+                             [&run, call, pdl](benchmark::State& state) { measure(run, call, pdl, state); });
   };
   return bench::run_registered(argc, argv, run, [&add] {
     for (const Layer& layer : bench::kLayers) {

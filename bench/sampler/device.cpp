@@ -5,16 +5,14 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "../gemv/context.hpp"
 #include "../gemv/options.hpp"
 #include "../gemv/rates.hpp"
-#include "../gemv/records.hpp"
+#include "../gemv/recorder.hpp"
 #include "../gemv/registration.hpp"
 #include "../gemv/timing.hpp"
 #include "launcher.hpp"
@@ -236,56 +234,27 @@ class Fixture {
   std::unique_ptr<bench::DeviceSampler> sampler_[2];  // that tells no ranks, and that does
 };
 
-double rounded(double value) { return std::round(value * 1000) / 1000; }
+using Recorder = bench::Recorder<Fixture>;
 
-// Touches the device when the first benchmark runs, so that their list can be had without one.
-class Run {
- public:
-  explicit Run(const bench::Options& options) : options_(options) {}
-
-  void measure(const Case& c, benchmark::State& state) {
-    if (!fixture_) begin();
-    double time = 0;
-    for (auto _ : state) {
-      time = fixture_->time_us(c);
-      state.SetIterationTime(time * 1e-6);
-    }
-    const double floor = fixture_->read_floor_us(c);
-    state.counters["read_floor_us"] = floor;
-    nlohmann::ordered_json record;
-    record["dtype"] = c.type;
-    record["batch"] = c.batch;
-    record["vocab"] = kVocabulary;
-    record["setting"] = c.setting.name;
-    record["pdl"] = c.pdl;
-    record["time_us"] = rounded(time);
-    record["read_floor_us"] = rounded(floor);
-    record["torch_chain_us"] = nullptr;  // torch_chain.py fills it in
-    records_.push_back(record);
-    if (!options_.results.empty()) bench::write_records(options_.results + "/sampler.json", records_);
+void measure(Recorder& run, const Case& c, benchmark::State& state) {
+  double time = 0;
+  for (auto _ : state) {
+    time = run.fixture().time_us(c);
+    state.SetIterationTime(time * 1e-6);
   }
-
-  void end() {
-    if (records_.empty()) return;
-    clocks_.after_mhz = fixture_->sm_clock_mhz();
-    const auto context = bench::context_json(options_, clocks_, read_rate_);
-    if (!options_.results.empty()) bench::write_json(options_.results + "/sampler_context.json", context);
-    std::printf("%s\n", context.dump().c_str());
-  }
-
- private:
-  void begin() {
-    fixture_ = std::make_unique<Fixture>();
-    read_rate_ = fixture_->read_rate();
-    clocks_.before_mhz = fixture_->sm_clock_mhz();
-  }
-
-  bench::Options options_;
-  std::unique_ptr<Fixture> fixture_;
-  std::vector<nlohmann::ordered_json> records_;
-  bench::Clocks clocks_;
-  double read_rate_ = 0;
-};
+  const double floor = run.fixture().read_floor_us(c);
+  state.counters["read_floor_us"] = floor;
+  nlohmann::ordered_json record;
+  record["dtype"] = c.type;
+  record["batch"] = c.batch;
+  record["vocab"] = kVocabulary;
+  record["setting"] = c.setting.name;
+  record["pdl"] = c.pdl;
+  record["time_us"] = bench::rounded(time);
+  record["read_floor_us"] = bench::rounded(floor);
+  record["torch_chain_us"] = nullptr;  // torch_chain.py fills it in
+  run.add(record);
+}
 
 // A table of times by the parts of a row and the warps of a chunk.
 void sweep() {
@@ -319,9 +288,9 @@ int main(int argc, char** argv) {
     sweep();
     return 0;
   }
-  Run run(bench::take_options(argc, argv));
+  Recorder run(bench::take_options(argc, argv), "sampler");
   const auto add = [&run](const Case& c) {
-    bench::register_measured(name_of(c), [&run, c](benchmark::State& state) { run.measure(c, state); });
+    bench::register_measured(name_of(c), [&run, c](benchmark::State& state) { measure(run, c, state); });
   };
   return bench::run_registered(argc, argv, run, [&add] {
     for (const char* type : {"bf16", "fp32"}) {
