@@ -46,6 +46,26 @@ void refused(const GemvPolicy& policy, const GemvShape& shape, const std::string
   CHECK(List::check(reset::gemv_instance(policy, shape), shape).message() == message);
 }
 
+// What one instance alone says of a call: nothing, or a member of it; and that odd_rows is to be another only where the
+// call is well formed with that.
+template <GemvInstance kInstance>
+void judge(GemvPolicy policy, const GemvShape& shape) {
+  const reset::Status status = Instances<kInstance>::check(reset::gemv_instance(policy, shape), shape);
+  if (status.ok()) return;
+  REQUIRE(status.code() == reset::StatusCode::kUnsupported);
+  REQUIRE(*status.argument() != '\0');
+  if (std::string(status.argument()) != "policy.odd_rows") return;
+  policy.odd_rows = !policy.odd_rows;
+  REQUIRE(validate(policy, shape, kH100).ok());
+  const GemvInstance other = reset::gemv_instance(policy, shape);
+  REQUIRE(reset::detail::size_of(other) == reset::detail::size_of(kInstance));
+}
+
+template <GemvInstance... kInstances>
+void judge_all(Instances<kInstances...>, const GemvPolicy& policy, const GemvShape& shape) {
+  if (validate(policy, shape, kH100).ok()) (judge<kInstances>(policy, shape), ...);
+}
+
 }  // namespace
 
 TEST_CASE("every call has a kernel with the policies that serve it, and every kernel a call") {
@@ -153,6 +173,27 @@ TEST_CASE("kRing's instances refuse scales by the member that says how they lie"
        {reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 2816),
         reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096, ScaleLayout::kLinear, reset::GemvGate::kGateUp)}) {
     refused_by_ring(Spread(), linear, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
+  }
+}
+
+TEST_CASE("whatever instance there is, a refusal names a member of the call") {
+  for (const ActivationType type : {ActivationType::kNvfp4, ActivationType::kBf16}) {
+    for (const std::int64_t tokens : {1, 4, 16}) {
+      for (const std::int64_t k : {1024, 2816, 4096, 4112}) {
+        for (const ScaleLayout layout : {ScaleLayout::kLinear, kTiles}) {
+          for (const reset::GemvGate gate : {reset::GemvGate::kNone, reset::GemvGate::kGateUp}) {
+            for (const std::int64_t n : {128, 1000}) {
+              const GemvShape shape = reset::aligned_shape(type, tokens, n, k, layout, gate);
+              judge_all(EveryInstance(), reset::select_gemv_policy(kH100, shape), shape);
+              judge_all(EveryInstance(), reset::tensor_policy(kH100, tokens, k), shape);
+              judge_all(EveryInstance(), reset::tensor_ring_policy(kH100, tokens, n, k), shape);
+              judge_all(EveryInstance(), reset::tensor_ring_policy(kH100, tokens, n, k, true), shape);
+              judge_all(EveryInstance(), reset::ring_policy(90, type, tokens, k), shape);
+            }
+          }
+        }
+      }
+    }
   }
 }
 
