@@ -49,11 +49,11 @@ class Run {
     json["activation"] = nvfp4 ? "nvfp4" : "bf16";
     json["layers"] = model.layers;
     json["quantization_included"] = nvfp4;
-    json["time_us"] = rounded(time);
+    json["time_us"] = bench::rounded(time);
     json["bytes"] = bench::chain_bytes(model);
-    json["fraction_of_stream"] = rounded(rate / kStreamTbPerS);
-    json["fraction_of_measured_stream"] = rounded(rate / read_rate_);
-    json["cublas_bf16_us"] = cublas > 0 ? ordered_json(rounded(cublas)) : ordered_json(nullptr);
+    json["fraction_of_stream"] = bench::rounded(rate / kStreamTbPerS);
+    json["fraction_of_measured_stream"] = bench::rounded(rate / read_rate_);
+    json["cublas_bf16_us"] = cublas > 0 ? ordered_json(bench::rounded(cublas)) : ordered_json(nullptr);
     json["sm_mhz"] = std::lround(chain_->sm_clock_mhz());
     records_.push_back(std::move(json));
   }
@@ -73,8 +73,6 @@ class Run {
   }
 
  private:
-  static double rounded(double value) { return std::round(value * 1000) / 1000; }
-
   void begin() {
     chain_ = std::make_unique<bench::DecodeChain>(options_.baselines);
     read_rate_ = chain_->read_rate();

@@ -1,7 +1,6 @@
 // A run of a benchmark that writes a file of records and another of its context.
 #pragma once
 
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -15,9 +14,6 @@
 #include "records.hpp"
 
 namespace bench {
-
-// Times in files: to the nanosecond.
-inline double rounded(double time_us) { return std::round(time_us * 1000) / 1000; }
 
 // Touches the device when the first benchmark asks for the fixture, so that their list can be had without one.
 template <class Fixture>

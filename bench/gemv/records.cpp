@@ -11,11 +11,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Nanoseconds are as fine as the events are; null where nothing was measured.
-ordered_json rounded(double value) {
-  if (value <= 0) return nullptr;
-  return std::round(value * 1000) / 1000;
-}
+// Null where nothing was measured.
+ordered_json measured(double time_us) { return time_us > 0 ? ordered_json(rounded(time_us)) : ordered_json(nullptr); }
 
 std::ofstream open(const std::string& path) {
   std::ofstream file(path);
@@ -103,13 +100,13 @@ ordered_json to_json(const Record& r) {
   json["pdl"] = c.pdl;
   json["gate"] = c.gate == reset::GemvGate::kNone ? "none" : "gate_up";
   json["kernel"] = r.kernel;
-  json["time_us"] = rounded(r.time_us);
-  json["prefetched_us"] = rounded(r.prefetched_us);
-  json["floor_us"] = rounded(r.floor_us);
-  json["cublas_bf16_us"] = rounded(r.bf16.strict_us());
-  json["cublas_bf16_default_us"] = rounded(r.bf16.default_us);
-  json["cublaslt_bf16_us"] = rounded(r.bf16.lt_us);
-  json["cublaslt_fp8_us"] = rounded(r.fp8.time_us);
+  json["time_us"] = measured(r.time_us);
+  json["prefetched_us"] = measured(r.prefetched_us);
+  json["floor_us"] = measured(r.floor_us);
+  json["cublas_bf16_us"] = measured(r.bf16.strict_us());
+  json["cublas_bf16_default_us"] = measured(r.bf16.default_us);
+  json["cublaslt_bf16_us"] = measured(r.bf16.lt_us);
+  json["cublaslt_fp8_us"] = measured(r.fp8.time_us);
   json["cublaslt_fp8_m"] = r.fp8.m > 0 ? ordered_json(r.fp8.m) : ordered_json(nullptr);
   json["sm_mhz"] = std::lround(r.sm_mhz);
   return json;

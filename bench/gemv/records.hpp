@@ -1,6 +1,7 @@
 // What was measured: as JSON for the plots, and as a table for whoever ran it.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct Record {
 };
 
 nlohmann::ordered_json to_json(const Record& record);
+
+// Numbers in files have three digits behind the point.
+inline double rounded(double value) { return std::round(value * 1000) / 1000; }
 
 // An array, one record a line.
 void write_records(const std::string& path, const std::vector<nlohmann::ordered_json>& records);

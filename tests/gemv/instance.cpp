@@ -46,6 +46,11 @@ void refused(const GemvPolicy& policy, const GemvShape& shape, const std::string
   CHECK(List::check(reset::gemv_instance(policy, shape), shape).message() == message);
 }
 
+template <class List>
+void refused_as_selected(List, const GemvShape& shape, const std::string& what) {
+  refused<List>(reset::select_gemv_policy(kH100, shape), shape, "unsupported: " + what);
+}
+
 // What one instance alone says of a call: nothing, or a member of it; and that odd_rows is to be another only where the
 // call is well formed with that.
 template <GemvInstance kInstance>
@@ -121,9 +126,6 @@ TEST_CASE("instances refuse weights that lie otherwise by the member that says s
   constexpr GemvShape kSwizzled = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4096, kTiles);
   using Neighbours = Instances<selected(kDense)>;
   using Spread = Instances<selected(kSwizzled)>;
-  const auto refused_as_selected = [](auto list, const GemvShape& shape, const std::string& what) {
-    refused<decltype(list)>(reset::select_gemv_policy(kH100, shape), shape, "unsupported: " + what);
-  };
   refused_as_selected(Neighbours(), kSwizzled,
                       "weights.block_scale.layout is 1, expected kLinear, 0, for an instance which gemv was given");
   refused_as_selected(Spread(), kDense, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
@@ -146,9 +148,6 @@ TEST_CASE("instances refuse weights that lie otherwise by the member that says s
 TEST_CASE("instances refuse odd rows, or others, unless odd_rows is what keeps a call from them") {
   constexpr GemvShape kOddRows = reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4112);
   using Odd = Instances<selected(kOddRows)>;
-  const auto refused_as_selected = [](auto list, const GemvShape& shape, const std::string& what) {
-    refused<decltype(list)>(reset::select_gemv_policy(kH100, shape), shape, "unsupported: " + what);
-  };
   refused_as_selected(Odd(), kDense,
                       "policy.odd_rows is 0, expected 1: gemv was given no other instance of that kernel and size");
   refused_as_selected(Odd(), reset::aligned_shape(ActivationType::kBf16, 4, 4096, 4096, kTiles),

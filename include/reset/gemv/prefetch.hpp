@@ -65,8 +65,9 @@ struct Prefetch {
     const Status status = detail::view_status(validate(view), detail::ViewRole::kPrefetch);
     if (!status.ok()) return status;
     if (most_bytes < 1) return detail::invalid("most_bytes", most_bytes, "1 or more");
-    if (count + 2 > kMaxRegions)
+    if (count + 2 > kMaxRegions) {
       return detail::invalid("prefetch.count", count, "at most 4 regions, to add a matrix, which takes two");
+    }
     const std::int64_t most_rows = most_bytes / (view.cols / 2 + view.blocks());
     const std::int64_t rows = most_rows < 1 ? 1 : most_rows < view.rows ? most_rows : view.rows;
     const Nvfp4MatrixView first = row_slice(view, 0, rows);
