@@ -1,5 +1,6 @@
-// The sweep behind the selector of the mat-vec, where it counts: cuts of kTensorRing for each linear layer of a few
-// layers of the engine, and the selected one, by the time of the whole step, the others keeping their best.
+// The sweep behind the selector of the mat-vec, where it counts: cuts of kTensorRing, for one token of kRing too, for
+// each linear layer of a few layers of the engine, and the selected one, by the time of the whole step, the others
+// keeping their best.
 //   bench_tune_engine --results=bench/results/h200 --commit=$(git rev-parse --short HEAD)
 // Besides: --models=qwen3-8b,... --batches=1,8,16 --engines=nvfp4-w4a16,nvfp4-w4a4. Writes tune_engine.json.
 #include <algorithm>
@@ -92,8 +93,12 @@ class Tuner {
 
  private:
   void add(const char* name, const DeviceLinear& shape, bool gated) {
-    const GemvPolicy selected = run_.decoder().selected_cut(shape);
+    const GemvPolicy selected = run_.decoder().selected_cut(shape, gated);
     linears_.push_back({name, shape, gated, selected, selected, {}});
+  }
+
+  reset::ActivationType activation() const {
+    return engine_.kind == EngineKind::kW4A16 ? reset::ActivationType::kBf16 : reset::ActivationType::kNvfp4;
   }
 
   std::vector<GemvPolicy> cuts_of(const Linear& linear) {
@@ -102,6 +107,10 @@ class Tuner {
     std::vector<std::int64_t> shared = {device.shared_bytes, device.shared_bytes / 8 * 5};
     for (const int kilobytes : {125, 100, 75}) shared.push_back(kilobytes * 1024);
     std::vector<GemvPolicy> cuts = bench::tensor_ring_cuts(device, shape, kMostGroups, shared);
+    for (const GemvPolicy& cut : bench::ring_cuts(device, shape, activation())) {
+      const bool likely = cut.ctas_per_sm == 2 && cut.stages <= 12 && cut.stages >= 2 * cut.groups;
+      if (engine_.batch == 1 && likely) cuts.push_back(cut);
+    }
     const auto is_selected = [&](const GemvPolicy& cut) {
       return bench::text_of(cut) == bench::text_of(linear.selected);
     };

@@ -1,5 +1,6 @@
 #include "cuts.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "launcher.hpp"
@@ -11,7 +12,18 @@ using reset::GemvPolicy;
 
 namespace {
 
-// Of aligned rows or of odd ones.
+// As many stages as fit each of `shared_bytes`.
+void add_stages(GemvPolicy policy, std::int64_t tiles, const std::vector<std::int64_t>& shared_bytes,
+                std::vector<GemvPolicy>& cuts) {
+  int before = 0;
+  for (const std::int64_t bytes : shared_bytes) {
+    policy.stages = reset::detail::most_stages(policy, tiles, bytes);
+    if (policy.stages > 0 && policy.stages != before) cuts.push_back(policy);
+    before = policy.stages;
+  }
+}
+
+// Of aligned rows or of odd ones. Of several CTAs a multiprocessor each has up to its share of the shared memory.
 void add_tensor_ring_cuts(const reset::DeviceInfo& device, const CutShape& shape, int most_groups,
                           const std::vector<std::int64_t>& shared_bytes, bool odd, std::vector<GemvPolicy>& cuts) {
   const std::int64_t runs = reset::detail::output_runs(shape.n, shape.gated);
@@ -19,21 +31,20 @@ void add_tensor_ring_cuts(const reset::DeviceInfo& device, const CutShape& shape
   for (const int cluster : {1, 2, 4, 8}) {
     const std::int64_t clusters = reset::resident_clusters(device, cluster);
     if (clusters == 0) continue;
-    const std::int64_t tiles = reset::detail::share_tiles(runs, shape.gated, clusters);
-    for (int groups = 1; groups <= most_groups; ++groups) {
-      GemvPolicy policy;
-      policy.kernel = GemvKernel::kTensorRing;
-      policy.odd_rows = odd;
-      policy.tokens = reset::detail::tensor_tokens(shape.m);
-      policy.cluster = policy.slices = cluster;
-      policy.k_warps = (units + cluster - 1) / cluster;
-      policy.row_groups = groups;
-      if (policy.k_warps * groups < 4) continue;
-      int before = 0;
-      for (const std::int64_t bytes : shared_bytes) {
-        policy.stages = reset::detail::most_stages(policy, tiles, bytes);
-        if (policy.stages > 0 && policy.stages != before) cuts.push_back(policy);
-        before = policy.stages;
+    for (int ctas = 1; ctas <= 3; ++ctas) {
+      std::vector<std::int64_t> bytes = shared_bytes;
+      for (std::int64_t& each : bytes) each = std::min(each, reset::detail::shared_bytes_each(device, ctas));
+      for (int groups = 1; groups <= (ctas == 1 ? most_groups : 2); ++groups) {
+        GemvPolicy policy;
+        policy.kernel = GemvKernel::kTensorRing;
+        policy.odd_rows = odd;
+        policy.tokens = reset::detail::tensor_tokens(shape.m);
+        policy.ctas_per_sm = ctas;
+        policy.cluster = policy.slices = cluster;
+        policy.k_warps = (units + cluster - 1) / cluster;
+        policy.row_groups = groups;
+        if (policy.k_warps * groups < 4) continue;
+        add_stages(policy, reset::detail::share_tiles(runs, shape.gated, clusters * ctas), bytes, cuts);
       }
     }
   }
@@ -49,9 +60,10 @@ std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const 
   return cuts;
 }
 
-std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShape& shape) {
+std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShape& shape,
+                                  reset::ActivationType activation) {
   std::vector<GemvPolicy> cuts;
-  const GemvPolicy good = reset::ring_policy(device.arch, reset::ActivationType::kNvfp4, shape.m, shape.k);
+  const GemvPolicy good = reset::ring_policy(device.arch, activation, shape.m, shape.k);
   if (good.stages == 0) return cuts;
   for (const int chunks : {1, 2, 3, 5}) {
     for (int groups = 1; groups <= 16; ++groups) {
@@ -72,13 +84,14 @@ std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShap
 }
 
 std::string text_of(const GemvPolicy& p) {
-  char line[96];
+  char line[128];
   if (p.kernel == GemvKernel::kRing) {
     std::snprintf(line, sizeof line, "ring chunks %d warps %d groups %d stages %d ctas %d", p.chunks, p.warps_per_group,
                   p.groups, p.stages, p.ctas_per_sm);
   } else {
-    std::snprintf(line, sizeof line, "%s cluster %d k_warps %d groups %d slices %d stages %d%s", name_of(p.kernel),
-                  p.cluster, p.k_warps, p.row_groups, p.slices, p.stages, p.odd_rows ? " odd" : "");
+    std::snprintf(line, sizeof line, "%s cluster %d k_warps %d groups %d slices %d stages %d ctas %d%s",
+                  name_of(p.kernel), p.cluster, p.k_warps, p.row_groups, p.slices, p.stages, p.ctas_per_sm,
+                  p.odd_rows ? " odd" : "");
   }
   return line;
 }

@@ -23,7 +23,8 @@ std::vector<reset::GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device,
                                                 const std::vector<std::int64_t>& shared_bytes);
 
 // Of kRing, with any number of stages; none where it does not serve the call.
-std::vector<reset::GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShape& shape);
+std::vector<reset::GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShape& shape,
+                                         reset::ActivationType activation);
 
 std::string text_of(const reset::GemvPolicy& policy);
 

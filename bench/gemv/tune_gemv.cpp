@@ -28,17 +28,19 @@ struct Timed {
   double us;
 };
 
+bench::CutShape cut_shape(const bench::Case& c) {
+  return {c.layer.n, c.layer.k, c.m, c.gate != reset::GemvGate::kNone};
+}
+
 // Stages as many as fit all of a CTA's shared memory, and as many as fit half of it.
 std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const bench::Case& c) {
   constexpr int kMostGroups = 8;
-  return bench::tensor_ring_cuts(device, {c.layer.n, c.layer.k, c.m, false}, kMostGroups,
+  return bench::tensor_ring_cuts(device, cut_shape(c), kMostGroups,
                                  {device.shared_bytes, device.shared_bytes / 2 - 1024});
 }
 
-// The kernel of NVFP4 activations.
 std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const bench::Case& c) {
-  if (c.activation != reset::ActivationType::kNvfp4) return {};
-  return bench::ring_cuts(device, {c.layer.n, c.layer.k, c.m, false});
+  return bench::ring_cuts(device, cut_shape(c), c.activation);
 }
 
 std::vector<GemvPolicy> tensor_cuts(const bench::Case& c) {
@@ -107,6 +109,11 @@ std::vector<bench::Case> swept_cases() {
       for (const std::int64_t m : {1, 4, 8, 16}) cases.push_back({layer, m, type, ScaleLayout::kLinear, true});
     }
     cases.push_back({layer, 1, ActivationType::kNvfp4, ScaleLayout::kSwizzled128x4, true});
+  }
+  for (const bench::Layer& layer : bench::kGatedLayers) {
+    for (const auto type : {ActivationType::kNvfp4, ActivationType::kBf16}) {
+      cases.push_back({layer, 1, type, ScaleLayout::kLinear, true, reset::GemvGate::kGateUp});
+    }
   }
   return cases;
 }

@@ -20,6 +20,7 @@ namespace {
 struct CutCall {
   std::int64_t m, n, k;
   int cluster, k_warps, row_groups, stages;
+  int ctas = 1;
 };
 
 void check_cut(const DeviceInfo& device, const CutCall& call) {
@@ -31,27 +32,33 @@ void check_cut(const DeviceInfo& device, const CutCall& call) {
   CHECK(policy.k_warps == call.k_warps);
   CHECK(policy.row_groups == call.row_groups);
   CHECK(policy.stages == call.stages);
+  CHECK(policy.ctas_per_sm == call.ctas);
 }
 
 }  // namespace
 
 TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made for") {
+  // Layers of Qwen3-8B, 14B and 32B, R1-Distill-Qwen-7B and 14B, by their K, and odd ones.
   const CutCall calls[] = {
-      {1, 6144, 4096, 2, 8, 2, 4},    {8, 4096, 4096, 2, 8, 1, 6},    {8, 24576, 4096, 2, 8, 2, 8},
-      {8, 4096, 12288, 8, 6, 3, 9},   {1, 5120, 8192, 4, 8, 2, 10},   {4, 5120, 5120, 2, 10, 1, 4},
-      {16, 5120, 5120, 4, 5, 3, 15},  {4, 17408, 5120, 4, 5, 3, 12},  {4, 34816, 5120, 2, 10, 2, 6},
-      {16, 17408, 5120, 4, 5, 3, 12}, {4, 5120, 17408, 8, 9, 2, 6},   {8, 18944, 3584, 2, 7, 2, 10},
-      {4, 3584, 18944, 8, 10, 1, 4},  {16, 4096, 12288, 4, 12, 1, 3}, {8, 5120, 25600, 8, 13, 1, 4},
-      {1, 51200, 5120, 2, 10, 2, 8},  {8, 151936, 5120, 2, 10, 2, 4}, {1, 4096, 12288, 4, 12, 1, 3},
-      {1, 4096, 4096, 1, 16, 1, 3},   {8, 51200, 5120, 4, 5, 2, 12},  {1, 10240, 5120, 4, 5, 3, 6},
-      {1, 7168, 5120, 4, 5, 2, 10},   {1, 5120, 5120, 2, 10, 1, 5},   {1, 37888, 3584, 2, 7, 1, 6},
-      {1, 24576, 4096, 2, 8, 2, 6},   {1, 5120, 25600, 8, 13, 1, 4},  {16, 34816, 5120, 2, 10, 1, 7},
-      {16, 37888, 3584, 2, 7, 2, 8},  {16, 3584, 18944, 8, 10, 1, 4}, {16, 5120, 25600, 8, 13, 1, 5},
-      {16, 5120, 13824, 4, 14, 1, 5}, {1, 1000, 4112, 2, 9, 1, 6},    {8, 1000, 4112, 2, 9, 1, 4},
-      {16, 1000, 4112, 2, 9, 1, 3},   {8, 5119, 1856, 1, 8, 1, 4},    {16, 5119, 1856, 1, 8, 1, 4},
-      {8, 6144, 4096, 4, 4, 3, 15},   {4, 4608, 3584, 2, 7, 2, 4},    {8, 7168, 5120, 4, 5, 3, 15},
-      {8, 10240, 5120, 2, 10, 2, 6},  {16, 4096, 4096, 2, 8, 1, 6},   {16, 10240, 5120, 4, 5, 3, 12},
-      {8, 12288, 4096, 2, 8, 2, 8},   {16, 6144, 4096, 2, 8, 1, 4}};
+      {1, 3584, 3584, 2, 7, 2, 6},      {1, 4608, 3584, 2, 7, 2, 6},      {1, 18944, 3584, 2, 7, 1, 4, 3},
+      {1, 37888, 3584, 2, 7, 1, 4, 3},  {8, 3584, 3584, 2, 7, 1, 7},      {4, 4608, 3584, 2, 7, 2, 4},
+      {8, 18944, 3584, 2, 7, 1, 3, 3},  {2, 37888, 3584, 2, 7, 1, 3, 3},  {16, 4608, 3584, 2, 7, 1, 5},
+      {16, 37888, 3584, 2, 7, 1, 4, 2}, {1, 4096, 4096, 2, 8, 2, 4},      {1, 6144, 4096, 2, 8, 2, 4},
+      {1, 12288, 4096, 2, 8, 1, 5, 2},  {8, 4096, 4096, 2, 8, 1, 4},      {8, 6144, 4096, 2, 8, 1, 4, 2},
+      {2, 12288, 4096, 2, 8, 1, 4, 2},  {8, 24576, 4096, 2, 8, 1, 4, 2},  {16, 4096, 4096, 2, 8, 1, 6},
+      {16, 6144, 4096, 2, 8, 1, 4},     {1, 5120, 5120, 2, 10, 1, 4},     {1, 7168, 5120, 2, 10, 2, 4},
+      {1, 10240, 5120, 2, 10, 1, 4, 2}, {1, 13824, 5120, 2, 10, 1, 4, 2}, {4, 5120, 5120, 2, 10, 1, 4},
+      {8, 7168, 5120, 4, 5, 3, 15},     {8, 10240, 5120, 2, 10, 1, 3, 2}, {4, 17408, 5120, 4, 5, 3, 12},
+      {4, 34816, 5120, 2, 10, 2, 6},    {8, 51200, 5120, 4, 5, 2, 12},    {8, 151936, 5120, 2, 10, 2, 4},
+      {16, 5120, 5120, 4, 5, 3, 15},    {16, 10240, 5120, 4, 5, 3, 12},   {16, 17408, 5120, 4, 5, 3, 12},
+      {16, 34816, 5120, 2, 10, 1, 7},   {1, 5120, 8192, 4, 8, 1, 5, 2},   {4, 5120, 8192, 4, 8, 1, 4, 2},
+      {1, 4096, 12288, 4, 12, 1, 3, 2}, {8, 4096, 12288, 8, 6, 2, 6},     {16, 4096, 12288, 4, 12, 1, 3},
+      {1, 5120, 13824, 8, 7, 2, 6},     {8, 5120, 13824, 8, 7, 1, 5},     {16, 5120, 13824, 4, 14, 1, 5},
+      {1, 5120, 17408, 8, 9, 1, 6},     {4, 5120, 17408, 8, 9, 2, 6},     {1, 3584, 18944, 8, 10, 1, 5},
+      {4, 3584, 18944, 8, 10, 1, 4},    {16, 3584, 18944, 8, 10, 1, 4},   {1, 5120, 25600, 8, 13, 1, 4},
+      {8, 5120, 25600, 8, 13, 1, 4},    {16, 5120, 25600, 8, 13, 1, 5},   {1, 1000, 4112, 2, 9, 1, 6},
+      {8, 1000, 4112, 2, 9, 1, 4},      {16, 1000, 4112, 2, 9, 1, 3},     {8, 5119, 1856, 1, 8, 1, 4},
+      {16, 5119, 1856, 1, 8, 1, 4}};
   for (const CutCall& call : calls) check_cut(device_of(90), call);
 }
 
@@ -70,7 +77,17 @@ TEST_CASE("where memory is fast, the tensor ring takes small clusters and many w
   for (const CutCall& call : calls) check_cut(device, call);
 }
 
-TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
+TEST_CASE("a multiprocessor with little shared memory has one CTA of as many warps, where it has several elsewhere") {
+  DeviceInfo device = device_of(90);
+  device.shared_bytes = 99 * 1024;
+  const GemvPolicy one = reset::tensor_ring_policy(device, 1, 24576, 4096);
+  CHECK(one.ctas_per_sm == 1);
+  CHECK(one.row_groups == 2);
+  CHECK(one.stages == 4);
+  CHECK(reset::ring_policy(120, ActivationType::kNvfp4, 1, 4096).ctas_per_sm == 1);
+}
+
+TEST_CASE("as many CTAs of a ring fit a multiprocessor as the policy says, and no more") {
   DeviceInfo device = device_of(90);
   const auto fit = [&](const GemvPolicy& policy, std::int64_t shared, int registers) {
     const std::int64_t by_memory = (device.shared_bytes + 1024) / (shared + 1024);
@@ -81,12 +98,24 @@ TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
   const auto check_tensor_ring = [&](std::int64_t m, std::int64_t n, std::int64_t k) {
     const GemvPolicy policy = reset::tensor_ring_policy(device, m, n, k);
     if (policy.stages == 0) return;
-    const std::int64_t needed = reset::tensor_shared_bytes(policy, 1);
+    const std::int64_t clusters =
+        reset::tensor_clusters(policy, reset::aligned_shape(ActivationType::kBf16, m, n, k), device);
+    const std::int64_t needed = reset::tensor_shared_bytes(
+        policy, reset::detail::share_tiles(reset::detail::output_runs(n, false), false, clusters));
     const std::int64_t shared = reset::exclusive_shared_bytes(policy, device, needed);
     INFO(device.memory_bandwidth << " GB/s, m " << m << " n " << n << " k " << k);
     REQUIRE(shared >= needed);
     REQUIRE(shared <= device.shared_bytes);
-    REQUIRE(fit(policy, shared, reset::detail::tensor_ring_registers(device.arch, policy.tokens)) == 1);
+    // The registers of which check_resources.py says that a kernel has no fewer, and those it has at most.
+    REQUIRE(fit(policy, shared, reset::detail::tensor_ring_registers(device.arch, policy.tokens)) ==
+            policy.ctas_per_sm);
+    REQUIRE(fit(policy, shared, policy.tokens == 1 ? 72 : policy.tokens == 8 ? 80 : 128) == policy.ctas_per_sm);
+  };
+  const auto check_ring = [&](ActivationType type, std::int64_t k) {
+    const GemvPolicy policy = reset::ring_policy(90, type, 1, k);
+    if (policy.stages == 0) return;
+    const std::int64_t needed = reset::ring_shared_bytes(policy, type, k);
+    REQUIRE(fit(policy, reset::exclusive_shared_bytes(policy, device, needed), 0) == policy.ctas_per_sm);
   };
   for (std::int64_t k = 256; k <= 32768; k += 256) {
     for (const int bandwidth : {0, 4814}) {
@@ -95,9 +124,7 @@ TEST_CASE("no more CTAs of a ring fit a multiprocessor than the policy says") {
         for (const std::int64_t m : {1, 8, 16}) check_tensor_ring(m, n, k);
       }
     }
-    const GemvPolicy policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, k);
-    const std::int64_t shared = reset::exclusive_shared_bytes(policy, device, reset::ring_shared_bytes(policy, k));
-    REQUIRE(fit(policy, shared, 0) == policy.ctas_per_sm);
+    for (const ActivationType type : {ActivationType::kNvfp4, ActivationType::kBf16}) check_ring(type, k);
   }
 }
 
@@ -161,20 +188,25 @@ TEST_CASE("many tokens are not held up by weights that all fit the ring") {
   CHECK(flight(16, 6, policy) == 2);
 }
 
-TEST_CASE("the threads of a ring cover K, and half a multiprocessor's memory holds it") {
+TEST_CASE("the threads of a ring cover K, and a multiprocessor's memory holds its CTAs") {
   for (const int arch : {90, 100, 120}) {
     for (std::int64_t k = 256; k <= 40960; k += 256) {
-      const GemvPolicy policy = reset::ring_policy(arch, ActivationType::kNvfp4, 1, k);
-      INFO("arch " << arch << " k " << k);
-      REQUIRE(policy.stages >= 1);
-      REQUIRE(std::int64_t{1024} * policy.chunks * policy.warps_per_group >= k);
-      REQUIRE(reset::cta_threads(policy) <= reset::detail::ring_max_threads(policy.chunks));
-      REQUIRE(policy.ctas_per_sm * (reset::ring_shared_bytes(policy, k) + 1024) <= (arch == 120 ? 100 : 228) * 1024);
+      for (const ActivationType type : {ActivationType::kNvfp4, ActivationType::kFp16}) {
+        const GemvPolicy policy = reset::ring_policy(arch, type, 1, k);
+        INFO("arch " << arch << " k " << k);
+        const bool dense = type == ActivationType::kFp16;
+        REQUIRE((policy.stages == 0) == (dense && k > 8192));
+        if (policy.stages == 0) continue;
+        REQUIRE(std::int64_t{1024} * policy.chunks * policy.warps_per_group >= k);
+        REQUIRE(reset::cta_threads(policy) <= reset::detail::ring_max_threads(policy.chunks, dense));
+        const std::int64_t each = reset::ring_shared_bytes(policy, type, k) + 1024;
+        REQUIRE(policy.ctas_per_sm * each <= (arch == 120 ? 100 : 228) * 1024);
+      }
     }
   }
   CHECK(reset::ring_policy(90, ActivationType::kNvfp4, 2, 4096).stages == 0);
-  CHECK(reset::ring_policy(90, ActivationType::kBf16, 1, 4096).stages == 0);
   CHECK(reset::ring_policy(89, ActivationType::kNvfp4, 1, 4096).stages == 0);
+  CHECK(reset::ring_policy(89, ActivationType::kBf16, 1, 4096).stages == 0);
 }
 
 TEST_CASE("no launch of a tensor-core policy that is accepted exceeds the shared memory") {

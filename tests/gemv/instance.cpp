@@ -91,12 +91,13 @@ TEST_CASE("every call has a kernel with the policies that serve it, and every ke
             take(reset::select_gemv_policy(kH100, shape), shape);
             take(reset::tensor_policy(kH100, tokens, k), shape);
             take(reset::tensor_ring_policy(kH100, tokens, n, k, true), shape);
+            take(reset::ring_policy(90, type, tokens, k), shape);
           }
         }
       }
     }
   }
-  CHECK(seen.size() == 26);
+  CHECK(seen.size() == 27);
 }
 
 TEST_CASE("instances refuse a call by what they have not") {
@@ -173,6 +174,19 @@ TEST_CASE("kRing's instances refuse scales by the member that says how they lie"
         reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096, ScaleLayout::kLinear, reset::GemvGate::kGateUp)}) {
     refused_by_ring(Spread(), linear, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
   }
+}
+
+TEST_CASE("kRing's instances refuse activations of the other kind") {
+  constexpr GemvShape kToken = reset::aligned_shape(ActivationType::kBf16, 1, 4096, 4096);
+  constexpr GemvPolicy kPolicy = reset::ring_policy(90, ActivationType::kBf16, 1, 4096);
+  constexpr GemvShape kSwizzled = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096, kTiles);
+  using Dense = Instances<reset::gemv_instance(kPolicy, kToken)>;
+  const std::string expected = ", expected of the kind, NVFP4 or 16-bit, of an instance of kRing which gemv was given";
+  CHECK(Dense::check(reset::gemv_instance(kPolicy, kToken), kToken).ok());
+  refused<Instances<selected(kNvfp4)>>(kPolicy, kToken, "unsupported: activations.type is 2" + expected);
+  refused<Instances<selected(kSwizzled)>>(kPolicy, kToken, "unsupported: activations.type is 2" + expected);
+  refused_as_selected(Dense(), kNvfp4, "activations.type is 0" + expected);
+  refused_as_selected(Dense(), kSwizzled, "activations.type is 0" + expected);
 }
 
 TEST_CASE("whatever instance there is, a refusal names a member of the call") {

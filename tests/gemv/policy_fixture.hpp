@@ -9,7 +9,8 @@
 inline std::int64_t launched_bytes(const reset::GemvPolicy& policy, const reset::GemvProblem& problem,
                                    const reset::DeviceInfo& device) {
   if (policy.kernel == reset::GemvKernel::kRing) {
-    return reset::exclusive_shared_bytes(policy, device, reset::ring_shared_bytes(policy, problem.weights.cols));
+    return reset::exclusive_shared_bytes(
+        policy, device, reset::ring_shared_bytes(policy, problem.activations.type, problem.weights.cols));
   }
   const bool gated = problem.gate != reset::GemvGate::kNone;
   const std::int64_t runs = reset::detail::output_runs(problem.weights.rows, gated);

@@ -144,7 +144,8 @@ TEST_CASE("a policy of kTensorRing that cannot serve a call is refused by name")
   const GemvProblem problem = well_formed(ActivationType::kBf16, 4, 24576, 4096);  // 16 units
   GemvPolicy good = reset::tensor_ring_policy(device_of(90), 4, 24576, 4096);
   REQUIRE(good.cluster == 2);
-  REQUIRE(good.row_groups == 2);
+  good.ctas_per_sm = 1;
+  good.row_groups = 2;
   good.stages = 4;
   CHECK(validate(good, problem, device_of(89)).code() == reset::StatusCode::kUnsupported);
   DeviceInfo old = device_of(80);  // as gemv_prepare finds it: no clusters, and so no policy either
@@ -202,9 +203,19 @@ TEST_CASE("refusals read well") {
   CHECK(validate(policy, problem, alone).message() ==
         "invalid argument: policy.stages is 0, expected 1 or more: it has none where no cut fits K and the device's "
         "clusters and shared memory");
+  policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, 12288);
+  CHECK(message(policy, well_formed(ActivationType::kBf16, 1, 1000, 12288), 90) ==
+        "invalid argument: activations.type is 2, expected kNvfp4, 0, for kRing with more than 1 chunk");
   policy = reset::ring_policy(90, ActivationType::kBf16, 1, 4096);
-  CHECK(message(policy, well_formed(ActivationType::kBf16, 1, 1000, 4096), 90) ==
-        "invalid argument: activations.type is 2, expected kNvfp4, 0, for kRing");
+  GemvProblem token = well_formed(ActivationType::kBf16, 1, 1024, 4096);
+  swizzle_scales(token.weights);
+  CHECK(message(policy, token, 90) ==
+        "invalid argument: weights.block_scale.layout is 1, expected kLinear, 0, for kRing with 16-bit activations");
+  token = well_formed(ActivationType::kBf16, 1, 1024, 4096);
+  token.activations.dense = static_cast<const std::uint8_t*>(token.activations.dense) + 2;
+  CHECK(message(policy, token, 90) ==
+        "invalid argument: activations.dense is 2, expected an address that 16 divides, for kRing (the value is the "
+        "remainder)");
   policy = reset::tensor_policy(device_of(90), 4, 4096);
   policy.cluster = 2;
   CHECK(message(policy, problem, 90) == "invalid argument: policy.cluster is 2, expected 1 for kTensor");

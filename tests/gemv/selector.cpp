@@ -150,7 +150,9 @@ TEST_CASE("which kernel serves which call") {
   CHECK(swizzled(1024, 8192, reset::GemvGate::kNone) == GemvKernel::kRing);
   CHECK(swizzled(1024, 4096, reset::GemvGate::kGateUp) == GemvKernel::kTensorRing);
   CHECK(swizzled(16384, 4096, reset::GemvGate::kNone) == GemvKernel::kRing);
-  CHECK(swizzled(16512, 4096, reset::GemvGate::kNone) == GemvKernel::kTensorRing);  // faster
+  CHECK(swizzled(16512, 4096, reset::GemvGate::kNone) == GemvKernel::kRing);
+  CHECK(swizzled(16384, 3584, reset::GemvGate::kNone) == GemvKernel::kRing);
+  CHECK(swizzled(16512, 3584, reset::GemvGate::kNone) == GemvKernel::kTensorRing);  // faster
   CHECK(swizzled(1000, 4096, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // no whole tiles
   CHECK(swizzled(1024, 3840, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // of 256, not of 512
   CHECK(swizzled(1024, 9216, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // two rows a tile
@@ -162,6 +164,25 @@ TEST_CASE("which kernel serves which call") {
   CHECK(gated(90, 4096) == GemvKernel::kTensorRing);   // faster
   CHECK(gated(90, 25600) == GemvKernel::kTensorRing);  // one row a tile of kRing: no pairs
   CHECK(gated(120, 12288) == GemvKernel::kTensorRing);
+}
+
+TEST_CASE("one token of 16 bits comes to kRing where rows are many") {
+  const auto dense = [](std::int64_t n, std::int64_t k, GemvGate gate, int bandwidth = 3352) {
+    DeviceInfo device = device_of(90);
+    device.memory_bandwidth = bandwidth;
+    GemvProblem problem = well_formed(ActivationType::kBf16, 1, n, k);
+    problem.gate = gate;
+    return reset::select_gemv_policy(device, problem).kernel == GemvKernel::kRing;
+  };
+  CHECK(dense(17408, 5120, GemvGate::kNone));
+  CHECK(dense(51200, 5120, GemvGate::kGateUp));
+  CHECK(dense(24576, 4096, GemvGate::kNone));
+  CHECK_FALSE(dense(24576, 4096, GemvGate::kGateUp));
+  CHECK_FALSE(dense(37888, 3584, GemvGate::kNone));
+  CHECK_FALSE(dense(13824, 5120, GemvGate::kNone));
+  CHECK_FALSE(dense(24576, 8448, GemvGate::kNone));        // more than its threads hold
+  CHECK_FALSE(dense(24576, 4096, GemvGate::kNone, 4814));  // not looked at
+  CHECK(chosen(120, well_formed(ActivationType::kBf16, 1, 24576, 4096)) == GemvKernel::kTensorRing);
 }
 
 TEST_CASE("which calls come to kTensorRing row by row") {

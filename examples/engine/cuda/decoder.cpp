@@ -327,11 +327,13 @@ void Decoder::set_cut(const DeviceLinear& shape, const reset::GemvPolicy& policy
   cuts_[{shape.rows, shape.cols}] = policy;
 }
 
-reset::GemvPolicy Decoder::selected_cut(const DeviceLinear& shape) const {
+reset::GemvPolicy Decoder::selected_cut(const DeviceLinear& shape, bool gated) const {
   Input input;
   input.dense = normed_.data();
   if (quantises(shape)) input = quantised(shape, options_.slots);
-  return reset::select_gemv_policy(device_, problem(shape, input, options_.slots));
+  reset::GemvProblem call = problem(shape, input, options_.slots);
+  if (gated) call.gate = reset::GemvGate::kGateUp;
+  return reset::select_gemv_policy(device_, call);
 }
 
 AttentionCall Decoder::attention_call(const Batch& batch, std::size_t index) const {

@@ -90,7 +90,7 @@ class Decoder {
   // How a step's mat-vecs of a shape are cut: as the library selects, unless another cut is set, for all layers of that
   // shape and even where the options pin one. Captured graphs keep theirs; a cut that cannot serve the shape makes the
   // next step() or capture() throw.
-  reset::GemvPolicy selected_cut(const DeviceLinear& shape) const;
+  reset::GemvPolicy selected_cut(const DeviceLinear& shape, bool gated) const;
   void set_cut(const DeviceLinear& shape, const reset::GemvPolicy& policy);
   const reset::DeviceInfo& device() const { return device_; }
 

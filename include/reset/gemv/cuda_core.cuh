@@ -1,7 +1,8 @@
 /// @file
-/// kRing, the CUDA-core mat-vec kernel for NVFP4 activations: a ring of bulk copies and exact integer dot products
-/// (sm_90 and later). `gemv` launches it; `gemv_instance` names it as it is compiled, for 1, 2, 3 or 5 chunks of K a
-/// thread, and with one for linear or swizzled block scales.
+/// kRing, the CUDA-core mat-vec kernel: a ring of bulk copies and exact integer dot products (sm_90 and later), of
+/// NVFP4 activations as they are, of 16-bit ones rounded to integers of 16 bits. `gemv` launches it; `gemv_instance`
+/// names it as it is compiled, for 1, 2, 3 or 5 chunks of K a thread, and with one for linear or swizzled block scales
+/// or for 16-bit activations.
 #pragma once
 
 #include <cuda.h>
@@ -16,6 +17,7 @@
 #include <reset/gemv/detail/prefetch.cuh>
 #include <reset/gemv/detail/ring.cuh>
 #include <reset/gemv/detail/ring_operands.cuh>
+#include <reset/gemv/detail/ring_token.cuh>
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/detail/work_shares.hpp>
 #include <reset/gemv/policy.hpp>
@@ -235,10 +237,11 @@ __device__ __forceinline__ float group_sum(const float* sums, int warps) {
 /// several tiles, so that the latencies of one pass hide behind each other; half of the slots are then free meanwhile.
 template <int kRows, bool kSpread>
 __device__ __forceinline__ void reduce(const GemvProblem& problem, const RingShape& shape,
-                                       const RingWork<kRows, kSpread>& work, const RingMemory& memory, int lane) {
+                                       const RingWork<kRows, kSpread>& work, const RingMemory& memory, float unit,
+                                       int lane) {
   constexpr int kBatch = 32 / kRows < kRingSumSlots / 2 ? 32 / kRows : kRingSumSlots / 2;
   wait_for_dependencies();
-  const Epilogue epilogue(problem, 0.25f);  // both factors of a product are doubled
+  const Epilogue epilogue(problem, unit);
   const int slot = lane % kRows;
   const int turn = lane / kRows;
   for (int first = 0; first < work.count; first += kBatch) {
@@ -256,17 +259,32 @@ __device__ __forceinline__ void reduce(const GemvProblem& problem, const RingSha
   }
 }
 
+/// The warps that compute wait for each other.
+__device__ __forceinline__ void computing_warps_sync(int threads) {
+  asm volatile("barrier.cta.sync 1, %0;" ::"r"(threads) : "memory");
+}
+
 /// The warps that compute: group `group` takes every `groups`-th stage, and a thread of it keeps its part of K.
-template <int kChunks, int kRows, bool kSpread>
+template <int kChunks, int kRows, RingOperands kOperands>
 __device__ __forceinline__ void consume(const GemvProblem& problem, const RingShape& shape,
-                                        const RingWork<kRows, kSpread>& work, const RingMemory& memory, int warp,
-                                        int lane) {
+                                        const RingWork<kRows, kOperands == RingOperands::kSpread>& work,
+                                        const RingMemory& memory, int warp, int lane) {
   const int group = warp / shape.warps_per_group;
   const int part = warp % shape.warps_per_group;
   const int thread = part * 32 + lane;
   const int stride = shape.warps_per_group * 32;
   wait_for_dependencies();
-  const RingActivations<kChunks> x(problem.activations.nvfp4, thread, stride);
+  const auto x = [&] {
+    if constexpr (kOperands == RingOperands::kDense) {
+      const auto cols = static_cast<int>(problem.weights.cols);
+      const RingToken token(memory.stages + shape.stages * work.stage_bytes(), cols);
+      token.round(problem.activations, warp * 32 + lane, stride * shape.groups);
+      computing_warps_sync(stride * shape.groups);
+      return RingIntegers(token, thread);
+    } else {
+      return RingActivations<kChunks>(problem.activations.nvfp4, thread, stride);
+    }
+  }();
   int chunk[kChunks];
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
@@ -285,7 +303,7 @@ __device__ __forceinline__ void consume(const GemvProblem& problem, const RingSh
 #pragma unroll
       for (int c = 0; c < kChunks; ++c) {
         const uint4 codes = *reinterpret_cast<const uint4*>(weights + (r * work.weight_bytes + chunk[c] * 16));
-        const RingScales<kRows, kSpread> scale(scales, work.scale_bytes, chunk[c]);
+        const RingScales<kRows, kOperands == RingOperands::kSpread> scale(scales, work.scale_bytes, chunk[c]);
         x.add(c, codes, decode_scales(scale.pair(r)), sums[r]);
       }
     }
@@ -310,14 +328,15 @@ inline namespace RESET_ARCH_NAMESPACE {
 /// warps take turns at the stages, each thread with its activations in registers; one warp adds up and stores. No
 /// barrier of the whole CTA stands in the loop.
 ///
-/// Needs K a multiple of 256, rows of weights and linear block scales aligned to 16 bytes, and one token, its codes
-/// aligned to 16 bytes; with kSpread, swizzled scales instead (`ring_scale_tiles`).
-template <int kChunks, int kRows, bool kSpread>
-static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas)
+/// Needs K a multiple of 256, rows of weights and linear block scales aligned to 16 bytes, and one token, it or its
+/// codes aligned to 16 bytes; kSpread: swizzled scales instead (`ring_scale_tiles`).
+template <int kChunks, int kRows, RingOperands kOperands>
+static __global__ void __launch_bounds__(ring_max_threads(kChunks, kOperands == RingOperands::kDense), kRingMinCtas)
     gemv_ring(const __grid_constant__ GemvProblem problem, const __grid_constant__ RingShape shape,
               const __grid_constant__ CUtensorMap scales, const __grid_constant__ Prefetch prefetch) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(128) std::uint8_t ring_memory[];
+  constexpr bool kSpread = kOperands == RingOperands::kSpread;
   const RingWork<kRows, kSpread> work(problem, shape.tiles.share(static_cast<int>(blockIdx.x)));
   const RingMemory memory(ring_memory, kRows * shape.warps_per_group);
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -328,12 +347,13 @@ static __global__ void __launch_bounds__(ring_max_threads(kChunks), kRingMinCtas
   __syncthreads();
   const int consumers = shape.warps_per_group * shape.groups;
   if (warp < consumers) {
-    consume<kChunks>(problem, shape, work, memory, warp, lane);
+    consume<kChunks, kRows, kOperands>(problem, shape, work, memory, warp, lane);
   } else if (warp == consumers) {
     produce(problem, scales, shape, work, memory, lane);
     prefetch_share(prefetch, lane);
   } else {
-    reduce(problem, shape, work, memory, lane);
+    // Weights are doubled, and so are NVFP4 activations.
+    reduce(problem, shape, work, memory, kOperands == RingOperands::kDense ? 0.5f : 0.25f, lane);
   }
 #endif
 }

@@ -13,7 +13,7 @@
 
 RESET_NAMESPACE_BEGIN
 
-/// One of the 26 kernels as the library compiles them: `gemv_instance` tells which one a call takes with a policy, and
+/// One of the 27 kernels as the library compiles them: `gemv_instance` tells which one a call takes with a policy, and
 /// `gemv` with some of them as template arguments compiles no others. Its numbers mean nothing.
 enum class GemvInstance : std::uint16_t {};
 
@@ -32,8 +32,8 @@ constexpr GemvInstance tensor_ring_instance(int tokens, RingRows rows, bool nvfp
   return instance(GemvKernel::kTensorRing, tokens,
                   static_cast<int>(rows) * 2 + (rows != RingRows::kOdd && nvfp4 ? 1 : 0));
 }
-constexpr GemvInstance ring_instance(int chunks, bool spread) noexcept {
-  return instance(GemvKernel::kRing, chunks, spread ? 1 : 0);
+constexpr GemvInstance ring_instance(int chunks, RingOperands operands) noexcept {
+  return instance(GemvKernel::kRing, chunks, static_cast<int>(operands));
 }
 
 constexpr GemvKernel kernel_of(GemvInstance i) noexcept {
@@ -88,9 +88,7 @@ struct Instances {
   /// Where the kernel and its size are there, but not for weights that lie as those of the call.
   static constexpr Status refuse_rows(GemvInstance wanted, const GemvShape& shape) noexcept {
     if (kernel_of(wanted) == GemvKernel::kTensor) return unsupported(whole_copies(shape));
-    if (kernel_of(wanted) == GemvKernel::kRing) {
-      return variant_of(wanted) == 1 ? refuse_spread(shape) : unsupported(ring_scale_tiles(shape, size_of(wanted)));
-    }
+    if (kernel_of(wanted) == GemvKernel::kRing) return refuse_ring(wanted, shape);
     if (rows_of(wanted) == RingRows::kOdd) {
       return refuse_odd(boxes_serve(shape), 1, "0: gemv was given no such instance of that size");
     }
@@ -98,6 +96,18 @@ struct Instances {
       return refuse_odd(odd_rows_serve(shape), 0, "1: gemv was given no other instance of that kernel and size");
     }
     return rows_of(wanted) == RingRows::kSpread ? refuse_spread(shape) : unsupported(whole_scale_tiles(shape));
+  }
+
+  static constexpr Status refuse_ring(GemvInstance wanted, const GemvShape& shape) noexcept {
+    const int chunks = size_of(wanted);
+    const bool linear = has(ring_instance(chunks, RingOperands::kNvfp4));
+    const bool spread = has(ring_instance(chunks, RingOperands::kSpread));
+    if (!is_dense(shape.activations) && variant_of(wanted) == static_cast<int>(RingOperands::kSpread) && linear) {
+      return refuse_spread(shape);
+    }
+    if (!is_dense(shape.activations) && spread) return unsupported(ring_scale_tiles(shape, chunks));
+    return refusal("activations.type", static_cast<int>(shape.activations),
+                   "of the kind, NVFP4 or 16-bit, of an instance of kRing which gemv was given");
   }
 
   /// The other kind of rows would do if `other` is ok; else that tells what keeps the call from it.
@@ -127,8 +137,9 @@ using EveryInstance = Instances<
     tensor_ring_instance(8, RingRows::kOdd, false), tensor_ring_instance(16, RingRows::kNeighbours, false),
     tensor_ring_instance(16, RingRows::kNeighbours, true), tensor_ring_instance(16, RingRows::kSpread, false),
     tensor_ring_instance(16, RingRows::kSpread, true), tensor_ring_instance(16, RingRows::kOdd, false),
-    ring_instance(1, false), ring_instance(1, true), ring_instance(2, false), ring_instance(3, false),
-    ring_instance(5, false)>;
+    ring_instance(1, RingOperands::kNvfp4), ring_instance(1, RingOperands::kSpread),
+    ring_instance(1, RingOperands::kDense), ring_instance(2, RingOperands::kNvfp4),
+    ring_instance(3, RingOperands::kNvfp4), ring_instance(5, RingOperands::kNvfp4)>;
 
 }  // namespace detail
 
@@ -137,7 +148,11 @@ using EveryInstance = Instances<
 /// a policy is none, neither is the instance, and `gemv` does not compile with it.
 constexpr GemvInstance gemv_instance(const GemvPolicy& policy, const GemvShape& shape) noexcept {
   if (policy.kernel == GemvKernel::kRing) {
-    return detail::ring_instance(policy.chunks, detail::ring_scale_tiles(shape, policy.chunks).ok());
+    const detail::RingOperands operands = detail::is_dense(shape.activations) ? detail::RingOperands::kDense
+                                          : detail::ring_scale_tiles(shape, policy.chunks).ok()
+                                              ? detail::RingOperands::kSpread
+                                              : detail::RingOperands::kNvfp4;
+    return detail::ring_instance(policy.chunks, operands);
   }
   if (policy.kernel == GemvKernel::kTensor) {
     return detail::tensor_instance(policy.tokens, detail::whole_copies(shape).ok());

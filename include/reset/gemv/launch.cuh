@@ -130,9 +130,10 @@ static inline Status launch_ring(RingKernel kernel, const GemvProblem& problem, 
   const std::int64_t tiles = ceil_div(problem.weights.rows, ring_rows(policy.chunks));
   const std::int64_t most = std::int64_t{device.sm_count} * policy.ctas_per_sm;
   const std::int64_t ctas = tiles < most ? tiles : most;
-  const LaunchShape shape =
-      launch_shape(ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
-                   exclusive_shared_bytes(policy, device, ring_shared_bytes(policy, problem.weights.cols)), options, 1);
+  const LaunchShape shape = launch_shape(
+      ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
+      exclusive_shared_bytes(policy, device, ring_shared_bytes(policy, problem.activations.type, problem.weights.cols)),
+      options, 1);
   return launch(kernel, shape, stream, problem,
                 ring_shape(problem, policy, device, cut(static_cast<int>(tiles), static_cast<int>(ctas))), scales,
                 options.prefetch);
@@ -198,14 +199,18 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 /// or kUnsupported where the device lacks what the policy asks for. kCudaError, with the runtime's code, where the
 /// launch fails.
 ///
-/// A file that calls it compiles all 26 kernels. With instances as template arguments, `gemv<kFirst, kSecond>(...)`, it
+/// A file that calls it compiles all 27 kernels. With instances as template arguments, `gemv<kFirst, kSecond>(...)`, it
 /// compiles these alone, each what `gemv_instance` makes of a policy and a shape, and a call that none of them serves
 /// is refused with kUnsupported, by what of it or of its policy they have not. kTensor's kernel for weights that lie
 /// anyhow serves those that lie well, too, slower; nothing else takes another's place. `gemv_prepare` wants the same
 /// instances.
 ///
 /// Error bound of a sum before the epilogue, element by element, u = 2^-24:
-/// - kRing: (K / 512 + 64) u sum_k |x_k W_nk|; the sums of 16 are exact, the others float.
+/// - kRing: (K / 512 + 64) u sum_k |x_k W_nk|; the sums of 16 are exact, the others float. Activations of 16 bits are
+///   rounded, 16 by 16, to multiples of 2^-14 of the power of two at or below the largest of them: add, for each 16,
+///   2^-15 of their largest magnitude (or 2^-127) times the sum of their |W_nk|. Bfloat16 of 2^-7 of the largest and
+///   more, half of 2^-4 and more, are exact. Sums are finite as long as twice each sum of 16 is. Of infinities of both
+///   signs in one 16 an infinity may come where IEEE arithmetic gives a NaN.
 /// - kTensor, kTensorRing: (336 + K / 256) u sum_k [x_k] [W_nk] over the k at which neither is 0. [W_nk] is |W_nk|,
 ///   but at least the global scale, [x_k] is |x_k|, but at least 2^-14 (fp16), the global scale (NVFP4), or 2^-29 of
 ///   the largest of the 256 of K that it is one of (bfloat16). Products of halves are exact; a warp adds 256 of them in

@@ -22,9 +22,10 @@ enum class GemvKernel : std::uint8_t {
   /// runs of four block scales to 4, K a multiple of 64; or, with `odd_rows`, packed rows aligned to 8 bytes, linear
   /// block scales anywhere.
   kTensorRing,
-  /// cuda_core.cuh: NVFP4 activations, one token, K a multiple of 256 and at most 40960 (with a gate 16384), packed
-  /// rows and rows of linear block scales aligned to 16 bytes; sm_90 and later. Swizzled block scales without a gate,
-  /// for K a multiple of 512 and at most 8192, and whole tiles of 128 rows from where they begin.
+  /// cuda_core.cuh: one token, K a multiple of 256, packed rows and rows of linear block scales aligned to 16 bytes;
+  /// sm_90 and later. NVFP4 activations with K at most 40960 (with a gate 16384), others, rounded to integers of 16
+  /// bits, with K at most 8192. NVFP4 ones with swizzled block scales, without a gate, for K a multiple of 512 and at
+  /// most 8192, and whole tiles of 128 rows from where they begin.
   kRing,
 };
 
@@ -77,10 +78,11 @@ constexpr std::int64_t tensor_clusters(const GemvPolicy& policy, const GemvShape
   return runs < waves * resident ? runs : waves * resident;
 }
 
-/// Shared memory that a ring takes, in bytes.
-constexpr std::int64_t ring_shared_bytes(const GemvPolicy& policy, std::int64_t k) noexcept {
+/// Shared memory that kRing takes for activations of a type, in bytes.
+constexpr std::int64_t ring_shared_bytes(const GemvPolicy& policy, ActivationType activation, std::int64_t k) noexcept {
   return detail::ring_fixed_bytes(policy.chunks, policy.warps_per_group) +
-         policy.stages * detail::ring_stage_bytes(policy.chunks, k);
+         policy.stages * detail::ring_stage_bytes(policy.chunks, k) +
+         detail::ring_token_bytes(detail::is_dense(activation), k);
 }
 
 /// Threads of a CTA; of kTensorRing more where block scales come in `words`, runs of four.
@@ -100,6 +102,13 @@ constexpr int stages_within(const GemvPolicy& policy, const DeviceInfo& device, 
   const std::int64_t bytes = nanoseconds * device.memory_bandwidth;
   const std::int64_t enough = ceil_div(bytes, stage_bytes * device.sm_count * policy.ctas_per_sm);
   return enough < policy.stages ? static_cast<int>(enough) : policy.stages;
+}
+
+/// Shared memory that a CTA can have if there are so many on a multiprocessor: it has as much more than a CTA can have
+/// as it sets aside for each.
+constexpr std::int64_t shared_bytes_each(const DeviceInfo& device, int ctas) noexcept {
+  constexpr int kSetAside = 1024;
+  return (device.shared_bytes + kSetAside) / ctas - kSetAside;
 }
 
 }  // namespace detail
@@ -126,9 +135,7 @@ constexpr std::int64_t exclusive_shared_bytes(const GemvPolicy& policy, const De
   const int registers =
       policy.kernel == GemvKernel::kTensorRing ? detail::tensor_ring_registers(device.arch, policy.tokens) : 0;
   if (ctas * cta_threads(policy) * registers > detail::kMultiprocessorRegisters) return needed;
-  // A multiprocessor has as much more than a CTA can have as it sets aside for each.
-  constexpr int kSetAside = 1024;
-  const std::int64_t least = (device.shared_bytes + kSetAside) / ctas - kSetAside + 1;
+  const std::int64_t least = detail::shared_bytes_each(device, ctas) + 1;
   return needed < least ? least : needed;
 }
 
@@ -205,6 +212,14 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   policy.row_groups = cut.row_groups;
   const std::int64_t clusters = resident_clusters(device, cut.cluster);
   if (clusters == 0) return policy;
+  if (cut.ctas > 1) {
+    policy.ctas_per_sm = cut.ctas;
+    policy.stages = detail::most_stages(policy, detail::most_tiles(n, clusters * cut.ctas),
+                                        detail::shared_bytes_each(device, cut.ctas));
+    if (policy.stages >= 3) return policy;
+    policy.ctas_per_sm = 1;  // as many warps in one CTA
+    policy.row_groups = cut.ctas;
+  }
   const std::int64_t tiles = detail::most_tiles(n, clusters);
   if (cut.eighths < 8) {
     const int enough = cut.row_groups > 1 ? 2 * cut.row_groups : policy.tokens <= 8 ? 3 : 2;
@@ -218,30 +233,33 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   return policy;
 }
 
-/// The policy of the ring kernel for a shape; `stages` is 0 where it serves none on that target: it wants NVFP4
-/// activations, one token, K a multiple of 256 and at most 40960, and sm_90 or later. The figures were
-/// fastest on an H200; that for 3 chunks on an H100.
+/// The policy of kRing for a shape; `stages` is 0 where it serves none on that target: it wants one token, K a multiple
+/// of 256, NVFP4 activations with K at most 40960 or others with K at most 8192, and sm_90 or later. Two CTAs a
+/// multiprocessor, so that one of the next kernel starts when the first of them has ended: by steps and by layers that
+/// follow themselves, on an H100 and an H200.
 constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64_t tokens, std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kRing;
   policy.stages = 0;
-  const bool served =
-      arch >= 90 && activation == ActivationType::kNvfp4 && tokens == 1 && k > 0 && k % 256 == 0 && k <= 40 * 1024;
-  if (!served) return policy;
+  const bool dense = detail::is_dense(activation);
+  const std::int64_t most_k = dense ? detail::kRingMostDenseK : 40 * 1024;
+  if (arch < 90 || tokens != 1 || k < 1 || k % 256 != 0 || k > most_k) return policy;
   const int units = static_cast<int>((k + 1023) / 1024);  // what one warp covers with one chunk a thread
   policy.tokens = 1;
   policy.chunks = units <= 8 ? 1 : units <= 16 ? 2 : units <= 24 ? 3 : 5;
   policy.warps_per_group = (units + policy.chunks - 1) / policy.chunks;
-  // Where a thread keeps much of K in registers, two CTAs of fewer warps hide latency better than one. Half of
-  // the shared memory is enough for one: consumer GPUs have 100 KB, the others 228.
-  policy.ctas_per_sm = policy.chunks > 2 ? 2 : 1;
-  const std::int64_t kilobytes = arch >= 120 ? 49 : policy.ctas_per_sm == 1 ? 110 : policy.chunks == 3 ? 58 : 86;
-  const std::int64_t shared = kilobytes * 1024;
-  const int most_groups = (detail::ring_max_threads(policy.chunks) / 32 - 2) / policy.warps_per_group;
-  const std::int64_t fixed = detail::ring_fixed_bytes(policy.chunks, policy.warps_per_group);
-  const auto most_stages = static_cast<int>((shared - fixed) / detail::ring_stage_bytes(policy.chunks, k));
-  policy.groups = most_groups;
-  if (policy.groups > most_stages / 2 && most_stages >= 2) policy.groups = most_stages / 2;
+  // Consumer GPUs have 100 KB of shared memory, the others 228: there a CTA of few chunks is alone.
+  const bool little = arch >= 120;
+  policy.ctas_per_sm = little && policy.chunks <= 2 ? 1 : 2;
+  const std::int64_t kilobytes = little ? 49 : dense ? 106 : policy.chunks <= 2 ? 94 : policy.chunks == 3 ? 58 : 86;
+  const std::int64_t fixed =
+      detail::ring_fixed_bytes(policy.chunks, policy.warps_per_group) + detail::ring_token_bytes(dense, k);
+  const std::int64_t room = kilobytes * 1024 - fixed;
+  const auto most_stages = static_cast<int>(room / detail::ring_stage_bytes(policy.chunks, k));
+  const int each = policy.chunks <= 2 && !little ? 3 : 2;  // stages of a group, where there are so many
+  policy.groups = (detail::ring_max_threads(policy.chunks, dense) / 32 - 2) / policy.warps_per_group;
+  const int most_groups = most_stages < each ? 1 : most_stages / each;
+  if (policy.groups > most_groups) policy.groups = most_groups;
   policy.stages = most_stages < detail::kMaxRingStages ? most_stages : detail::kMaxRingStages;
   policy.stages = policy.stages / policy.groups * policy.groups;
   return policy;
@@ -249,14 +267,18 @@ constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64
 
 namespace detail {
 
-/// Whether kRing is the faster where it serves a call. Of spread rows a tile's scales are many small pieces, which
-/// counts where rows are many: on an H100 at K = 4096 kRing took less than kTensorRing for 12,288 rows, and more for
-/// 24,576, with one CTA a multiprocessor, as steps want it. With two it is level or ahead in chains of one layer
-/// (`bench_tune_gemv swizzled`). With a gate, whose rows are far apart, kRing took 5 to 40 % longer than without on
-/// that card, and kTensorRing as long as without (bench/results/h100/gate, of a selector that took kRing). Other
-/// devices were not compared.
-constexpr bool prefers_ring(const GemvShape& shape) noexcept {
-  return shape.gate == GemvGate::kNone && (shape.scale_layout == ScaleLayout::kLinear || shape.rows <= 16384);
+/// Whether kRing is the faster where it serves a call. By layers of bench_tune_gemv that follow themselves, on an H100:
+/// of NVFP4 activations it is, but with a gate, whose rows are far apart and come by smaller copies, and with swizzled
+/// scales if little K leaves room for more CTAs of kTensorRing; of others where rows are many, with a gate only if K
+/// leaves no room for as many. Where memory is faster, or shared memory little, nobody has looked at the others.
+constexpr bool prefers_ring(const DeviceInfo& device, const GemvShape& shape) noexcept {
+  const bool gated = shape.gate != GemvGate::kNone;
+  if (!is_dense(shape.activations)) {
+    const bool linear = shape.scale_layout == ScaleLayout::kLinear;
+    return !gated && (linear || shape.rows <= 16384 || shape.cols >= 4096);
+  }
+  const bool looked_at = !has_fast_memory(device) && device.arch < 120;
+  return looked_at && shape.rows >= 16384 && shape.cols >= (gated ? 4097 : 4096);
 }
 
 }  // namespace detail
@@ -266,7 +288,7 @@ constexpr bool prefers_ring(const GemvShape& shape) noexcept {
 constexpr GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvShape& shape) noexcept {
   const GemvPolicy ring = ring_policy(device.arch, shape.activations, shape.tokens, shape.cols);
   const bool ring_serves = ring.stages > 0 && detail::ring_serves(shape, ring.chunks).ok();
-  if (ring_serves && detail::prefers_ring(shape)) return ring;
+  if (ring_serves && detail::prefers_ring(device, shape)) return ring;
   const bool boxes = detail::boxes_serve(shape).ok();
   if (device.arch >= 90 && (boxes || detail::odd_rows_serve(shape).ok())) {
     const GemvPolicy policy = tensor_ring_policy(device, shape.tokens, shape.rows, shape.cols, !boxes);
@@ -377,13 +399,14 @@ constexpr Status validate(const GemvPolicy& policy, const GemvShape& shape, cons
     return detail::invalid("policy.warps_per_group", policy.warps_per_group,
                            "1..8, which together cover K, each 1024 * chunks");
   }
-  if (policy.groups < 1 || policy.groups > 16 || cta_threads(policy) > detail::ring_max_threads(policy.chunks)) {
+  const int most_threads = detail::ring_max_threads(policy.chunks, detail::is_dense(shape.activations));
+  if (policy.groups < 1 || policy.groups > 16 || cta_threads(policy) > most_threads) {
     return detail::invalid("policy.groups", policy.groups, "threads within the kernel's bound");
   }
   if (policy.stages < policy.groups || policy.stages > detail::kMaxRingStages || policy.stages % policy.groups != 0) {
     return detail::invalid("policy.stages", policy.stages, "a multiple of groups, at most 16");
   }
-  const std::int64_t shared = ring_shared_bytes(policy, shape.cols);
+  const std::int64_t shared = ring_shared_bytes(policy, shape.activations, shape.cols);
   if (shared <= device.shared_bytes) return Status();
   return detail::invalid("policy.stages", policy.stages, "a ring that fits the shared memory of a CTA");
 }

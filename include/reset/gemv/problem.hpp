@@ -25,6 +25,11 @@ enum class ActivationType : std::uint8_t {
   kBf16,   ///< bfloat16.
 };
 
+namespace detail {
+/// Whether activations have 16 bits each.
+constexpr bool is_dense(ActivationType type) noexcept { return type != ActivationType::kNvfp4; }
+}  // namespace detail
+
 /// How the result, the bias and the residual are stored.
 enum class OutputType : std::uint8_t {
   kFp16,  ///< IEEE half precision.

@@ -27,7 +27,7 @@ struct GemvShape {
   std::int64_t scale_block_origin = 0;                 ///< BlockScaleView::block_origin.
   int scale_misalignment = 0;                          ///< Remainder of the scale tensor's address by 16.
   int weight_misalignment = 0;                         ///< Remainder of the packed weights' address by 16.
-  int activation_misalignment = 0;                     ///< That of the codes of NVFP4 activations.
+  int activation_misalignment = 0;                     ///< That of the activations, or their codes.
 };
 
 /// M tokens by N rows of K without gaps, in whole scale tensors, everything at multiples of 16 bytes.
@@ -46,10 +46,12 @@ constexpr GemvShape aligned_shape(ActivationType activations, std::int64_t token
   return shape;
 }
 
-/// The shape of a call. It reads the weights' view, tokens, gate, the activations' type and where NVFP4 ones begin: an
-/// engine that loads a model need not have the rest yet.
+/// The shape of a call. It reads the weights' view, tokens, gate, the activations' type and where they begin: an engine
+/// that loads a model need not have the rest yet.
 inline GemvShape shape_of(const GemvProblem& problem) noexcept {
   const Nvfp4MatrixView& w = problem.weights;
+  const ActivationView& x = problem.activations;
+  const void* activations = detail::is_dense(x.type) ? x.dense : x.nvfp4.packed;
   const auto remainder = [](const void* pointer) { return static_cast<int>(detail::misalignment(pointer, 16)); };
   return {problem.tokens,
           w.rows,
@@ -63,7 +65,7 @@ inline GemvShape shape_of(const GemvProblem& problem) noexcept {
           w.block_scale.block_origin,
           remainder(w.block_scale.data),
           remainder(w.packed),
-          remainder(problem.activations.nvfp4.packed)};
+          remainder(activations)};
 }
 
 RESET_NAMESPACE_END

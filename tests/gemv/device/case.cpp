@@ -259,6 +259,23 @@ double Case::smallest_normal(double largest) const {
   return static_cast<double>(host_.activations.nvfp4.global.parts[0].scale.value);
 }
 
+// What rounding to integers, 16 by 16, changes at most: half a unit where the largest is 2^14 units or more, or one of
+// 2^-126.
+double Case::integer_rounding(const double* token, const std::vector<double>& weights, std::int64_t begin,
+                              std::int64_t end) {
+  double most = 0;
+  for (std::int64_t block = begin; block < end; block += 16) {
+    double largest = 0;
+    double weight_sum = 0;
+    for (std::int64_t i = block; i < block + 16; ++i) {
+      largest = std::max(largest, std::fabs(token[i]));
+      weight_sum += std::fabs(weights[static_cast<std::size_t>(i)]);
+    }
+    most += std::max(0x1p-15 * largest, 0x1p-127) * weight_sum;
+  }
+  return most;
+}
+
 // Global scales included.
 void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, std::int64_t last_row) {
   const std::int64_t k = options_.k;
@@ -274,6 +291,7 @@ void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, st
       for (std::int64_t begin = 0; begin < k; begin += 256) {
         double largest = 0;
         double weight_sum = 0;
+        sum.integers += integer_rounding(token, weights, begin, std::min(begin + 256, k));
         for (std::int64_t i = begin; i < std::min(begin + 256, k); ++i) {
           const double weight = weights[static_cast<std::size_t>(i)];
           sum.value += weight * token[i];
@@ -296,6 +314,7 @@ void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, st
 // The error of a sum, u = 2^-24.
 //
 // kRing: exact within blocks of 16, a rounding for each of a thread's blocks and one for each step of the reduction.
+// Of 16-bit activations it multiplies integers, which differ by what `integer_rounding` says.
 //
 // Tensor cores: products of halves are exact. One mma adds 16 of them and the sum before, aligned to the largest and
 // each cut off at 2^-23 = 2u of it, and cuts the result off at as much: 17 * 2u + 2u = 36u of the sum of magnitudes,
@@ -311,7 +330,10 @@ void Case::compute_rows(const std::vector<double>& x, std::int64_t first_row, st
 // magnitudes.
 double Case::bound(const RawSum& sum) const {
   const auto k = static_cast<double>(options_.k);
-  if (kernel_ == reset::GemvKernel::kRing) return (k / 512 + 64) * kUnit * sum.magnitude;
+  if (kernel_ == reset::GemvKernel::kRing) {
+    const double rounding = options_.activation == ActivationType::kNvfp4 ? 0.0 : sum.integers;
+    return (k / 512 + 64) * kUnit * (sum.magnitude + rounding) + rounding;
+  }
   const double rounding = options_.activation == ActivationType::kBf16 ? sum.rounding : 0.0;
   return (336 + k / 256) * kUnit * sum.aligned + rounding;
 }

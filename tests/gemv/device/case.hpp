@@ -87,6 +87,7 @@ class Case {
     double magnitude;
     double aligned;
     double rounding;
+    double integers;
   };
   void make_weights();
   void make_activations(unsigned seed);
@@ -94,6 +95,8 @@ class Case {
   void make_nvfp4(std::mt19937& random, reset::ActivationView& view);
   void make_dense(std::mt19937& random, reset::ActivationView& view);
   void compute_sums();
+  static double integer_rounding(const double* token, const std::vector<double>& weights, std::int64_t begin,
+                                 std::int64_t end);
   void compute_rows(const std::vector<double>& x, std::int64_t first_row, std::int64_t last_row);
   double activation(std::int64_t m, std::int64_t k) const;
   double smallest_normal(double largest) const;

@@ -37,10 +37,13 @@ inline constexpr reset::GemvInstance kTensorRingSpread = instance(
 inline constexpr reset::GemvInstance kRing =
     instance(reset::GemvKernel::kRing, 1, reset::aligned_shape(kNvfp4, 1, 128, 512));
 
-inline constexpr reset::GemvInstance kAll[] = {kTensorWhole,   kTensorAnyhow,     kTensorRing,
-                                               kTensorRingOdd, kTensorRingSpread, kRing};
-using Kernels =
-    reset::detail::Instances<kTensorWhole, kTensorAnyhow, kTensorRing, kTensorRingOdd, kTensorRingSpread, kRing>;
+inline constexpr reset::GemvInstance kRingDense =
+    instance(reset::GemvKernel::kRing, 1, reset::aligned_shape(kBf16, 1, 128, 512));
+
+inline constexpr reset::GemvInstance kAll[] = {kTensorWhole,      kTensorAnyhow, kTensorRing, kTensorRingOdd,
+                                               kTensorRingSpread, kRing,         kRingDense};
+using Kernels = reset::detail::Instances<kTensorWhole, kTensorAnyhow, kTensorRing, kTensorRingOdd, kTensorRingSpread,
+                                         kRing, kRingDense>;
 
 reset::Status prepare(int device, reset::DeviceInfo& info);
 reset::Status run(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool dependent,

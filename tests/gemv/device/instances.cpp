@@ -65,7 +65,8 @@ int test_instances(const reset::DeviceInfo& device) {
     comparison.compare(call, reset::select_gemv_policy(device, call.problem()), false);
     for (const GemvPolicy& policy : {reset::tensor_policy(device, options.m, options.k),
                                      reset::tensor_ring_policy(device, options.m, options.n, options.k),
-                                     reset::tensor_ring_policy(device, options.m, options.n, options.k, true)}) {
+                                     reset::tensor_ring_policy(device, options.m, options.n, options.k, true),
+                                     reset::ring_policy(device.arch, options.activation, options.m, options.k)}) {
       if (validate(policy, call.problem(), device).ok()) comparison.compare(call, policy, true);
     }
   }

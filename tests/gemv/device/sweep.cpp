@@ -72,7 +72,8 @@ struct Sweep {
   int by_tokens[2][17] = {};  // the same, by kernel and the tokens that it is compiled for
   int odd[17] = {};           // of those of kTensorRing the ones with odd rows
   int rings[6][3] = {};       // of kRing, by chunks and gate
-  int spread_rings = 0;       // of these the ones with block scales in boxes
+  int spread_rings = 0;       // of these the ones with block scales in boxes,
+  int dense_rings = 0;        // and those of 16-bit activations
   PinnedRuns pinned{run};
 
   void run_all(const CaseOptions& options, const reset::DeviceInfo& device, int step) {
@@ -90,7 +91,9 @@ struct Sweep {
       if (!validate(policy, call.problem(), device).ok()) continue;
       pinned.run(call, policy, device);
       ++rings[policy.chunks][static_cast<std::size_t>(options.gate)];
-      if (reset::detail::ring_scale_tiles(shape_of(call.problem()), policy.chunks).ok()) ++spread_rings;
+      const bool dense = options.activation != ActivationType::kNvfp4;
+      if (dense) ++dense_rings;
+      if (!dense && reset::detail::ring_scale_tiles(shape_of(call.problem()), policy.chunks).ok()) ++spread_rings;
     }
   }
 
@@ -116,7 +119,7 @@ struct Sweep {
     for (const int chunks : {1, 2, 3, 5}) {
       for (int gate = 0; gate < (chunks <= 2 ? 3 : 1); ++gate) count += device.arch >= 90 && rings[chunks][gate] < 5;
     }
-    count += device.arch >= 90 && spread_rings < 5;
+    count += device.arch >= 90 && (spread_rings < 5 || dense_rings < 5);
     if (count > 0) std::printf("FAILED: %d kinds of policies were not run\n", count);
     return count;
   }
@@ -138,7 +141,11 @@ void sweep_rings(Sweep& sweep, const std::vector<reset::DeviceInfo>& devices, bo
         options.x_block_origin = turn % 3 == 0 ? 1 : 0;
         options.parts = 1 + static_cast<int>(turn % 3);
         if (options.n == 512 && gate == GemvGate::kNone) options.layout = reset::ScaleLayout::kSwizzled128x4;
-        if (!reduced || options.n * options.k < 1400000) sweep.run_rings(options, device);
+        if (reduced && options.n * options.k >= 1400000) continue;
+        sweep.run_rings(options, device);
+        options.layout = reset::ScaleLayout::kLinear;
+        options.activation = turn % 2 == 0 ? ActivationType::kBf16 : ActivationType::kFp16;
+        sweep.run_rings(options, device);
       }
     }
   }

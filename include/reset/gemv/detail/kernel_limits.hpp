@@ -166,6 +166,15 @@ constexpr int tensor_ring_registers(int arch, int tokens) noexcept {
   return tokens <= 8 ? 72 : 120;
 }
 
+/// What a kernel of kRing multiplies.
+enum class RingOperands : std::uint8_t {
+  kNvfp4,   ///< NVFP4 activations, linear block scales.
+  kSpread,  ///< NVFP4 activations, swizzled block scales: rows are spread (TileRows).
+  kDense,   ///< 16-bit activations, linear block scales, one chunk a thread.
+};
+/// The largest K of 16-bit activations.
+inline constexpr std::int64_t kRingMostDenseK = 8192;
+
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;
 inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);
@@ -175,14 +184,18 @@ constexpr int ring_rows(int chunks) noexcept { return chunks == 1 ? 4 : chunks =
 
 /// Bounds of the kernel's registers: as many threads as a CTA may have, and the CTAs whose registers must fit beside
 /// each other, of one launch or of two.
-constexpr int ring_max_threads(int chunks) noexcept { return chunks <= 2 ? 576 : 384; }
+constexpr int ring_max_threads(int chunks, bool dense) noexcept { return dense ? 512 : chunks <= 2 ? 576 : 384; }
 inline constexpr int kRingMinCtas = 2;
 
 constexpr std::int64_t ring_stage_bytes(int chunks, std::int64_t k) noexcept {
   return ring_rows(chunks) * (k / 2 + k / 16);
 }
 
-/// Bytes of a ring's shared memory beside its stages: barriers, and the sums of the warps of a group for some tiles.
+/// Bytes of shared memory that a 16-bit token takes: two for each element, and a float for each 16.
+constexpr std::int64_t ring_token_bytes(bool dense, std::int64_t k) noexcept { return dense ? k * 2 + k / 4 : 0; }
+
+/// Bytes of a ring's shared memory beside its stages and a 16-bit token: barriers, and the sums of the warps of a group
+/// for some tiles.
 constexpr std::int64_t ring_fixed_bytes(int chunks, int warps_per_group) noexcept {
   return kRingBarrierBytes + 4 * kRingSumSlots * ring_rows(chunks) * warps_per_group;
 }

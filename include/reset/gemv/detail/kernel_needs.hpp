@@ -91,9 +91,13 @@ constexpr Status ring_scale_tiles(const GemvShape& s, int chunks) noexcept {
   return invalid("weights.cols", s.cols, "a multiple of 512 for kRing with swizzled block scales");
 }
 
-/// Ok if linear block scales lie as kRing wants them, or swizzled ones.
+/// Ok if linear block scales lie as kRing wants them, or, of NVFP4 activations, swizzled ones.
 constexpr Status ring_scales(const GemvShape& s, int chunks) noexcept {
-  if (ring_scale_tiles(s, chunks).ok()) return Status();
+  if (!is_dense(s.activations) && ring_scale_tiles(s, chunks).ok()) return Status();
+  if (is_dense(s.activations) && s.scale_layout != ScaleLayout::kLinear) {
+    return invalid("weights.block_scale.layout", static_cast<int>(s.scale_layout),
+                   "kLinear, 0, for kRing with 16-bit activations");
+  }
   if (s.scale_layout != ScaleLayout::kLinear) {
     return invalid("weights.block_scale.layout", static_cast<int>(s.scale_layout),
                    "kLinear, 0, for kRing, but for one chunk without a gate, K a multiple of 512, and whole tiles");
@@ -108,8 +112,9 @@ constexpr Status ring_scales(const GemvShape& s, int chunks) noexcept {
 
 /// Ok if kRing with `chunks` serves a call.
 constexpr Status ring_serves(const GemvShape& s, int chunks) noexcept {
-  if (s.activations != ActivationType::kNvfp4) {
-    return invalid("activations.type", static_cast<int>(s.activations), "kNvfp4, 0, for kRing");
+  const bool dense = is_dense(s.activations);
+  if (dense && chunks != 1) {
+    return invalid("activations.type", static_cast<int>(s.activations), "kNvfp4, 0, for kRing with more than 1 chunk");
   }
   if (s.tokens != 1) return invalid("tokens", s.tokens, "1 for kRing");
   if (s.cols % 256 != 0) return invalid("weights.cols", s.cols, "a multiple of 256 for kRing");
@@ -121,7 +126,7 @@ constexpr Status ring_serves(const GemvShape& s, int chunks) noexcept {
   const Status scales = ring_scales(s, chunks);
   if (!scales.ok()) return scales;
   if (s.activation_misalignment == 0) return Status();
-  return invalid("activations.nvfp4.packed", s.activation_misalignment,
+  return invalid(dense ? "activations.dense" : "activations.nvfp4.packed", s.activation_misalignment,
                  "an address that 16 divides, for kRing (the value is the remainder)");
 }
 

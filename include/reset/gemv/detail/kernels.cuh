@@ -42,7 +42,7 @@ static auto kernel_function() noexcept {
   if constexpr (kernel_of(kInstance) == GemvKernel::kTensor) {
     return &gemv_tensor<kSize, kVariant == 1>;
   } else if constexpr (kernel_of(kInstance) == GemvKernel::kRing) {
-    return &gemv_ring<kSize, ring_rows(kSize), kVariant == 1>;
+    return &gemv_ring<kSize, ring_rows(kSize), static_cast<RingOperands>(kVariant)>;
   } else {
     constexpr auto kRows = static_cast<RingRows>(kVariant / 2);
     constexpr TokenKind kKind = kRows == RingRows::kOdd ? TokenKind::kAny

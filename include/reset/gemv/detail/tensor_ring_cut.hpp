@@ -13,8 +13,9 @@ namespace detail {
 struct TensorRingCut {
   int cluster;
   int row_groups;
-  int eighths;  ///< Of the shared memory that a CTA can have, to fill with stages if enough of them fit; else all of
-                ///< it.
+  int eighths;   ///< Of the shared memory that a CTA can have, to fill with stages if enough of them fit; else all of
+                 ///< it.
+  int ctas = 1;  ///< A multiprocessor, which fill all of its shared memory between them.
 };
 
 /// The cluster for more than 8 tokens. Up to how many units of K a CTA takes alone comes for few rows from the odd
@@ -24,33 +25,35 @@ constexpr int many_tokens_cluster(int units, std::int64_t tiles_of_two) noexcept
   return units <= alone ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
 }
 
-/// For one token and 11 to 20 units of K. Short rings leave room for the CTAs of the kernel behind, attention's or the
-/// next mat-vec's; few rows of up to 16 units need no cluster.
+/// For one token and 11 to 20 units of K. Where a CTA's warps are few enough for two or three of a launch, many rows
+/// want these: one of the next kernel starts as soon as the first of them has ended. Short rings leave room for the
+/// CTAs of the kernel behind, attention's or the next mat-vec's.
 constexpr TensorRingCut one_token_cut(int units, std::int64_t tiles_of_two) noexcept {
-  if (tiles_of_two >= 22) return units <= 14 ? TensorRingCut{2, 1, 4} : TensorRingCut{2, 2, units <= 16 ? 5 : 8};
-  if (units <= 16) return tiles_of_two >= 5 ? TensorRingCut{2, 2, 4} : TensorRingCut{1, 1, 5};
-  if (tiles_of_two >= 9) return {4, 3, tiles_of_two >= 12 ? 8 : 4};
-  return tiles_of_two >= 6 ? TensorRingCut{4, 2, 5} : TensorRingCut{2, 1, 5};
+  if (units <= 14 && tiles_of_two >= 12) return {2, 1, 8, 3};
+  if (tiles_of_two >= 12 || (units > 16 && tiles_of_two >= 9)) return {2, 1, 8, 2};
+  if (units > 16 && tiles_of_two < 6) return {2, 1, tiles_of_two < 3 ? 5 : 4};
+  return tiles_of_two < 3 ? TensorRingCut{1, 1, 5} : TensorRingCut{2, 2, 4};
 }
 
 /// For 2 to 8 tokens and 11 to 20 units of K.
 constexpr TensorRingCut few_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
-  // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
-  if (units > 16 && tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
-  if (tiles_of_two >= 22) return {2, 2, 8};
   if (tiles_of_two < 3) return {2, 1, units <= 16 ? 5 : 4};  // by the odd layers, too
-  if (units <= 16) {
-    if (tiles_of_two >= 12) return {2, 2, 8};  // by the gate layers of bench_tune_gemv, which follow themselves
-    if (tiles_of_two < 5) return {2, 1, 5};
-    return units <= 14 ? TensorRingCut{2, 2, 4} : TensorRingCut{4, 3, 8};
+  if (units <= 14) {
+    if (tiles_of_two >= 12) return {2, 1, 8, 3};
+    return tiles_of_two < 5 ? TensorRingCut{2, 1, 5} : TensorRingCut{2, 2, 4};
   }
+  if (units <= 16) return tiles_of_two < 5 ? TensorRingCut{2, 1, 4} : TensorRingCut{2, 1, 8, 2};
+  // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
+  if (tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
+  if (tiles_of_two >= 22) return {2, 2, 8};
   if (tiles_of_two < 6) return {2, 1, 5};
-  return tiles_of_two < 9 || tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 2, 8};
+  return tiles_of_two < 9 || tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 1, 8, 2};
 }
 
 /// For more than 8 tokens, whose sums leave room for few groups.
 constexpr TensorRingCut many_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
-  if (tiles_of_two >= 22 && units > 10 && units <= 20) return {2, units <= 14 ? 2 : 1, 8};
+  if (units > 10 && units <= 14 && tiles_of_two >= 12) return {2, 1, 8, 2};  // by layers that follow themselves
+  if (tiles_of_two >= 22 && units > 10 && units <= 20) return {2, 1, 8};
   if (units > 16 && units <= 20 && tiles_of_two >= 4) return {4, 3, 8};
   if (units > 10 && units <= 16 && tiles_of_two < 5) return {2, 1, 5};
   const int cluster = many_tokens_cluster(units, tiles_of_two);
@@ -66,9 +69,9 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
   if (units > 80) return {8, 1, one ? 5 : 6};
   if (units > 64) return !one && units <= 72 ? TensorRingCut{8, 2, 8} : TensorRingCut{8, 1, 5};
-  if (units > 48) return {8, 2, 5};
-  if (units > 32) return one ? TensorRingCut{4, 1, 4} : TensorRingCut{8, 3, 8};
-  if (units > 20) return one ? TensorRingCut{4, 2, 8} : TensorRingCut{4, 1, 5};
+  if (units > 48) return one ? TensorRingCut{8, 2, 5} : TensorRingCut{8, 1, 4};
+  if (units > 32) return one ? TensorRingCut{4, 1, 8, 2} : TensorRingCut{8, 2, 5};
+  if (units > 20) return {4, 1, 8, 2};
   return one ? one_token_cut(units, tiles_of_two) : few_tokens_cut(units, tiles_of_two);
 }
 

@@ -10,6 +10,7 @@
 #include <reset/gemv/decode.cuh>
 #include <reset/gemv/detail/lane_places.hpp>
 #include <reset/gemv/detail/load_words.cuh>
+#include <reset/gemv/detail/magnitudes.cuh>
 #include <reset/gemv/detail/scale_row.cuh>
 #include <reset/gemv/detail/shared_memory.cuh>
 #include <reset/gemv/policy.hpp>
@@ -17,18 +18,6 @@
 
 RESET_NAMESPACE_BEGIN
 namespace detail {
-
-/// A power of two as a float, exponent within -126..127.
-__device__ __forceinline__ float float_power_of_two(int exponent) {
-  return __uint_as_float(static_cast<std::uint32_t>(exponent + 127) << 23);
-}
-
-/// The larger magnitude of two bfloat16 pairs and of what `most` holds, each by its bits.
-__device__ __forceinline__ std::uint32_t larger_magnitudes(std::uint32_t most, const HalfPairs& values) {
-#pragma unroll
-  for (const std::uint32_t pair : values.pair) most = __vmaxu2(most, pair & 0x7fff7fffu);
-  return most;
-}
 
 /// Two bfloat16 to halves, times a power of two, twice in `factors`: the product is exact, or too small for a half.
 __device__ __forceinline__ std::uint32_t to_halves(std::uint32_t pair, std::uint32_t factors) {
