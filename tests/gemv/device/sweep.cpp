@@ -36,6 +36,7 @@ std::vector<GemvPolicy> policies(std::int64_t k, std::int64_t tokens) {
             policy.row_groups = groups;
             policy.odd_rows = choice / 2 == 1;
             policy.stages = groups * laps;
+            if (kernel == GemvKernel::kTensorRing) policy.ctas_per_sm = 1 + (laps + choice) % 3;
             list.push_back(policy);
           }
         }
