@@ -281,9 +281,7 @@ std::string name_of(const Case& c) {
   return std::string(c.type) + "/" + std::to_string(c.batch) + "/" + c.setting.name + (c.pdl ? "/pdl" : "");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_all(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--sweep") {
     sweep();
     return 0;
@@ -304,4 +302,15 @@ int main(int argc, char** argv) {
       for (const int batch : kFewBatches) add({"bf16", batch, setting, true});
     }
   });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run_all(argc, argv);
+  } catch (const reset::Error& error) {
+    std::fprintf(stderr, "bench_sampler_device: %s\n", error.what());
+    return 1;
+  }
 }
