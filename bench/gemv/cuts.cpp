@@ -63,7 +63,7 @@ std::vector<GemvPolicy> tensor_ring_cuts(const reset::DeviceInfo& device, const 
 std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShape& shape,
                                   reset::ActivationType activation) {
   std::vector<GemvPolicy> cuts;
-  const GemvPolicy good = reset::ring_policy(device.arch, activation, shape.m, shape.k);
+  const GemvPolicy good = reset::ring_policy(device, activation, shape.m, shape.k);
   if (good.stages == 0) return cuts;
   for (const int chunks : {1, 2, 3, 5}) {
     for (int groups = 1; groups <= 16; ++groups) {

@@ -86,7 +86,28 @@ TEST_CASE("a multiprocessor with little shared memory has one CTA of as many war
   CHECK(one.ctas_per_sm == 1);
   CHECK(one.row_groups == 2);
   CHECK(one.stages == 4);
-  CHECK(reset::ring_policy(120, ActivationType::kNvfp4, 1, 4096).ctas_per_sm == 1);
+  CHECK(reset::ring_policy(device, ActivationType::kNvfp4, 1, 4096).ctas_per_sm == 1);
+}
+
+TEST_CASE("where block scales come in words, registers have room for the CTAs of a launch") {
+  for (const int bandwidth : {3352, 4814}) {
+    DeviceInfo device = device_of(90);
+    device.memory_bandwidth = bandwidth;
+    for (std::int64_t k = 64; k <= 32768; k += 64) {
+      for (const std::int64_t n : {512, 4096, 12288, 37888, 201088}) {
+        for (const std::int64_t m : {1, 8, 16}) {
+          GemvProblem problem = well_formed(ActivationType::kBf16, m, n, k);
+          problem.weights.block_scale.stride += 4;  // no multiple of 16, if it was one
+          const GemvPolicy policy = reset::select_gemv_policy(device, problem);
+          if (policy.kernel != GemvKernel::kTensorRing || policy.odd_rows) continue;
+          INFO("m " << m << " n " << n << " k " << k);
+          const bool words = reset::detail::scale_copies(shape_of(problem)) == reset::detail::ScaleCopies::kWords;
+          const int registers = m == 1 ? 72 : m == 8 ? 80 : 120;
+          REQUIRE(policy.ctas_per_sm * reset::cta_threads(policy, words) * registers <= 65536);
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("as many CTAs of a ring fit a multiprocessor as the policy says, and no more") {
@@ -114,7 +135,7 @@ TEST_CASE("as many CTAs of a ring fit a multiprocessor as the policy says, and n
     REQUIRE(fit(policy, shared, policy.tokens == 1 ? 72 : policy.tokens == 8 ? 80 : 128) == policy.ctas_per_sm);
   };
   const auto check_ring = [&](ActivationType type, std::int64_t k) {
-    const GemvPolicy policy = reset::ring_policy(90, type, 1, k);
+    const GemvPolicy policy = reset::ring_policy(device_of(90), type, 1, k);
     if (policy.stages == 0) return;
     const std::int64_t needed = reset::ring_shared_bytes(policy, type, k);
     REQUIRE(fit(policy, reset::exclusive_shared_bytes(policy, device, needed), 0) == policy.ctas_per_sm);
@@ -194,7 +215,7 @@ TEST_CASE("the threads of a ring cover K, and a multiprocessor's memory holds it
   for (const int arch : {90, 100, 120}) {
     for (std::int64_t k = 256; k <= 40960; k += 256) {
       for (const ActivationType type : {ActivationType::kNvfp4, ActivationType::kFp16}) {
-        const GemvPolicy policy = reset::ring_policy(arch, type, 1, k);
+        const GemvPolicy policy = reset::ring_policy(device_of(arch), type, 1, k);
         INFO("arch " << arch << " k " << k);
         const bool dense = type == ActivationType::kFp16;
         REQUIRE((policy.stages == 0) == (dense && k > 8192));
@@ -206,9 +227,9 @@ TEST_CASE("the threads of a ring cover K, and a multiprocessor's memory holds it
       }
     }
   }
-  CHECK(reset::ring_policy(90, ActivationType::kNvfp4, 2, 4096).stages == 0);
-  CHECK(reset::ring_policy(89, ActivationType::kNvfp4, 1, 4096).stages == 0);
-  CHECK(reset::ring_policy(89, ActivationType::kBf16, 1, 4096).stages == 0);
+  CHECK(reset::ring_policy(device_of(90), ActivationType::kNvfp4, 2, 4096).stages == 0);
+  CHECK(reset::ring_policy(device_of(89), ActivationType::kNvfp4, 1, 4096).stages == 0);
+  CHECK(reset::ring_policy(device_of(89), ActivationType::kBf16, 1, 4096).stages == 0);
 }
 
 TEST_CASE("no launch of a tensor-core policy that is accepted exceeds the shared memory") {

@@ -91,7 +91,7 @@ TEST_CASE("every call has a kernel with the policies that serve it, and every ke
             take(reset::select_gemv_policy(kH100, shape), shape);
             take(reset::tensor_policy(kH100, tokens, k), shape);
             take(reset::tensor_ring_policy(kH100, tokens, n, k, true), shape);
-            take(reset::ring_policy(90, type, tokens, k), shape);
+            take(reset::ring_policy(kH100, type, tokens, k), shape);
           }
         }
       }
@@ -161,7 +161,7 @@ TEST_CASE("kRing's instances refuse scales by the member that says how they lie"
   constexpr GemvShape kSwizzled = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096, kTiles);
   static_assert(reset::detail::kernel_of(selected(kSwizzled)) == GemvKernel::kRing);
   const auto refused_by_ring = [](auto list, const GemvShape& shape, const std::string& what) {
-    const GemvPolicy policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, shape.cols);
+    const GemvPolicy policy = reset::ring_policy(kH100, ActivationType::kNvfp4, 1, shape.cols);
     refused<decltype(list)>(policy, shape, "unsupported: " + what);
   };
   refused_by_ring(Instances<selected(kNvfp4)>(), kSwizzled,
@@ -178,7 +178,7 @@ TEST_CASE("kRing's instances refuse scales by the member that says how they lie"
 
 TEST_CASE("kRing's instances refuse activations of the other kind") {
   constexpr GemvShape kToken = reset::aligned_shape(ActivationType::kBf16, 1, 4096, 4096);
-  constexpr GemvPolicy kPolicy = reset::ring_policy(90, ActivationType::kBf16, 1, 4096);
+  constexpr GemvPolicy kPolicy = reset::ring_policy(kH100, ActivationType::kBf16, 1, 4096);
   constexpr GemvShape kSwizzled = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096, kTiles);
   using Dense = Instances<reset::gemv_instance(kPolicy, kToken)>;
   const std::string expected = ", expected of the kind, NVFP4 or 16-bit, of an instance of kRing which gemv was given";
@@ -201,7 +201,7 @@ TEST_CASE("whatever instance there is, a refusal names a member of the call") {
               judge_all(EveryInstance(), reset::tensor_policy(kH100, tokens, k), shape);
               judge_all(EveryInstance(), reset::tensor_ring_policy(kH100, tokens, n, k), shape);
               judge_all(EveryInstance(), reset::tensor_ring_policy(kH100, tokens, n, k, true), shape);
-              judge_all(EveryInstance(), reset::ring_policy(90, type, tokens, k), shape);
+              judge_all(EveryInstance(), reset::ring_policy(kH100, type, tokens, k), shape);
             }
           }
         }

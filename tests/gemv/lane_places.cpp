@@ -73,7 +73,7 @@ TEST_CASE("the threads of kRing multiply every chunk of every row once") {
         if (gated) shape.gate = reset::GemvGate::kUpGate;
         for (const int chunks : {1, 2, 3, 5}) {
           for (int spare = 0; spare < 2; ++spare) {
-            GemvPolicy policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, k);
+            GemvPolicy policy = reset::ring_policy(device_of(90), ActivationType::kNvfp4, 1, k);
             policy.chunks = chunks;
             policy.warps_per_group = static_cast<int>((k + 1024 * chunks - 1) / (1024 * chunks)) + spare;
             policy.groups = policy.stages = 1 + (spare + chunks) % 2;

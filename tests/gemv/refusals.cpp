@@ -48,7 +48,7 @@ std::string message(const GemvPolicy& policy, const GemvProblem& problem, int ar
 
 TEST_CASE("a policy of kRing that cannot serve a call is refused by name") {
   const GemvProblem problem = well_formed(ActivationType::kNvfp4, 1, 1000, 4096);
-  const GemvPolicy good = reset::ring_policy(90, ActivationType::kNvfp4, 1, 4096);
+  const GemvPolicy good = reset::ring_policy(device_of(90), ActivationType::kNvfp4, 1, 4096);
   CHECK(validate(good, problem, device_of(80)).code() == reset::StatusCode::kUnsupported);
   const auto bad = [&](auto change, const char* argument) { refused(good, problem, change, argument); };
   bad([](GemvPolicy& p) { p.kernel = static_cast<GemvKernel>(9); }, "policy.kernel");
@@ -69,7 +69,7 @@ TEST_CASE("a policy of kRing that cannot serve a call is refused by name") {
 
 TEST_CASE("a call that kRing cannot serve is refused by the member that keeps it") {
   const GemvProblem good = well_formed(ActivationType::kNvfp4, 1, 1000, 20480);
-  const GemvPolicy policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, 20480);
+  const GemvPolicy policy = reset::ring_policy(device_of(90), ActivationType::kNvfp4, 1, 20480);
   REQUIRE(validate(policy, good, device_of(90)).ok());
   const auto bad = [&](auto change, const char* argument) { refused_call(policy, good, change, argument); };
   bad([](GemvProblem& p) { p.tokens = 2; }, "tokens");
@@ -203,10 +203,10 @@ TEST_CASE("refusals read well") {
   CHECK(validate(policy, problem, alone).message() ==
         "invalid argument: policy.stages is 0, expected 1 or more: it has none where no cut fits K and the device's "
         "clusters and shared memory");
-  policy = reset::ring_policy(90, ActivationType::kNvfp4, 1, 12288);
+  policy = reset::ring_policy(device_of(90), ActivationType::kNvfp4, 1, 12288);
   CHECK(message(policy, well_formed(ActivationType::kBf16, 1, 1000, 12288), 90) ==
         "invalid argument: activations.type is 2, expected kNvfp4, 0, for kRing with more than 1 chunk");
-  policy = reset::ring_policy(90, ActivationType::kBf16, 1, 4096);
+  policy = reset::ring_policy(device_of(90), ActivationType::kBf16, 1, 4096);
   GemvProblem token = well_formed(ActivationType::kBf16, 1, 1024, 4096);
   swizzle_scales(token.weights);
   CHECK(message(policy, token, 90) ==

@@ -39,6 +39,10 @@ void check_selected(int arch, const GemvProblem& problem) {
   if (arch < 90) return;
   device.memory_bandwidth = 4814;
   check_selected(device, problem);
+  // As a consumer GPU tells that runs code compiled for sm_90.
+  device.memory_bandwidth = 1792;
+  device.shared_bytes = 99 * 1024;
+  check_selected(device, problem);
 }
 
 GemvKernel chosen(int arch, const GemvProblem& problem) {
@@ -287,6 +291,11 @@ TEST_CASE("a shape made of sizes is that of a well-formed call") {
   CHECK(shape_of(problem).weight_misalignment == 3);
   CHECK(shape_of(problem).scale_misalignment == 5);
   CHECK(shape_of(problem).activation_misalignment == 7);
+  problem.activations.type = ActivationType::kBf16;
+  problem.activations.dense = nullptr;  // not known yet
+  CHECK(shape_of(problem).activation_misalignment == 0);
+  problem.activations.dense = reinterpret_cast<const void*>(std::uintptr_t{0x1006});
+  CHECK(shape_of(problem).activation_misalignment == 6);
 }
 
 TEST_CASE("a shape that no call may have gets a policy that is refused") {

@@ -38,7 +38,8 @@ struct RingShape {
 
 #if __CUDA_ARCH__ >= 900 || !defined(__CUDA_ARCH__)
 
-/// The shared memory of a CTA: barriers, stages, and the sums of a group's warps for the latest tiles.
+/// The shared memory of a CTA: barriers, the sums of a group's warps for the latest tiles, and stages; a 16-bit token
+/// (RingToken) behind them.
 struct RingMemory {
   std::uint32_t full;        // of a stage: the copies have landed
   std::uint32_t empty;       // its group has read them

@@ -207,10 +207,12 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 ///
 /// Error bound of a sum before the epilogue, element by element, u = 2^-24:
 /// - kRing: (K / 512 + 64) u sum_k |x_k W_nk|; the sums of 16 are exact, the others float. Activations of 16 bits are
-///   rounded, 16 by 16, to multiples of 2^-14 of the power of two at or below the largest of them: add, for each 16,
-///   2^-15 of their largest magnitude (or 2^-127) times the sum of their |W_nk|. Bfloat16 of 2^-7 of the largest and
-///   more, half of 2^-4 and more, are exact. Sums are finite as long as twice each sum of 16 is. Of infinities of both
-///   signs in one 16 an infinity may come where IEEE arithmetic gives a NaN.
+///   rounded, 16 by 16, to multiples of 2^-14 of the power of two at or below the largest of them, or of 2^-126: add R
+///   (1 + (K / 512 + 64) u), R being, of each 16, 2^-15 of their largest magnitude, or 2^-127 if that is more, times
+///   the sum of their |W_nk|. Where the largest is 2^-112 or more, bfloat16 of 2^-7 of it and more, half of 2^-4 and
+///   more, are exact. Bfloat16 below 2^-126 may count as 0 where the engine flushes subnormals. Sums are finite as long
+///   as twice each sum of 16 activations times elements is, before scales. Of several infinities in one 16 an infinity
+///   may come where IEEE arithmetic gives a NaN.
 /// - kTensor, kTensorRing: (336 + K / 256) u sum_k [x_k] [W_nk] over the k at which neither is 0. [W_nk] is |W_nk|,
 ///   but at least the global scale, [x_k] is |x_k|, but at least 2^-14 (fp16), the global scale (NVFP4), or 2^-29 of
 ///   the largest of the 256 of K that it is one of (bfloat16). Products of halves are exact; a warp adds 256 of them in

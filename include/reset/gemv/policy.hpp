@@ -193,8 +193,9 @@ constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t by
 /// The policy of kTensorRing for a shape, of aligned rows or of odd ones; `stages` is 0 where nothing fits the device.
 /// The rules come from sweeps of bench_tune_engine, which times whole decode steps, on an H100 and an H200, but where
 /// one says otherwise, from those of bench_tune_gemv: see tune_engine.json and tune_gemv.json in bench/results.
+/// `words`: block scales come in runs of four, by warps that leave a multiprocessor no registers for several CTAs.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n, std::int64_t k,
-                                        bool odd_rows = false) noexcept {
+                                        bool odd_rows = false, bool words = false) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kTensorRing;
   policy.odd_rows = odd_rows;
@@ -216,7 +217,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
     policy.ctas_per_sm = cut.ctas;
     policy.stages = detail::most_stages(policy, detail::most_tiles(n, clusters * cut.ctas),
                                         detail::shared_bytes_each(device, cut.ctas));
-    if (policy.stages >= 3) return policy;
+    if (policy.stages >= 3 && !words) return policy;
     policy.ctas_per_sm = 1;  // as many warps in one CTA
     policy.row_groups = cut.ctas;
   }
@@ -233,28 +234,38 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   return policy;
 }
 
-/// The policy of kRing for a shape; `stages` is 0 where it serves none on that target: it wants one token, K a multiple
+namespace detail {
+
+/// Whether a multiprocessor has no room for two CTAs of kRing and their stages: a consumer GPU's has 100 KB, others'
+/// 228.
+constexpr bool has_little_shared_memory(const DeviceInfo& device) noexcept {
+  return shared_bytes_each(device, 2) < 106 * 1024;
+}
+
+}  // namespace detail
+
+/// The policy of kRing for a shape; `stages` is 0 where it serves none on that device: it wants one token, K a multiple
 /// of 256, NVFP4 activations with K at most 40960 or others with K at most 8192, and sm_90 or later. Two CTAs a
-/// multiprocessor, so that one of the next kernel starts when the first of them has ended: by steps and by layers that
-/// follow themselves, on an H100 and an H200.
-constexpr GemvPolicy ring_policy(int arch, ActivationType activation, std::int64_t tokens, std::int64_t k) noexcept {
+/// multiprocessor, where there is shared memory for them, so that one of the next kernel starts when the first of them
+/// has ended: by steps and by layers that follow themselves, on an H100 and an H200.
+constexpr GemvPolicy ring_policy(const DeviceInfo& device, ActivationType activation, std::int64_t tokens,
+                                 std::int64_t k) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kRing;
   policy.stages = 0;
   const bool dense = detail::is_dense(activation);
   const std::int64_t most_k = dense ? detail::kRingMostDenseK : 40 * 1024;
-  if (arch < 90 || tokens != 1 || k < 1 || k % 256 != 0 || k > most_k) return policy;
+  if (device.arch < 90 || tokens != 1 || k < 1 || k % 256 != 0 || k > most_k) return policy;
   const int units = static_cast<int>((k + 1023) / 1024);  // what one warp covers with one chunk a thread
   policy.tokens = 1;
   policy.chunks = units <= 8 ? 1 : units <= 16 ? 2 : units <= 24 ? 3 : 5;
   policy.warps_per_group = (units + policy.chunks - 1) / policy.chunks;
-  // Consumer GPUs have 100 KB of shared memory, the others 228: there a CTA of few chunks is alone.
-  const bool little = arch >= 120;
+  const bool little = detail::has_little_shared_memory(device);
   policy.ctas_per_sm = little && policy.chunks <= 2 ? 1 : 2;
-  const std::int64_t kilobytes = little ? 49 : dense ? 106 : policy.chunks <= 2 ? 94 : policy.chunks == 3 ? 58 : 86;
-  const std::int64_t fixed =
-      detail::ring_fixed_bytes(policy.chunks, policy.warps_per_group) + detail::ring_token_bytes(dense, k);
-  const std::int64_t room = kilobytes * 1024 - fixed;
+  const std::int64_t kilobytes = dense ? 106 : policy.chunks <= 2 ? 94 : policy.chunks == 3 ? 58 : 86;
+  const std::int64_t bytes = little ? detail::shared_bytes_each(device, 2) : kilobytes * 1024;
+  const std::int64_t room = bytes - ring_shared_bytes(policy, activation, k);  // that of no stages
+  if (room < detail::ring_stage_bytes(policy.chunks, k)) return policy;
   const auto most_stages = static_cast<int>(room / detail::ring_stage_bytes(policy.chunks, k));
   const int each = policy.chunks <= 2 && !little ? 3 : 2;  // stages of a group, where there are so many
   policy.groups = (detail::ring_max_threads(policy.chunks, dense) / 32 - 2) / policy.warps_per_group;
@@ -279,7 +290,7 @@ constexpr bool prefers_ring(const DeviceInfo& device, const GemvShape& shape) no
     if (has_fast_memory(device) && shape.cols > 16 * 1024 && shape.cols <= 24 * 1024) return false;
     return !gated && (linear || shape.rows <= 16384 || shape.cols >= 4096);
   }
-  const bool looked_at = !has_fast_memory(device) && device.arch < 120;
+  const bool looked_at = !has_fast_memory(device) && !has_little_shared_memory(device);
   return looked_at && shape.rows >= 16384 && shape.cols >= (gated ? 4097 : 4096);
 }
 
@@ -288,15 +299,16 @@ constexpr bool prefers_ring(const DeviceInfo& device, const GemvShape& shape) no
 /// The policy that `gemv` takes for a well-formed call of that shape on a device. Of a shape and a device that are
 /// known at compile time it is a constant, and so is whether it can serve them (`validate`).
 constexpr GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvShape& shape) noexcept {
-  const GemvPolicy ring = ring_policy(device.arch, shape.activations, shape.tokens, shape.cols);
+  const GemvPolicy ring = ring_policy(device, shape.activations, shape.tokens, shape.cols);
   const bool ring_serves = ring.stages > 0 && detail::ring_serves(shape, ring.chunks).ok();
   if (ring_serves && detail::prefers_ring(device, shape)) return ring;
   const bool boxes = detail::boxes_serve(shape).ok();
   if (device.arch >= 90 && (boxes || detail::odd_rows_serve(shape).ok())) {
-    const GemvPolicy policy = tensor_ring_policy(device, shape.tokens, shape.rows, shape.cols, !boxes);
+    const bool words = boxes && detail::scale_copies(shape) == detail::ScaleCopies::kWords;
+    const GemvPolicy policy = tensor_ring_policy(device, shape.tokens, shape.rows, shape.cols, !boxes, words);
     if (policy.stages > 0) return policy;
   }
-  return ring_serves ? ring : tensor_policy(device, shape.tokens, shape.cols);
+  return ring_serves && !detail::is_dense(shape.activations) ? ring : tensor_policy(device, shape.tokens, shape.cols);
 }
 
 /// The policy that `gemv` takes for a well-formed call on a device. It reads of the call what `shape_of` reads.

@@ -205,7 +205,7 @@ class Refusals {
     policy.cluster = 2;
     bad_policy(policy, "policy.cluster");
     if (device_.arch >= 90) {
-      policy = reset::ring_policy(90, options.activation, 1, options.k);
+      policy = reset::ring_policy(device_, options.activation, 1, options.k);
       policy.stages = 5;
       bad_policy(policy, "policy.stages");
       policy = reset::tensor_ring_policy(device_, 1, options.n, options.k);

@@ -142,7 +142,12 @@ void Case::make_dense(std::mt19937& random, reset::ActivationView& view) {
   const bool wide = options_.inputs == Inputs::kWide || options_.inputs == Inputs::kEdges;
   for (std::int64_t i = 0; i < count; ++i) {
     const auto bits = static_cast<std::uint32_t>(random());
-    if (!wide) {
+    const std::int64_t block = i / 16;
+    if (wide && block % 7 == 3) {
+      put_code(0, i, 0);
+    } else if (wide && bf16 && block % 7 == 5) {
+      put_code(0, i, (bits & 0x807fu) | (1 + (bits >> 16) % 14) << 7);  // as small as normal ones are
+    } else if (!wide) {
       put_element(x_.data(), type, i, normal(random) * (i % 37 == 0 ? 100.0 : i % 11 == 0 ? 1e-6 : 1.0));
     } else if (bf16) {
       put_code(0, i, (bits & 0x807fu) | (97 + (bits >> 16) % 61) << 7);
@@ -152,8 +157,11 @@ void Case::make_dense(std::mt19937& random, reset::ActivationView& view) {
   }
   if (options_.inputs != Inputs::kNonFinite) return;
   const std::uint32_t infinity = bf16 ? 0x7f80 : 0x7c00;
-  if (options_.m > 1) put_code(0, 1, infinity | 1);  // a NaN
-  put_code(options_.m / 2, options_.k / 3, infinity);
+  const unsigned turn = options_.seed % 4;
+  const bool alone = options_.m == 1;
+  if (!alone || turn == 0) put_code(0, 1, infinity | 1);  // a NaN
+  put_code(options_.m / 2, options_.k / 3, alone && turn == 1 ? infinity | 0x8000 : infinity);
+  if (alone && turn == 2) put_code(0, 0, infinity | 0x8000);
   if (options_.m > 3) {
     put_code(options_.m - 1, 0, infinity);
     put_code(options_.m - 1, options_.k - 1, infinity | 0x8000);

@@ -25,7 +25,7 @@ void run_all(PinnedRuns& runs, few::Coverage& coverage, const CaseOptions& optio
   for (const GemvPolicy& policy :
        {reset::tensor_policy(device, options.m, k), reset::tensor_ring_policy(device, options.m, options.n, k),
         reset::tensor_ring_policy(device, options.m, options.n, k, true),
-        reset::ring_policy(device.arch, options.activation, options.m, k)}) {
+        reset::ring_policy(device, options.activation, options.m, k)}) {
     const bool served = policy.stages > 0 && validate(policy, call.problem(), device).ok();
     int* calls = served ? coverage.of(policy, call.problem()) : nullptr;
     if (calls == nullptr) continue;

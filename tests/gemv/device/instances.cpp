@@ -66,7 +66,7 @@ int test_instances(const reset::DeviceInfo& device) {
     for (const GemvPolicy& policy : {reset::tensor_policy(device, options.m, options.k),
                                      reset::tensor_ring_policy(device, options.m, options.n, options.k),
                                      reset::tensor_ring_policy(device, options.m, options.n, options.k, true),
-                                     reset::ring_policy(device.arch, options.activation, options.m, options.k)}) {
+                                     reset::ring_policy(device, options.activation, options.m, options.k)}) {
       if (validate(policy, call.problem(), device).ok()) comparison.compare(call, policy, true);
     }
   }

@@ -19,7 +19,7 @@ void run_selected(PinnedRuns& runs, Case& call, const reset::DeviceInfo& device)
   const GemvPolicy ring = reset::tensor_ring_policy(device, call.options().m, call.options().n, call.options().k);
   if (validate(ring, call.problem(), device).ok()) runs.run(call, ring, device);
   const CaseOptions& options = call.options();
-  const GemvPolicy integers = reset::ring_policy(device.arch, options.activation, options.m, options.k);
+  const GemvPolicy integers = reset::ring_policy(device, options.activation, options.m, options.k);
   if (integers.stages > 0 && validate(integers, call.problem(), device).ok()) runs.run(call, integers, device);
 }
 
