@@ -42,10 +42,20 @@ inline constexpr Malformed kViews[] = {
     {"weights.block_scale.layout",
      [](Problem& p) { p.weights.block_scale.layout = static_cast<reset::ScaleLayout>(9); }},
     {"weights.global.count", [](Problem& p) { p.weights.global.count = 5; }},
-    {"weights.global.parts.scale", [](Problem& p) { p.weights.global.parts[0].scale = {0.0f}; }},
+    {"weights.global.parts[0].scale", [](Problem& p) { p.weights.global.parts[0].scale = {0.0f}; }},
+    {"weights.global.parts[1].scale",
+     [](Problem& p) {
+       p.weights.global.count = 2;
+       p.weights.global.parts[1] = {2, {0.0f}};
+     }},
+    {"weights.global.parts[3].first_row",
+     [](Problem& p) {
+       p.weights.global = reset::FusedGlobalScales::fused({{0, {1.0f}}, {1, {1.0f}}, {2, {1.0f}}, {2, {1.0f}}});
+     }},
     {"activations.nvfp4.packed", [](Problem& p) { p.activations.nvfp4.packed = nullptr; }},
     {"activations.nvfp4.block_scale.stride", [](Problem& p) { p.activations.nvfp4.block_scale.stride = 3; }},
-    {"activations.nvfp4.global.parts.scale", [](Problem& p) { p.activations.nvfp4.global.parts[0].scale = {-1.5f}; }},
+    {"activations.nvfp4.global.parts[0].scale",
+     [](Problem& p) { p.activations.nvfp4.global.parts[0].scale = {-1.5f}; }},
     {"activations.nvfp4.global.count",
      [](Problem& p) {
        p.activations.nvfp4.global.count = 2;

@@ -64,7 +64,7 @@ TEST_CASE("the quantisers name what they refuse", "[host]") {
   CHECK(call.plain() == "invalid argument: cols is 24, expected a multiple of 16");
   call = Call();
   call.out.global.parts[0].scale = {0.0f};
-  CHECK(begins(call.plain(), "invalid argument: global.parts.scale is 0"));
+  CHECK(begins(call.plain(), "invalid argument: global.parts[0].scale is 0"));
   call = Call();
   call.out.packed = reinterpret_cast<std::uint8_t*>(call.x.data()) + 100;
   CHECK(call.plain().find("expected memory that does not overlap the result") != std::string::npos);

@@ -79,10 +79,11 @@ TEST_CASE("validate names what is wrong with a view") {
   CHECK(refusal([](V& v) { v.global.count = 0; }) == "invalid argument: global.count is 0, expected 1..4");
   CHECK(refusal([](V& v) { v.global.count = 5; }) == "invalid argument: global.count is 5, expected 1..4");
   CHECK(refusal([](V& v) { v.global.parts[0].first_row = 1; }).find("parts[0].first_row is 1") != std::string::npos);
-  CHECK(refusal([](V& v) { v.global.parts[2].first_row = 100; }).find("first_row is 100") != std::string::npos);
+  CHECK(refusal([](V& v) { v.global.parts[2].first_row = 100; }).find("parts[2].first_row is 100") !=
+        std::string::npos);
   CHECK(refusal([](V& v) { v.global.parts[2].first_row = 300; }).find("less than rows") != std::string::npos);
   for (const float bad : {nan, inf, -inf, -1.0f, 0.0f, -0.0f, subnormal}) {
-    CHECK(refusal([bad](V& v) { v.global.parts[2].scale.value = bad; }).find("global.parts.scale") !=
+    CHECK(refusal([bad](V& v) { v.global.parts[2].scale.value = bad; }).find("global.parts[2].scale") !=
           std::string::npos);
   }
 }

@@ -153,7 +153,7 @@ TEST_CASE("bad input to quantize_rows is named, and nothing is written") {
   broken.global.parts[0].scale.value = 0.0f;
   CHECK(error_of([&] {
           quantize_rows(RoundToNearest(), x.data(), 32, 0, 1, nullptr, broken);
-        }).find("global.parts.scale") != std::string::npos);
+        }).find("global.parts[0].scale") != std::string::npos);
   CHECK(error_of([&] {
           quantize_rows(RoundToNearest(), static_cast<const float*>(nullptr), 32, 0, 1, nullptr, matrix.view);
         }).find("x is 0, expected not null") != std::string::npos);

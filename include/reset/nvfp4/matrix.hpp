@@ -131,21 +131,26 @@ RESET_HOST_DEVICE constexpr Status invalid(const char* argument, std::int64_t va
 }
 
 RESET_HOST_DEVICE constexpr Status validate(const FusedGlobalScales& global, std::int64_t rows) noexcept {
+  // A Status can only hold literals.
+  constexpr const char* kFirstRows[] = {"global.parts[0].first_row", "global.parts[1].first_row",
+                                        "global.parts[2].first_row", "global.parts[3].first_row"};
+  constexpr const char* kScales[] = {"global.parts[0].scale", "global.parts[1].scale", "global.parts[2].scale",
+                                     "global.parts[3].scale"};
   if (global.count < 1 || global.count > FusedGlobalScales::kMaxParts) {
     return invalid("global.count", global.count, "1..4");
   }
   for (int part = global.count; part < FusedGlobalScales::kMaxParts; ++part) {
     if (global.parts[part].first_row != 0) return invalid("global.count", global.count, "as many as parts are set");
   }
-  if (global.parts[0].first_row != 0) return invalid("global.parts[0].first_row", global.parts[0].first_row, "0");
+  if (global.parts[0].first_row != 0) return invalid(kFirstRows[0], global.parts[0].first_row, "0");
   for (int part = 0; part < global.count; ++part) {
     const FusedPart& current = global.parts[part];
     if (part > 0 && current.first_row <= global.parts[part - 1].first_row) {
-      return invalid("global.parts.first_row", current.first_row, "more than the part before it");
+      return invalid(kFirstRows[part], current.first_row, "more than the part before it");
     }
-    if (current.first_row >= rows) return invalid("global.parts.first_row", current.first_row, "less than rows");
+    if (current.first_row >= rows) return invalid(kFirstRows[part], current.first_row, "less than rows");
     if (!is_valid(current.scale)) {
-      return Status(StatusCode::kInvalidArgument, "global.parts.scale", static_cast<double>(current.scale.value),
+      return Status(StatusCode::kInvalidArgument, kScales[part], static_cast<double>(current.scale.value),
                     "a positive, finite, normal float (it is 0 until it is set)");
     }
   }

@@ -32,10 +32,20 @@ inline constexpr const char* kViewArguments[][4] = {
     {"global.count", "weights.global.count", "activations.nvfp4.global.count", "view.global.count"},
     {"global.parts[0].first_row", "weights.global.parts[0].first_row", "activations.nvfp4.global.parts[0].first_row",
      "view.global.parts[0].first_row"},
-    {"global.parts.first_row", "weights.global.parts.first_row", "activations.nvfp4.global.parts.first_row",
-     "view.global.parts.first_row"},
-    {"global.parts.scale", "weights.global.parts.scale", "activations.nvfp4.global.parts.scale",
-     "view.global.parts.scale"}};
+    {"global.parts[1].first_row", "weights.global.parts[1].first_row", "activations.nvfp4.global.parts[1].first_row",
+     "view.global.parts[1].first_row"},
+    {"global.parts[2].first_row", "weights.global.parts[2].first_row", "activations.nvfp4.global.parts[2].first_row",
+     "view.global.parts[2].first_row"},
+    {"global.parts[3].first_row", "weights.global.parts[3].first_row", "activations.nvfp4.global.parts[3].first_row",
+     "view.global.parts[3].first_row"},
+    {"global.parts[0].scale", "weights.global.parts[0].scale", "activations.nvfp4.global.parts[0].scale",
+     "view.global.parts[0].scale"},
+    {"global.parts[1].scale", "weights.global.parts[1].scale", "activations.nvfp4.global.parts[1].scale",
+     "view.global.parts[1].scale"},
+    {"global.parts[2].scale", "weights.global.parts[2].scale", "activations.nvfp4.global.parts[2].scale",
+     "view.global.parts[2].scale"},
+    {"global.parts[3].scale", "weights.global.parts[3].scale", "activations.nvfp4.global.parts[3].scale",
+     "view.global.parts[3].scale"}};
 
 /// `status`, its argument named as what it is in that role.
 inline Status view_status(const Status& status, ViewRole role) noexcept {
