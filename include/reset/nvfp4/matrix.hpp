@@ -131,7 +131,7 @@ RESET_HOST_DEVICE constexpr Status invalid(const char* argument, std::int64_t va
 }
 
 RESET_HOST_DEVICE constexpr Status validate(const FusedGlobalScales& global, std::int64_t rows) noexcept {
-  // A Status can only hold literals.
+  static_assert(FusedGlobalScales::kMaxParts == 4, "each part has its names: a Status can only hold literals");
   constexpr const char* kFirstRows[] = {"global.parts[0].first_row", "global.parts[1].first_row",
                                         "global.parts[2].first_row", "global.parts[3].first_row"};
   constexpr const char* kScales[] = {"global.parts[0].scale", "global.parts[1].scale", "global.parts[2].scale",

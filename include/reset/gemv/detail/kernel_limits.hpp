@@ -172,13 +172,12 @@ enum class RingOperands : std::uint8_t {
   kSpread,  ///< NVFP4 activations, swizzled block scales: rows are spread (TileRows).
   kDense,   ///< 16-bit activations, linear block scales, one chunk a thread.
 };
-/// The largest K of 16-bit activations.
-inline constexpr std::int64_t kRingMostDenseK = 8192;
-
 inline constexpr int kMaxRingGroup = 8;
 inline constexpr int kRingSumSlots = 16;
 inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);
 inline constexpr int kRingChunkK = 32;
+/// The largest K of 16-bit activations: a thread has one chunk.
+inline constexpr std::int64_t kRingMostDenseK = kMaxRingGroup * 32 * kRingChunkK;
 
 constexpr int ring_rows(int chunks) noexcept { return chunks == 1 ? 4 : chunks == 2 ? 2 : 1; }
 
