@@ -259,7 +259,7 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
   const int ctas = 1 << opaque(shape.log_cluster);
   const StoredTiles stored{cluster_rank(), ctas, own_tiles(ctas)};
   const int first = 32 * (warp < computing ? producers + computing - 1 - warp : warp - computing);
-  if (first >= stored.columns(problem.gate != GemvGate::kNone) * static_cast<int>(problem.tokens)) {
+  if (first >= stored_items<kTokens>(stored.columns(problem.gate != GemvGate::kNone), problem)) {
     if (ctas == 1) totals_ready_arrive();
     return;
   }

@@ -14,6 +14,7 @@ using reset::ActivationType;
 using reset::GemvGate;
 using reset::GemvKernel;
 using reset::GemvPolicy;
+using reset::OutputType;
 
 // Every cut of K in four ways with and without an idle warp, one to three groups of warps, and rows in boxes or one by
 // one.
@@ -75,6 +76,7 @@ struct Sweep {
   int rings[6][3] = {};       // of kRing, by chunks and gate
   int spread_rings = 0;       // of these the ones with block scales in boxes,
   int dense_rings = 0;        // and those of 16-bit activations
+  int crowded[2] = {0, 0};    // of those for 16 tokens, by ring: CTAs have fewer threads than results
   PinnedRuns pinned{run};
 
   void run_all(const CaseOptions& options, const reset::DeviceInfo& device, int step) {
@@ -104,6 +106,9 @@ struct Sweep {
     ++runs[ring][policy.slices];
     ++by_tokens[ring][policy.tokens];
     if (policy.odd_rows) ++odd[policy.tokens];
+    const std::int64_t ctas = tensor_clusters(policy, shape_of(call.problem()), device) * policy.cluster;
+    const std::int64_t results = result_columns(call.problem()) * call.options().m;
+    if (policy.tokens == 16 && results > ctas * cta_threads(policy)) ++crowded[ring];
   }
 
   // Nothing may have been left out silently.
@@ -121,6 +126,7 @@ struct Sweep {
       for (int gate = 0; gate < (chunks <= 2 ? 3 : 1); ++gate) count += device.arch >= 90 && rings[chunks][gate] < 5;
     }
     count += device.arch >= 90 && (spread_rings < 5 || dense_rings < 5);
+    count += crowded[0] < 5 || (device.arch >= 90 && crowded[1] < 5);
     if (count > 0) std::printf("FAILED: %d kinds of policies were not run\n", count);
     return count;
   }
@@ -178,6 +184,11 @@ int test_policies(const reset::DeviceInfo& device, bool reduced) {
         options.m = m;
         options.activation = activation;
         options.seed = ++turn;
+        options.output = turn % 5 == 1 ? OutputType::kFp32 : turn % 5 == 2 ? OutputType::kFp16 : OutputType::kBf16;
+        options.residual = turn / 3 % 3 == 0   ? Residual::kNone
+                           : turn / 3 % 3 == 1 ? Residual::kApart
+                                               : Residual::kInPlace;
+        options.bias = turn % 4 == 1;
         if (turn % 2 == 0) options.gate = turn % 4 == 0 ? GemvGate::kGateUp : GemvGate::kUpGate;
         // Sevens, so that in time they meet each number of tokens, which come in fifteens with their types.
         if (turn % 7 == 4 || turn % 7 == 6 || options.n == 256) options.layout = reset::ScaleLayout::kSwizzled128x4;

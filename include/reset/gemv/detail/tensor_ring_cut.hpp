@@ -54,7 +54,8 @@ constexpr TensorRingCut few_tokens_cut(int units, std::int64_t tiles_of_two) noe
 constexpr TensorRingCut many_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
   if (units > 10 && units <= 14 && tiles_of_two >= 12) return {2, 1, 8, 2};  // by layers that follow themselves
   if (tiles_of_two >= 22 && units > 10 && units <= 20) return {2, 1, 8};
-  if (units > 16 && units <= 20 && tiles_of_two >= 4) return {4, 3, 8};
+  if (units > 16 && units <= 20 && tiles_of_two >= 8) return {4, 3, 8};
+  if (units > 16 && units <= 20 && tiles_of_two >= 4) return {2, 1, 5};
   if (units > 10 && units <= 16 && tiles_of_two < 5) return {2, 1, 5};
   const int cluster = many_tokens_cluster(units, tiles_of_two);
   return {cluster, 1, units > 12 * cluster ? 8 : units > 20 ? 5 : 4};

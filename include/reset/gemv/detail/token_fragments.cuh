@@ -75,14 +75,18 @@ struct RawTokens {
   /// Half a warp reads 256 neighbouring bytes of a token: lane by lane, as fragments have them, the loads would touch
   /// each sector four times. Of tokens beyond the last there is nothing.
   __device__ __forceinline__ void load(const ActivationView& x, int first_token, int last, int unit, int lane) {
-    const auto* begin = static_cast<const std::uint8_t*>(x.dense) + (unit * std::int64_t{2 * kUnitK} + lane % 16 * 16);
+    const auto stride = static_cast<std::uint64_t>(x.row_stride) * 2;
+    const int token = first_token + lane / 16;
+    std::uint64_t place = static_cast<std::uint64_t>(unit) * (2 * kUnitK) + lane % 16 * 16 + token * stride;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int token = first_token + i * 2 + lane / 16;
-      if (token > last) continue;  // nobody reads its place
-      const auto* row = reinterpret_cast<const uint4*>(begin + token * x.row_stride * 2);
-      piece[0][i] = row[0];
-      piece[1][i] = row[16];
+      if (token + i * 2 <= last) {  // nobody reads the place of another
+        const auto* row = reinterpret_cast<const uint4*>(static_cast<const std::uint8_t*>(x.dense) + place);
+        piece[0][i] = row[0];
+        piece[1][i] = row[16];
+      }
+      place += stride * 2;
+      asm("" : "+l"(place));  // lest the compiler multiply each token by the stride, for which loads would wait
     }
   }
 };
