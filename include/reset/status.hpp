@@ -50,6 +50,13 @@ class [[nodiscard]] Status {
   /// The value found, as a number (an integral value is converted).
   RESET_HOST_DEVICE constexpr double value() const noexcept { return is_real_ ? real_ : static_cast<double>(integer_); }
 
+  /// The same outcome with the argument under another name: that of a member in what holds it.
+  RESET_HOST_DEVICE constexpr Status named(const char* argument) const noexcept {
+    Status renamed = *this;
+    renamed.argument_ = argument;
+    return renamed;
+  }
+
   /// One line: "invalid argument: window is 129, expected 0..128", or "CUDA error: cudaGetDevice returned 100: no
   /// CUDA-capable device is detected".
   std::string message() const {

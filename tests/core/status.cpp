@@ -22,6 +22,14 @@ TEST_CASE("a failed status names the argument, its value and what was expected")
   CHECK(real.value() == 1e-7);
 }
 
+TEST_CASE("a status under another name is otherwise the same") {
+  constexpr Status real(StatusCode::kUnsupported, "t_low", 1e-7, "at least 1e-6");
+  CHECK(real.named("reset.t_low").message() == "unsupported: reset.t_low is 1e-07, expected at least 1e-6");
+  const Status integral(StatusCode::kInvalidArgument, "rows", (std::int64_t{1} << 62) + 1, "less");
+  CHECK(integral.named("weights.rows").message() ==
+        "invalid argument: weights.rows is 4611686018427387905, expected less");
+}
+
 TEST_CASE("an error carries the words of its status") {
   const Status status(StatusCode::kInvalidArgument, "k", std::size_t{17}, "a multiple of 16");
   CHECK_THROWS_WITH(reset::throw_if_failed(status), "invalid argument: k is 17, expected a multiple of 16");

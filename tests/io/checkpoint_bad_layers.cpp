@@ -161,7 +161,8 @@ TEST_CASE("layers that are not NVFP4 are told apart") {
   CHECK_FALSE(checkpoint->is_nvfp4("norm"));
   CHECK_FALSE(checkpoint->is_nvfp4("nothing"));
   CHECK(message_of([&] { checkpoint->nvfp4("norm"); }) ==
-        "m.safetensors: layer \"norm\" is BF16, expected NVFP4, which is stored as U8");
+        "m.safetensors: layer \"norm\" is BF16, expected NVFP4, which is stored as U8; `is_nvfp4` tells of "
+        "each layer, and `tensor` reads the others");
   CHECK(message_of([&] { checkpoint->nvfp4("nothing"); }) ==
         "m.safetensors: layer \"nothing\" is missing, expected a weight, or weight_packed, of dtype U8");
 }

@@ -97,10 +97,10 @@ namespace detail {
 
 inline constexpr std::int64_t kMaxRowStride = 0x7fffffff;
 
-inline Status check_row_stride(const char* argument, std::int64_t stride, std::int64_t least,
-                               std::int64_t tokens) noexcept {
+inline Status check_row_stride(const char* argument, std::int64_t stride, std::int64_t least, std::int64_t tokens,
+                               const char* at_least) noexcept {
   if (tokens == 1) return Status();
-  if (stride < least) return invalid(argument, stride, "at least the elements of a row");
+  if (stride < least) return invalid(argument, stride, at_least);
   if (stride > kMaxRowStride) return invalid(argument, stride, "at most 2^31-1");
   return Status();
 }
@@ -109,7 +109,7 @@ inline Status check_dense(const ActivationView& x, std::int64_t tokens, std::int
   if (x.dense == nullptr) return invalid("activations.dense", 0, "not null, or activations.type kNvfp4");
   if (address(x.dense) % 2 != 0)
     return invalid("activations.dense", misalignment(x.dense, 2), "an even address (the value is the remainder)");
-  return check_row_stride("activations.row_stride", x.row_stride, cols, tokens);
+  return check_row_stride("activations.row_stride", x.row_stride, cols, tokens, "at least weights.cols");
 }
 
 inline Status check_nvfp4(const Nvfp4MatrixView& x, std::int64_t tokens, std::int64_t cols) noexcept {
@@ -145,7 +145,10 @@ inline Status check_output(const GemvProblem& p) noexcept {
   }
   const std::int64_t bytes = element_bytes(p.output.type);
   Status status = check_aligned("output.data", p.output.data, bytes);
-  if (status.ok()) status = check_row_stride("output.row_stride", p.output.row_stride, result_columns(p), p.tokens);
+  if (status.ok()) {
+    status = check_row_stride("output.row_stride", p.output.row_stride, result_columns(p), p.tokens,
+                              "at least weights.rows, or half of that with a gate");
+  }
   if (status.ok()) status = check_aligned("bias", p.bias, bytes);
   if (status.ok()) status = check_aligned("residual", p.residual, bytes);
   if (status.ok()) status = check_aligned("alpha.device", p.alpha.device, 4);

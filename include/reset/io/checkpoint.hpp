@@ -271,7 +271,8 @@ class Checkpoint {
     if (!found) {
       const TensorView* weight = find(std::string(module) + ".weight");
       if (weight == nullptr) detail::fail(where(), what, "missing", "a weight, or weight_packed, of dtype U8");
-      detail::fail(weight->file, what, dtype_name(weight->dtype), "NVFP4, which is stored as U8");
+      detail::fail(weight->file, what, dtype_name(weight->dtype),
+                   "NVFP4, which is stored as U8; `is_nvfp4` tells of each layer, and `tensor` reads the others");
     }
     if (config_.convention() && config_.convention() != found) {
       const bool is_modelopt = found == CheckpointConvention::kModelOpt;

@@ -90,6 +90,25 @@ struct SamplingParams {
   }
 };
 
+namespace detail {
+
+/// A complaint of a member of RequestParams, its field under the name that it has there.
+RESET_HOST_DEVICE constexpr Status request_status(const Status& status) noexcept {
+  constexpr const char* kNames[][2] = {{"tau0", "reset.tau0"},       {"t_low", "reset.t_low"},
+                                       {"t_high", "reset.t_high"},   {"window", "reset.window"},
+                                       {"history", "reset.history"}, {"temperature", "sampling.temperature"},
+                                       {"top_k", "sampling.top_k"},  {"top_p", "sampling.top_p"},
+                                       {"min_p", "sampling.min_p"},  {"fallback_token", "sampling.fallback_token"}};
+  for (const auto& names : kNames) {
+    int i = 0;
+    while (names[0][i] != '\0' && names[0][i] == status.argument()[i]) ++i;
+    if (names[0][i] == status.argument()[i]) return status.named(names[1]);
+  }
+  return status;
+}
+
+}  // namespace detail
+
 /// Everything about one request that does not change while it runs.
 struct RequestParams {
   ReSETParams reset;        ///< The policy.
@@ -114,7 +133,7 @@ struct RequestParams {
   /// Names the first field that is outside its domain.
   RESET_HOST_DEVICE constexpr Status validate(std::int32_t vocabulary) const noexcept {
     const Status policy = reset.validate();
-    if (!policy.ok()) return policy;
+    if (!policy.ok()) return detail::request_status(policy);
     const Status stop = early_stop.validate();
     if (!stop.ok()) return stop;
     if (first_position < 0 || first_position > kMaxPosition) {
@@ -123,7 +142,7 @@ struct RequestParams {
     if (purpose != RandomPurpose::kSampling && purpose != RandomPurpose::kDrafting) {
       return {StatusCode::kInvalidArgument, "purpose", static_cast<std::int64_t>(purpose), "kSampling or kDrafting"};
     }
-    return sampling.validate(vocabulary);
+    return detail::request_status(sampling.validate(vocabulary));
   }
 };
 

@@ -49,16 +49,10 @@ inline constexpr const char* kViewArguments[][4] = {
 
 /// `status`, its argument named as what it is in that role.
 inline Status view_status(const Status& status, ViewRole role) noexcept {
-  if (status.ok()) return status;
-  const char* argument = status.argument();
   for (const auto& names : kViewArguments) {
-    if (std::strcmp(names[0], status.argument()) == 0) argument = names[1 + static_cast<int>(role)];
+    if (std::strcmp(names[0], status.argument()) == 0) return status.named(names[1 + static_cast<int>(role)]);
   }
-  const double value = status.value();
-  if (value > -0x1p62 && value < 0x1p62 && static_cast<double>(static_cast<std::int64_t>(value)) == value) {
-    return Status(status.code(), argument, static_cast<std::int64_t>(value), status.expectation());
-  }
-  return Status(status.code(), argument, value, status.expectation());
+  return status;
 }
 
 }  // namespace detail
