@@ -164,17 +164,18 @@ TEST_CASE("layers that are not NVFP4 are told apart") {
         "m.safetensors: layer \"norm\" is BF16, expected NVFP4, which is stored as U8; `is_nvfp4` tells of "
         "each layer, and `tensor` reads the others");
   CHECK(message_of([&] { checkpoint->nvfp4("nothing"); }) ==
-        "m.safetensors: layer \"nothing\" is missing, expected a weight, or weight_packed, of dtype U8");
+        "m.safetensors: layer \"nothing\" is missing, expected a module, which is the name of its weight without "
+        ".weight or "
+        ".weight_packed");
 }
 
 TEST_CASE("an excluded layer must not be quantised") {
   const auto config = io_test::config_of(R"({"quant_algo":"NVFP4","ignore":["model.layers.1*"]})");
   const MemoryCheckpoint checkpoint(Parts().build("model.layers.1.mlp.up_proj"), config);
-  CHECK(
-      message_of([&] { checkpoint->nvfp4("model.layers.1.mlp.up_proj"); }) ==
-      kFile +
-          "\"model.layers.1.mlp.up_proj.weight\" is quantised, expected no quantised weights, since the configuration "
-          "excludes the layer");
+  CHECK(message_of([&] { checkpoint->nvfp4("model.layers.1.mlp.up_proj"); }) ==
+        kFile +
+            "\"model.layers.1.mlp.up_proj.weight\" is quantised, expected no quantised weights, since config.json "
+            "excludes the layer");
   const MemoryCheckpoint other(Parts().build("model.layers.2.mlp.up_proj"), config);
   CHECK_NOTHROW(other->nvfp4("model.layers.2.mlp.up_proj"));
   // Its packed weights say what an expression that is not understood cannot.
@@ -186,11 +187,11 @@ TEST_CASE("an excluded layer must not be quantised") {
 TEST_CASE("a checkpoint that declares another quantisation is not read as NVFP4") {
   const MemoryCheckpoint fp8(Parts().build(), io_test::config_of(R"({"quant_algo":"FP8"})"));
   CHECK_FALSE(fp8->is_nvfp4("w"));
-  CHECK(message_of([&] { fp8->nvfp4("w"); }) == "m.safetensors: declared quantisation is \"FP8\", expected NVFP4");
+  CHECK(message_of([&] { fp8->nvfp4("w"); }) == "config.json: declared quantisation is \"FP8\", expected NVFP4");
   const MemoryCheckpoint compressed(
       Parts().build(), io_test::config_of(R"({"quant_method":"compressed-tensors","format":"nvfp4-pack-quantized"})"));
   CHECK(message_of([&] { compressed->nvfp4("w"); }) ==
-        "m.safetensors: layer \"w\" is stored as by ModelOpt, expected the convention that the configuration declares");
+        "m.safetensors: layer \"w\" is stored as by ModelOpt, expected the convention that config.json declares");
 }
 
 TEST_CASE("layers that cannot be fused are refused") {

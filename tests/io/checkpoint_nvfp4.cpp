@@ -202,7 +202,8 @@ TEST_CASE("what a writer declares is what the reader reads") {
                  "{\"quantization_config\":" + reset::quantization_config_json(convention, {"lm_head"}).dump() + "}");
     const reset::Checkpoint checkpoint = reset::Checkpoint::open(folder.path());
     CHECK(checkpoint.quantization().convention() == convention);
-    CHECK(count_wrong(checkpoint.nvfp4("m.q_proj").view(), layer) == 0);
+    const reset::Nvfp4Weight loaded = checkpoint.nvfp4("m.q_proj");
+    CHECK(count_wrong(loaded.view(), layer) == 0);
   }
   CHECK(io_test::message_of([] { reset::nvfp4_tensor_specs(CheckpointConvention::kModelOpt, "w", 4, 24); }) ==
         "w: K is 24, expected a positive multiple of 16");

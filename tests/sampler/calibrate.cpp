@@ -50,7 +50,11 @@ TEST_CASE("calibration: a preset is found by what a model's name begins with") {
   static_assert(reset::find_published_preset("Qwen3-8B") == &reset::kPublishedPresets[2]);
   CHECK(reset::find_published_preset("Qwen3-8B-NVFP4") == &reset::kPublishedPresets[2]);
   CHECK(reset::find_published_preset("DeepSeek-R1-Distill-Qwen-14B") == &reset::kPublishedPresets[1]);
+  CHECK(reset::find_published_preset("nvidia/Qwen3-8B-NVFP4") == &reset::kPublishedPresets[2]);
+  CHECK(reset::find_published_preset("/models/Qwen3-32B") == &reset::kPublishedPresets[4]);
   CHECK(reset::find_published_preset("My-Qwen3-8B") == nullptr);
+  CHECK(reset::find_published_preset("Qwen3-8B-Base") == nullptr);
+  CHECK(reset::find_published_preset("Qwen/Qwen3-8B-Base-NVFP4") == nullptr);
   CHECK(reset::find_published_preset("Qwen3-8") == nullptr);
   CHECK(reset::find_published_preset("") == nullptr);
 }

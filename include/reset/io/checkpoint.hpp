@@ -29,8 +29,10 @@ class Nvfp4Weight {
               std::vector<std::shared_ptr<const void>> storage)
       : view_(view), input_scales_(std::move(input_scales)), in_place_(in_place), storage_(std::move(storage)) {}
 
-  /// The matrix, N x K, with linear block scales; valid as long as this object or a copy of it.
-  const Nvfp4MatrixView& view() const noexcept { return view_; }
+  /// The matrix, N x K, with linear block scales; valid as long as this object or a copy of it. A temporary gives none:
+  /// the memory would go with it.
+  const Nvfp4MatrixView& view() const& noexcept { return view_; }
+  const Nvfp4MatrixView& view() const&& = delete;
 
   /// The global scales of the activations (multiplying), one for each part of a fused layer; empty if the checkpoint
   /// has none.
@@ -245,7 +247,7 @@ class Checkpoint {
     // Packed weights tell more than an expression that is not understood.
     if (config_.certainly_excludes(module)) {
       detail::fail(part.packed->file, detail::tensor_named(names.packed), "quantised",
-                   "no quantised weights, since the configuration excludes the layer");
+                   "no quantised weights, since " + config_.file() + " excludes the layer");
     }
     const std::string awq = std::string(module) + ".pre_quant_scale";
     if (contains(awq)) {
@@ -264,20 +266,22 @@ class Checkpoint {
 
   CheckpointConvention checked_convention(std::string_view module) const {
     if (!config_.other_scheme().empty()) {
-      detail::fail(where(), "declared quantisation", detail::in_quotes(config_.other_scheme()), "NVFP4");
+      detail::fail(config_.file(), "declared quantisation", detail::in_quotes(config_.other_scheme()), "NVFP4");
     }
     const std::optional<CheckpointConvention> found = find_convention(module);
     const std::string what = "layer " + detail::in_quotes(module);
     if (!found) {
       const TensorView* weight = find(std::string(module) + ".weight");
-      if (weight == nullptr) detail::fail(where(), what, "missing", "a weight, or weight_packed, of dtype U8");
+      if (weight == nullptr)
+        detail::fail(where(), what, "missing",
+                     "a module, which is the name of its weight without .weight or .weight_packed");
       detail::fail(weight->file, what, dtype_name(weight->dtype),
                    "NVFP4, which is stored as U8; `is_nvfp4` tells of each layer, and `tensor` reads the others");
     }
     if (config_.convention() && config_.convention() != found) {
       const bool is_modelopt = found == CheckpointConvention::kModelOpt;
       detail::fail(where(), what, is_modelopt ? "stored as by ModelOpt" : "stored as by compressed-tensors",
-                   "the convention that the configuration declares");
+                   "the convention that " + config_.file() + " declares");
     }
     return *found;
   }

@@ -33,9 +33,13 @@ class QuantizationConfig {
     const nlohmann::json* declared = detail::find_member(root, "quantization_config");
     if (declared == nullptr) declared = detail::find_member(root, "quantization");
     QuantizationConfig config;
+    config.file_ = file;
     if (declared != nullptr && !declared->is_null()) config.read(*declared, file);
     return config;
   }
+
+  /// What messages call the file that it was read from; empty for a checkpoint that declares none.
+  const std::string& file() const noexcept { return file_; }
 
   /// Whether anything was declared.
   bool declared() const noexcept { return convention_ || !other_scheme_.empty(); }
@@ -134,6 +138,7 @@ class QuantizationConfig {
     }
   }
 
+  std::string file_;
   std::optional<CheckpointConvention> convention_;
   std::string other_scheme_;
   std::vector<detail::NamePattern> exclusions_;

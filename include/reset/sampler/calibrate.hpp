@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,11 +59,15 @@ inline constexpr std::array<PublishedPreset, 5> kPublishedPresets{{
     {"Qwen3-32B", {0.5363f, 0.1f, 1.0f, 32, HistoryMode::kExcludeCurrent}},
 }};
 
-/// The preset of the model that `name` begins with, as "Qwen3-8B-NVFP4" does; null where nothing is published for it.
+/// The preset of the model that `name`, behind its last slash, begins with, as "nvidia/Qwen3-8B-NVFP4" does; null where
+/// nothing is published for it, and for a base model, "Qwen3-8B-Base", which is another.
 constexpr const PublishedPreset* find_published_preset(std::string_view name) noexcept {
+  const std::size_t slash = name.rfind('/');
+  if (slash != std::string_view::npos) name.remove_prefix(slash + 1);
   for (const PublishedPreset& preset : kPublishedPresets) {
     const std::string_view model = preset.model;
-    if (name.substr(0, model.size()) == model) return &preset;
+    if (name.substr(0, model.size()) != model) continue;
+    return name.substr(model.size(), 5) == "-Base" ? nullptr : &preset;
   }
   return nullptr;
 }

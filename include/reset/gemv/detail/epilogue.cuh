@@ -95,7 +95,9 @@ class Epilogue {
   }
   /// What is added to it at last; -0 where there is nothing.
   __device__ __forceinline__ float residual(std::int64_t index) const {
-    return problem_.residual == nullptr ? -0.0f : load_value(problem_.residual, problem_.output.type, index);
+    if (problem_.residual == nullptr) return -0.0f;
+    __builtin_assume(__isGlobal(problem_.residual));  // of several, the compiler loses sight of it on sm_100
+    return load_value(problem_.residual, problem_.output.type, index);
   }
   /// Rounds and stores.
   __device__ __forceinline__ void store(std::int64_t index, float value) const {

@@ -38,8 +38,8 @@ struct StoredTotals {
   int parts;       // at most kMaxCluster
   int part_tiles;  // from one part to the next
 
-  /// The sums of a row and kEach tokens, the first being even if they are several, in the CTA's tile `tile`: all parts
-  /// asked for at once.
+  /// The sums of a row and kEach tokens, the first a multiple of kEach, in the CTA's tile `tile`: all parts asked for at
+  /// once.
   template <int kEach>
   __device__ __forceinline__ void add_up(int tile, int row, int token, float (&sums)[kEach]) const {
     constexpr int kTotal = TensorMemory<kTokens>::kTotal;
@@ -154,7 +154,7 @@ __device__ __forceinline__ void store_columns(const GemvProblem& problem, const 
 #pragma unroll
     for (int k = 0; k < kEach; ++k) {
       if (kEach > 1 && token + k >= tokens) break;
-      epilogue.store(index + epilogue.index(k, 0), values[k] + residual[k]);
+      epilogue.store(index + epilogue.index(k, 0), __fadd_rn(values[k], residual[k]));
     }
   }
 }

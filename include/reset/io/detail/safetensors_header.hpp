@@ -67,10 +67,12 @@ class SafetensorsHeaderParser {
       fail(file_, "size", bytes_text(size_), "at least the 8 bytes of the header's length");
     std::uint64_t length = 0;
     std::memcpy(&length, data_, sizeof length);
-    if (length > kLongestSafetensorsHeader) fail(file_, "header length", bytes_text(length), "at most 100000000 bytes");
+    if (length > kLongestSafetensorsHeader)
+      fail(file_, "header length", bytes_text(length), "at most 100000000 bytes in a safetensors file");
     if (length > size_ - kSafetensorsPrefix) {
       fail(file_, "header length", bytes_text(length),
-           "at most the " + bytes_text(size_ - kSafetensorsPrefix) + " that follow it in the file");
+           "at most the " + bytes_text(size_ - kSafetensorsPrefix) +
+               " that follow it in the file, which may be cut off");
     }
     payload_ = data_ + kSafetensorsPrefix + length;
     payload_size_ = size_ - kSafetensorsPrefix - length;
@@ -149,8 +151,9 @@ class SafetensorsHeaderParser {
     const auto begin = value[0].get<std::uint64_t>();
     const auto end = value[1].get<std::uint64_t>();
     if (begin > end || end > payload_size_) {
-      fail(file_, what + " data_offsets", value.dump(),
-           "begin <= end <= " + std::to_string(payload_size_) + ", the bytes of data in the file");
+      fail(
+          file_, what + " data_offsets", value.dump(),
+          "begin <= end <= " + std::to_string(payload_size_) + ", the bytes of data in the file, which may be cut off");
     }
     return {begin, end};
   }

@@ -25,7 +25,8 @@
 /// - `observe` neither throws nor fails. A negative token is a placeholder of the engine, not a token, and an entropy
 ///   that is not finite carries no information: the detectors of this library ignore both.
 /// - `bool initially_active() const` is optional: whether the policy applies to the first token (true if absent).
-/// - The host needs no `RESET_HOST_DEVICE`; a detector that is to run on the device does.
+/// - The host needs no `RESET_HOST_DEVICE`; a detector that is to run on the device does, at each of these functions:
+///   without it a file that begins requests on the device does not compile.
 #pragma once
 
 #include <cstdint>
@@ -89,13 +90,22 @@ template <class T>
 struct HasInitiallyActive<T, std::void_t<decltype(std::declval<const T&>().initially_active())>>
     : std::is_convertible<decltype(std::declval<const T&>().initially_active()), bool> {};
 
+template <class T, class = void>
+struct NamesInitiallyActive : std::false_type {};
+template <class T>
+struct NamesInitiallyActive<T, std::void_t<decltype(&T::initially_active)>> : std::true_type {};
+
+/// Of the optional members: absent, or as they are to be.
+template <class T>
+inline constexpr bool has_good_options_v = !NamesInitiallyActive<T>::value || HasInitiallyActive<T>::value;
+
 }  // namespace detail
 
 /// Whether `T` is a step-boundary detector, as the head of this file describes it.
 template <class T>
 inline constexpr bool is_step_detector_v =
     std::conjunction_v<std::is_trivially_copyable<T>, detail::HasDetectorState<T>, detail::HasInitialState<T>,
-                       detail::HasObserve<T>>;
+                       detail::HasObserve<T>, std::bool_constant<detail::has_good_options_v<T>>>;
 
 /// True, or the compilation stops and says what `T` lacks: templates that take a detector begin with
 /// `static_assert(require_step_detector<T>());`.
@@ -106,6 +116,8 @@ RESET_HOST_DEVICE constexpr bool require_step_detector() noexcept {
   static_assert(detail::HasInitialState<T>::value, "a step detector needs `State initial_state() const`");
   static_assert(detail::HasObserve<T>::value,
                 "a step detector needs `StepMark observe(State&, const TokenEvent&) const` (a bool may be returned)");
+  static_assert(detail::has_good_options_v<T>,
+                "initially_active of a step detector is `bool initially_active() const`");
   return true;
 }
 

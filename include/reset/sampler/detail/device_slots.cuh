@@ -28,9 +28,19 @@ static Status check_request(const ReSETSampler<Detector, DeviceBackend>& sampler
   return status.ok() ? check_current_device(sampler.device().device) : status;
 }
 
+/// Never runs: from a kernel the compiler refuses a detector's function that is not RESET_HOST_DEVICE, where from
+/// functions of both sides it only warns, and leaves the call out.
+template <class Detector>
+static __device__ void require_device_functions(const Detector& detector) {
+  typename Detector::State state = detector.initial_state();
+  (void)detector.observe(state, TokenEvent{});
+  if constexpr (HasInitiallyActive<Detector>::value) (void)detector.initially_active();
+}
+
 template <class Detector>
 static __global__ void add_request(const __grid_constant__ SamplerView<Detector> view, std::int32_t slot,
                                    const __grid_constant__ RequestParams request) {
+  if (false) require_device_functions(view.detector);
   wait_for_dependencies();
   DeviceSlot<typename Detector::State>& place = view.memory.slots[slot];
   place.request = request;
