@@ -50,7 +50,8 @@ void set(Policy& policy, const Field& field, const reset::Vocabulary& vocabulary
   } else if (field.name == "boundary") {
     policy.boundaries = {token_of(field.value, vocabulary)};
   } else {
-    throw reset::Error("policy has \"" + field.name + "\", expected tau0, t_low, t_high, window, history, top_p or boundary");
+    throw reset::Error("policy has \"" + field.name +
+                       "\", expected tau0, t_low, t_high, window, history, top_p or boundary");
   }
 }
 

@@ -9,7 +9,7 @@
 #if !defined(__CUDACC__)
 #error \
     "reset/gemv/launch.cuh holds kernels: include it where nvcc compiles, and problem.hpp, policy.hpp and launch_options.hpp elsewhere"
-#endif
+#else
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 #error "the mat-vec of reset needs sm_80 or later: set CMAKE_CUDA_ARCHITECTURES, or the -arch of nvcc"
 #endif
@@ -250,3 +250,5 @@ static Status gemv(const GemvProblem& problem, const DeviceInfo& device, const L
 
 }  // namespace RESET_ARCH_NAMESPACE
 RESET_NAMESPACE_END
+
+#endif

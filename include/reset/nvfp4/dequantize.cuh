@@ -5,7 +5,7 @@
 
 #if !defined(__CUDACC__)
 #error "reset/nvfp4/dequantize.cuh holds kernels: include it where nvcc compiles, and reference.hpp elsewhere"
-#endif
+#else
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 #error "the dequantiser of reset needs sm_80 or later: set CMAKE_CUDA_ARCHITECTURES, or the -arch of nvcc"
 #endif
@@ -54,3 +54,5 @@ template <class T>
 
 }  // namespace RESET_ARCH_NAMESPACE
 RESET_NAMESPACE_END
+
+#endif

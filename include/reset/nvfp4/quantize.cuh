@@ -25,7 +25,7 @@
 
 #if !defined(__CUDACC__)
 #error "reset/nvfp4/quantize.cuh holds kernels: include it where nvcc compiles, and quantize.hpp elsewhere"
-#endif
+#else
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 #error "the quantisers of reset need sm_80 or later: set CMAKE_CUDA_ARCHITECTURES, or the -arch of nvcc"
 #endif
@@ -139,3 +139,5 @@ static __device__ __forceinline__ void quantize_octet(const float (&values)[8], 
 
 }  // namespace RESET_ARCH_NAMESPACE
 RESET_NAMESPACE_END
+
+#endif

@@ -20,7 +20,7 @@
 
 #if !defined(__CUDACC__)
 #error "reset/sampler/reset_sampler.cuh holds kernels: include it where nvcc compiles, and device_sampler.hpp elsewhere"
-#endif
+#else
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 #error "the sampler of reset needs sm_80 or later: set CMAKE_CUDA_ARCHITECTURES, or the -arch of nvcc"
 #endif
@@ -250,3 +250,5 @@ static Status sampler_apply(const ReSETSampler<Detector, DeviceBackend>& sampler
 
 }  // namespace RESET_ARCH_NAMESPACE
 RESET_NAMESPACE_END
+
+#endif

@@ -12,7 +12,10 @@ int main() {
 
   std::vector<std::uint8_t> packed(kRows * kCols / 2), scales(kRows * kCols / 16);
   const reset::GlobalScale global = reset::ScaleSweep{}.global_scale(6.0f);
-  const reset::Nvfp4MutableMatrixView matrix{packed.data(), kRows, kCols, kCols / 2,
+  const reset::Nvfp4MutableMatrixView matrix{packed.data(),
+                                             kRows,
+                                             kCols,
+                                             kCols / 2,
                                              {scales.data(), reset::ScaleLayout::kLinear, kCols / 16},
                                              reset::FusedGlobalScales::uniform(global)};
   reset::quantize_rows(reset::ScaleSweep{}, weights.data(), kCols, 0, kRows, nullptr, matrix);

@@ -38,8 +38,8 @@ struct StoredTotals {
   int parts;       // at most kMaxCluster
   int part_tiles;  // from one part to the next
 
-  /// The sums of a row and kEach tokens, the first a multiple of kEach, in the CTA's tile `tile`: all parts asked for at
-  /// once.
+  /// The sums of a row and kEach tokens, the first a multiple of kEach, in the CTA's tile `tile`: all parts asked for
+  /// at once.
   template <int kEach>
   __device__ __forceinline__ void add_up(int tile, int row, int token, float (&sums)[kEach]) const {
     constexpr int kTotal = TensorMemory<kTokens>::kTotal;
