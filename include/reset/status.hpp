@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -61,9 +63,14 @@ class [[nodiscard]] Status {
   /// CUDA-capable device is detected".
   std::string message() const {
     if (ok()) return "ok";
-    // Not std::to_string for reals: it prints 1e-7 as 0.000000.
+    // Not std::to_string for reals: it prints 1e-7 as 0.000000. As few digits as tell the float that it mostly was.
     char real[32] = "";
-    if (is_real_) std::snprintf(real, sizeof real, "%.9g", real_);
+    constexpr double kMost = std::numeric_limits<float>::max();
+    for (int digits = 6; is_real_ && digits <= 9; ++digits) {
+      std::snprintf(real, sizeof real, "%.*g", digits, real_);
+      const bool fits = real_ >= -kMost && real_ <= kMost;
+      if (fits && std::strtof(real, nullptr) == static_cast<float>(real_)) break;
+    }
     if (code_ == StatusCode::kCudaError) {
       return std::string(kind()) + ": " + argument_ + " returned " + std::to_string(integer_) + ": " + expectation_;
     }

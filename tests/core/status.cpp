@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <reset/status.hpp>
 
 #include "support/catch.hpp"
@@ -20,6 +22,12 @@ TEST_CASE("a failed status names the argument, its value and what was expected")
   const Status real(StatusCode::kUnsupported, "t_low", 1e-7, "at least 1e-6");
   CHECK(real.message() == "unsupported: t_low is 1e-07, expected at least 1e-6");
   CHECK(real.value() == 1e-7);
+  const auto text_of = [](double value) { return Status(StatusCode::kInvalidArgument, "x", value, "y").message(); };
+  CHECK(text_of(-0.1f) == "invalid argument: x is -0.1, expected y");
+  CHECK(text_of(16777216.0f) == "invalid argument: x is 16777216, expected y");
+  CHECK(text_of(0.123456791f) == "invalid argument: x is 0.12345679, expected y");
+  CHECK(text_of(std::numeric_limits<double>::quiet_NaN()) == "invalid argument: x is nan, expected y");
+  CHECK(text_of(1e300) == "invalid argument: x is 1e+300, expected y");
 }
 
 TEST_CASE("a status under another name is otherwise the same") {

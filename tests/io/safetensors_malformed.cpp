@@ -190,11 +190,10 @@ TEST_CASE("what is no readable file is refused") {
   CHECK(message_of([&] { reset::SafetensorsFile{folder.file("none")}; }) ==
         folder.file("none") + ": cannot open it: No such file or directory");
   CHECK(message_of([&] { reset::SafetensorsFile{folder.path()}; }) ==
-        folder.path() + ": it is not a regular file, expected a regular file");
+        folder.path() + ": it is a folder, expected a regular file");
   const std::string pipe = folder.file("pipe");
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-  CHECK(message_of([&] { reset::SafetensorsFile{pipe}; }) ==
-        pipe + ": it is not a regular file, expected a regular file");
+  CHECK(message_of([&] { reset::SafetensorsFile{pipe}; }) == pipe + ": it is no file, expected a regular file");
 }
 
 TEST_CASE("names from a damaged file cannot garble the message") {

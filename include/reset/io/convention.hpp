@@ -39,8 +39,9 @@ inline Nvfp4TensorNames nvfp4_tensor_names(CheckpointConvention convention, std:
 }
 
 /// What a writer declares for the layer `module` of N x K weights, in this order: packed elements, block scales, global
-/// scale (a scalar in ModelOpt's files, of shape [1] in those of compressed-tensors). Throws `Error` unless N >= 1 and
-/// K is a positive multiple of 16.
+/// scale (a scalar in ModelOpt's files, of shape [1] in those of compressed-tensors). Parts that a reader is to fuse
+/// without a copy declare their packed elements one part behind the other, and then their block scales. Throws `Error`
+/// unless N >= 1 and K is a positive multiple of 16.
 inline std::vector<TensorSpec> nvfp4_tensor_specs(CheckpointConvention convention, std::string_view module,
                                                   std::int64_t n, std::int64_t k) {
   if (n < 1) detail::fail(module, "N", std::to_string(n), "at least 1");

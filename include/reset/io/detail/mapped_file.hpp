@@ -52,7 +52,7 @@ class MappedFile {
     if (file.get() < 0) fail_errno(path, "open");
     struct stat status = {};
     if (::fstat(file.get(), &status) != 0) fail_errno(path, "stat");
-    if (!S_ISREG(status.st_mode)) fail(path, "it", "not a regular file", "a regular file");
+    if (!S_ISREG(status.st_mode)) fail(path, "it", S_ISDIR(status.st_mode) ? "a folder" : "no file", "a regular file");
     size_ = static_cast<std::size_t>(status.st_size);
     if (size_ == 0) return;
     void* mapping = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
