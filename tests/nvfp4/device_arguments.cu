@@ -50,7 +50,9 @@ TEST_CASE("the quantisers name what they refuse", "[host]") {
   CHECK(call.plain(nullptr) == "invalid argument: x is 0, expected not null");
   CHECK(begins(call.plain(misaligned(call.x.data())), "invalid argument: x is "));
   call.ld = 31;
-  CHECK(call.plain() == "invalid argument: ld is 31, expected at least the columns of a row");
+  CHECK(call.plain() ==
+        "invalid argument: ld is 31, expected at least the columns of the matrix, twice those for "
+        "silu_mul_quantize");
   for (const std::int64_t ld : {std::int64_t{1} << 31, std::int64_t{1} << 62}) {
     call.ld = ld;
     const std::string beyond = "invalid argument: ld is " + std::to_string(ld) + ", expected at most 2^31-1";

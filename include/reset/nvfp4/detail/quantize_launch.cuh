@@ -39,7 +39,8 @@ static Status validate_rows(const char* name, const T* data, const char* stride_
   if (address(data) % alignof(T) != 0) {
     return invalid(name, static_cast<std::int64_t>(address(data)), "aligned for its type");
   }
-  if (stride < cols) return invalid(stride_name, stride, "at least out.cols, or twice that for silu_mul_quantize");
+  if (stride < cols)
+    return invalid(stride_name, stride, "at least the columns of the matrix, twice those for silu_mul_quantize");
   if (stride > kMaxExtent) return invalid(stride_name, stride, "at most 2^31-1");
   return Status();
 }
