@@ -259,7 +259,8 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
   const int ctas = 1 << opaque(shape.log_cluster);
   const StoredTiles stored{cluster_rank(), ctas, own_tiles(ctas)};
   const int first = 32 * (warp < computing ? producers + computing - 1 - warp : warp - computing);
-  if (first >= stored_items<kTokens>(stored.columns(problem.gate != GemvGate::kNone), problem)) {
+  const int columns = stored.columns(problem.gate != GemvGate::kNone);
+  if (first >= stored_items(columns, problem, stored_tokens<kTokens>(columns, problem))) {
     if (ctas == 1) totals_ready_arrive();
     return;
   }

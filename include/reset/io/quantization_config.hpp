@@ -34,7 +34,7 @@ class QuantizationConfig {
     if (declared == nullptr) declared = detail::find_member(root, "quantization");
     QuantizationConfig config;
     config.file_ = file;
-    if (declared != nullptr && !declared->is_null()) config.read(*declared, file);
+    if (declared != nullptr && !declared->is_null()) config.read(*declared);
     return config;
   }
 
@@ -74,32 +74,32 @@ class QuantizationConfig {
   }
 
  private:
-  void read(const nlohmann::json& declared, std::string_view file) {
-    if (!declared.is_object()) detail::fail(file, "quantization_config", detail::describe(declared), "an object");
-    const std::string method = detail::optional_string(declared, "quant_method", file);
-    const std::string algorithm = detail::optional_string(declared, "quant_algo", file);
+  void read(const nlohmann::json& declared) {
+    if (!declared.is_object()) detail::fail(file_, "quantization_config", detail::describe(declared), "an object");
+    const std::string method = detail::optional_string(declared, "quant_method", file_);
+    const std::string algorithm = detail::optional_string(declared, "quant_algo", file_);
     if (method == "compressed-tensors") {
-      read_compressed_tensors(declared, file);
+      read_compressed_tensors(declared);
     } else if (algorithm == "NVFP4" || algorithm == "W4A16_NVFP4") {
       convention_ = CheckpointConvention::kModelOpt;
-      check_group_size(declared, "quantization", file);
-      check_groups(declared, file);
+      check_group_size(declared, "quantization");
+      check_groups(declared);
     } else {
       other_scheme_ = !algorithm.empty() ? algorithm : !method.empty() ? method : "unnamed";
     }
     if (!convention_) return;
-    read_exclusions(declared, "ignore", file);
-    read_exclusions(declared, "exclude_modules", file);
+    read_exclusions(declared, "ignore");
+    read_exclusions(declared, "exclude_modules");
   }
 
-  void read_compressed_tensors(const nlohmann::json& declared, std::string_view file) {
+  void read_compressed_tensors(const nlohmann::json& declared) {
     constexpr std::string_view kFormat = "nvfp4-pack-quantized";
-    const std::string format = detail::optional_string(declared, "format", file);
+    const std::string format = detail::optional_string(declared, "format", file_);
     bool all = true;
     bool any = false;
     if (const nlohmann::json* groups = detail::find_member(declared, "config_groups"); groups != nullptr) {
       for (const nlohmann::json& group : *groups) {
-        const std::string own = detail::optional_string(group, "format", file);
+        const std::string own = detail::optional_string(group, "format", file_);
         all = all && (own.empty() ? format : own) == kFormat;
         any = true;
       }
@@ -109,32 +109,32 @@ class QuantizationConfig {
       return;
     }
     convention_ = CheckpointConvention::kCompressedTensors;
-    check_groups(declared, file);
+    check_groups(declared);
   }
 
-  static void check_groups(const nlohmann::json& declared, std::string_view file) {
+  void check_groups(const nlohmann::json& declared) const {
     const nlohmann::json* groups = detail::find_member(declared, "config_groups");
     if (groups == nullptr) return;
     for (const auto& [name, group] : groups->items()) {
       const nlohmann::json* weights = detail::find_member(group, "weights");
-      if (weights != nullptr) check_group_size(*weights, "config_groups " + detail::in_quotes(name) + " weights", file);
+      if (weights != nullptr) check_group_size(*weights, "config_groups " + detail::in_quotes(name) + " weights");
     }
   }
 
-  static void check_group_size(const nlohmann::json& object, const std::string& what, std::string_view file) {
+  void check_group_size(const nlohmann::json& object, const std::string& what) const {
     const nlohmann::json* size = detail::find_member(object, "group_size");
     if (size != nullptr && !size->is_null() && *size != kNvfp4BlockSize) {
-      detail::fail(file, what + " group_size", detail::describe(*size), "16");
+      detail::fail(file_, what + " group_size", detail::describe(*size), "16");
     }
   }
 
-  void read_exclusions(const nlohmann::json& declared, const char* key, std::string_view file) {
+  void read_exclusions(const nlohmann::json& declared, const char* key) {
     const nlohmann::json* list = detail::find_member(declared, key);
     if (list == nullptr || list->is_null()) return;
-    if (!list->is_array()) detail::fail(file, key, detail::describe(*list), "a list of module names");
+    if (!list->is_array()) detail::fail(file_, key, detail::describe(*list), "a list of module names");
     for (const nlohmann::json& entry : *list) {
-      if (!entry.is_string()) detail::fail(file, key, detail::describe(entry), "a list of module names");
-      exclusions_.emplace_back(entry.get<std::string>(), *convention_, file);
+      if (!entry.is_string()) detail::fail(file_, key, detail::describe(entry), "a list of module names");
+      exclusions_.emplace_back(entry.get<std::string>(), *convention_, file_);
     }
   }
 

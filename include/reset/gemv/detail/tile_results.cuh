@@ -94,10 +94,8 @@ __device__ __forceinline__ int stored_tokens(int columns, const GemvProblem& pro
   return enough ? 1 : several_tokens(kTokens);
 }
 
-/// How many times they do it: so many threads at the most have something to store.
-template <int kTokens>
-__device__ __forceinline__ int stored_items(int columns, const GemvProblem& problem) {
-  const int each = stored_tokens<kTokens>(columns, problem);
+/// How many times they do it, by `each` of a column at a time: so many threads at the most have something to store.
+__device__ __forceinline__ int stored_items(int columns, const GemvProblem& problem, int each) {
   return columns * ((static_cast<int>(problem.tokens) + each - 1) / each);
 }
 
@@ -111,7 +109,7 @@ __device__ __forceinline__ void store_columns(const GemvProblem& problem, const 
   const int log_outputs = rows.gated ? 3 : 4;  // of a tile
   const int columns = tiles.columns(rows.gated);
   const auto tokens = static_cast<int>(problem.tokens);
-  const int items = columns * ((tokens + kEach - 1) / kEach);
+  const int items = stored_items(columns, problem, kEach);
   const float per_column = __frcp_rn(static_cast<float>(columns));
   bool waiting = true;
 #pragma unroll 1
@@ -165,11 +163,14 @@ template <int kTokens, class Ready>
 __device__ __forceinline__ void store_results(const GemvProblem& problem, const TileRows<kMmaRows>& rows,
                                               const StoredTotals<kTokens>& totals, const StoredTiles& tiles, int thread,
                                               Ready ready) {
-  if (kTokens > 8 && stored_tokens<kTokens>(tiles.columns(rows.gated), problem) == 1) {
-    store_columns<kTokens, 1>(problem, rows, totals, tiles, thread, ready);
-  } else {
-    store_columns<kTokens, several_tokens(kTokens)>(problem, rows, totals, tiles, thread, ready);
+  // The other kernels have one way to store: a second would be more instructions to fetch.
+  if constexpr (kTokens > 8) {
+    if (stored_tokens<kTokens>(tiles.columns(rows.gated), problem) == 1) {
+      store_columns<kTokens, 1>(problem, rows, totals, tiles, thread, ready);
+      return;
+    }
   }
+  store_columns<kTokens, several_tokens(kTokens)>(problem, rows, totals, tiles, thread, ready);
 }
 
 }  // namespace detail
