@@ -19,6 +19,7 @@ using reset::OutputType;
 using reset::ScaleLayout;
 
 constexpr double kUnit = 0x1p-24;
+constexpr std::int64_t kRowsBehind = 3;  // of poison behind the output: as many as a thread could store too many
 
 void randomise(std::vector<std::uint8_t>& bytes, std::mt19937& random) {
   for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random());
@@ -211,8 +212,8 @@ void Case::make_epilogue() {
   fill(residual_, elements);
   // What is not written must not pass for a result.
   const bool may_be_nan = options_.nan_scale || options_.inputs == Inputs::kNonFinite;
-  initial_.assign(static_cast<std::size_t>(elements * bytes), may_be_nan ? 0x41 : 0xff);
-  if (options_.residual == Residual::kInPlace) initial_ = residual_;
+  initial_.assign(static_cast<std::size_t>((elements + kRowsBehind * stride) * bytes), may_be_nan ? 0x41 : 0xff);
+  if (options_.residual == Residual::kInPlace) std::copy(residual_.begin(), residual_.end(), initial_.begin());
   output_ = std::make_unique<DeviceBytes>(initial_);
   device_.output = {output_->data(), options_.output, stride};
   host_.output = device_.output;
@@ -385,10 +386,10 @@ std::string Case::compare(const std::vector<std::uint8_t>& output) const {
   worst_ = 0;
   const std::int64_t columns = reset::result_columns(host_);
   const std::int64_t bytes = reset::element_bytes(options_.output);
-  for (std::int64_t m = 0; m < options_.m; ++m) {
+  for (std::int64_t m = 0; m < options_.m + kRowsBehind; ++m) {
     for (std::int64_t column = 0; column < host_.output.row_stride; ++column) {
       const std::int64_t index = m * host_.output.row_stride + column;
-      if (column >= columns) {
+      if (m >= options_.m || column >= columns) {
         if (std::memcmp(&output[static_cast<std::size_t>(index * bytes)],
                         &initial_[static_cast<std::size_t>(index * bytes)], static_cast<std::size_t>(bytes)) != 0) {
           return "wrote beyond the columns of token " + std::to_string(m);

@@ -40,3 +40,11 @@ std::vector<CaseOptions> samples() {
   }
   return list;
 }
+
+reset::DeviceInfo with_few_multiprocessors(reset::DeviceInfo device) {
+  constexpr int kFew = 3;
+  device.memory_bandwidth = device.memory_bandwidth * kFew / device.sm_count;
+  device.sm_count = kFew;
+  if (device.arch >= 90) device.clusters[0] = 2, device.clusters[1] = device.clusters[2] = 1;
+  return device;
+}

@@ -26,3 +26,6 @@ int launched(const reset::Status& status);
 // Each kernel family with each number of tokens that it is compiled for: rows aligned, block scales swizzled, in whole
 // tiles and not, rows at odd addresses, and at such as come one by one.
 std::vector<CaseOptions> samples();
+
+// The same device with three multiprocessors, of whose CTAs each has many tiles.
+reset::DeviceInfo with_few_multiprocessors(reset::DeviceInfo device);

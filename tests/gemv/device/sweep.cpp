@@ -6,6 +6,7 @@
 #include "gemv/device/case.hpp"
 #include "gemv/device/launcher.hpp"
 #include "gemv/device/pinned_runs.hpp"
+#include "gemv/device/samples.hpp"
 #include "gemv/device/tests.hpp"
 
 namespace {
@@ -166,10 +167,7 @@ void sweep_rings(Sweep& sweep, const std::vector<reset::DeviceInfo>& devices, bo
 int test_policies(const reset::DeviceInfo& device, bool reduced) {
   // On few multiprocessors each CTA has many tiles: the rings and the slots of sums go round several times, and their
   // producers wait for what is on its way; with slow memory besides they have one stage on its way at a time.
-  reset::DeviceInfo few = device;
-  few.sm_count = 3;
-  few.memory_bandwidth = device.memory_bandwidth * few.sm_count / device.sm_count;
-  if (device.arch >= 90) few.clusters[0] = 2, few.clusters[1] = few.clusters[2] = 1;
+  const reset::DeviceInfo few = with_few_multiprocessors(device);
   reset::DeviceInfo slow = few;
   slow.memory_bandwidth = 1;
   // 11 and 17 units of K leave warps idle; 40 rows are fewer tiles than CTAs of a cluster; 272, 4112 and 2880 end in a
@@ -177,9 +175,11 @@ int test_policies(const reset::DeviceInfo& device, bool reduced) {
   const std::int64_t shapes[][2] = {{1000, 2816}, {40, 2048},  {130, 272},  {258, 4352},
                                     {126, 4112},  {130, 2880}, {256, 2880}, {256, 4352}};
   Sweep sweep;
+  // Two and four tokens are stored at a time: whatever is left of them.
+  const std::int64_t tokens[2][5] = {{1, 5, 8, 9, 16}, {1, 6, 8, 11, 14}};
   unsigned turn = 0;
   for (const auto& shape : shapes) {
-    for (const std::int64_t m : {1, 5, 8, 9, 16}) {
+    for (const std::int64_t m : tokens[turn / 15 % 2]) {
       for (const ActivationType activation : {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16}) {
         CaseOptions options;
         options.n = reduced ? std::min<std::int64_t>(shape[0], 130) : shape[0];
