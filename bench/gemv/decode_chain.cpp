@@ -144,13 +144,11 @@ void DecodeChain::launch_nvfp4(const ChainModel& model, int layer, Linear linear
   launch_ahead(model, layer, linear, call);
 }
 
-// `o` and `down` bring the first rows of the matrix behind them into the cache.
+// `o` brings the first rows of the matrix behind it into the cache, as in the engine.
 void DecodeChain::launch_ahead(const ChainModel& model, int layer, Linear linear,
                                const reset::GemvProblem& call) const {
   if (linear == kO) {
     launch_gemv(call, problem(model, layer, kGateUp, 1).weights, device_, stream_);
-  } else if (linear == kDown) {
-    launch_gemv(call, problem(model, layer + 1, kQkv, 1).weights, device_, stream_);
   } else {
     launch_gemv(call, device_, true, stream_);
   }

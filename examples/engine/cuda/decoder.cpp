@@ -198,15 +198,14 @@ void Decoder::attention(const Batch& batch, std::size_t index) {
     input.dense = context_.data();
     merge(call, context_.data(), stream_);
   }
+  // The widest layer's weights alone are asked for: those of the others are soon there once their kernel has started.
   multiply(batch, layer.output, input, ahead(layer.gate_up), hidden_.data(), true);
 }
 
 void Decoder::feed_forward(const Batch& batch, std::size_t index) {
   const DeviceLayer& layer = weights_.layers[index];
-  const bool last = index + 1 == weights_.layers.size();
-  const DeviceLinear& next = last ? weights_.head : weights_.layers[index + 1].qkv;
   const Input normed = norm(hidden_.data(), layer.output_norm, layer.gate_up, batch.rows, stream_);
-  multiply(batch, layer.down, gated(batch, layer, normed), ahead(next), hidden_.data(), true);
+  multiply(batch, layer.down, gated(batch, layer, normed), {}, hidden_.data(), true);
 }
 
 // silu(gate) * up, as the last layer of the block reads it.
