@@ -24,6 +24,7 @@ OUTCOMES = RESULTS / "reasoner_outcomes.json"
 COOLER = "T = 0.6"
 ALL_SEEDS = "small, all seeds"
 RESAMPLES = 10000
+TOGETHER = 128  # intervals
 KEPT = ("tokens", "high", "uncertain", "boundaries", "aged", "share_above_tenth_nat", "share_above_half_nat")
 
 
@@ -97,15 +98,31 @@ class Bootstrap:
         self.problems = rng.multinomial(problems, np.full(problems, 1 / problems), resamples) / problems
         self.seeds = {}
         self.resamples = resamples
+        self.waiting = []
+
+    def later(self, values):
+        """The interval of values [seeds, problems]; `settle` fills in its ends, of many at once: their products are one."""
+        interval = {"mean": float(values.mean())}
+        self.waiting.append((interval, values))
+        if len(self.waiting) >= TOGETHER:
+            self.settle()
+        return interval
+
+    def settle(self):
+        products = self.problems @ np.concatenate([values for _, values in self.waiting]).T
+        ends = np.cumsum([len(values) for _, values in self.waiting])
+        for (interval, values), own in zip(self.waiting, np.split(products, ends[:-1], 1)):
+            n = len(values)
+            if n not in self.seeds:
+                self.seeds[n] = np.random.default_rng(n).multinomial(n, np.full(n, 1 / n), self.resamples) / n
+            interval["low"], interval["high"] = map(float, np.percentile((own * self.seeds[n]).sum(1), (2.5, 97.5)))
+        self.waiting = []
 
     def __call__(self, values):
-        """values [seeds, problems]."""
-        n = len(values)
-        if n not in self.seeds:
-            self.seeds[n] = np.random.default_rng(n).multinomial(n, np.full(n, 1 / n), self.resamples) / n
-        means = ((self.problems @ values.T) * self.seeds[n]).sum(1)
-        low, high = np.percentile(means, (2.5, 97.5))
-        return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+        interval = self.later(values)
+        if self.waiting:
+            self.settle()
+        return interval
 
 
 def kind(policy):
@@ -133,13 +150,13 @@ class Comparison:
             return None, None
         difference = mine[0] - mine[1]
         known = form != "BF16" and bf16[0] is not None and bf16[1] is not None
-        return self.bootstrap(difference), self.bootstrap(difference - (bf16[0] - bf16[1])) if known else None
+        return self.bootstrap.later(difference), self.bootstrap.later(difference - (bf16[0] - bf16[1])) if known else None
 
     def row(self, form, policy):
         mine, bf16 = self.solved(form, policy), self.solved("BF16", policy)
-        out = {"solved": self.bootstrap(mine)}
+        out = {"solved": self.bootstrap.later(mine)}
         if form != "BF16" and bf16 is not None:
-            out["minus_bf16"] = self.bootstrap(mine - bf16)
+            out["minus_bf16"] = self.bootstrap.later(mine - bf16)
         against = {"gain_over_t1": BASELINE + kind(policy), "gain_over_t06": COOLER + kind(policy)}
         if policy in THRESHOLD_OF:
             against["gain_over_threshold"] = THRESHOLD_OF[policy]
@@ -177,6 +194,7 @@ def compare(document, resamples=RESAMPLES):
         for form, policy in dict.fromkeys((r["form"], r["policy"]) for r in document["rows"] if r["model"] in models):
             rows.append({"models": group, "form": form, "policy": policy, **comparison.row(form, policy),
                          **describe([found[m, form, policy] for m in models])})
+    bootstrap.settle()
     return rows
 
 
