@@ -93,7 +93,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   if (cut.ctas > 1) {
     policy.ctas_per_sm = cut.ctas;
     policy.stages = detail::most_stages(policy, detail::most_tiles(n, clusters * cut.ctas),
-                                        detail::shared_bytes_each(device, cut.ctas));
+                                        detail::shared_bytes_each(device, cut.ctas) / 8 * cut.eighths);
     if (policy.stages >= 3 && !words) return policy;
     policy.ctas_per_sm = 1;  // as many warps in one CTA
     policy.row_groups = cut.ctas;

@@ -15,7 +15,7 @@ struct TensorRingCut {
   int row_groups;
   int eighths;   ///< Of the shared memory that a CTA can have, to fill with stages if enough of them fit; else all of
                  ///< it.
-  int ctas = 1;  ///< A multiprocessor, which fill all of its shared memory between them.
+  int ctas = 1;  ///< A multiprocessor, each of which can have its part of the shared memory.
 };
 
 /// The cluster for more than 8 tokens. Up to how many units of K a CTA takes alone comes for few rows from the odd
@@ -25,11 +25,11 @@ constexpr int many_tokens_cluster(int units, std::int64_t tiles_of_two) noexcept
   return units <= alone ? 1 : units <= 20 ? 2 : units <= 60 ? 4 : 8;
 }
 
-/// For one token and 11 to 20 units of K. Where a CTA's warps are few enough for two or three of a launch, many rows
-/// want these: one of the next kernel starts as soon as the first of them has ended. Short rings leave room for the
+/// For one token and 11 to 20 units of K. Where a CTA's warps are few enough for two of a launch, many rows want these:
+/// one of the next kernel starts as soon as the first of them has ended. Short rings leave room for the
 /// CTAs of the kernel behind, attention's or the next mat-vec's.
 constexpr TensorRingCut one_token_cut(int units, std::int64_t tiles_of_two) noexcept {
-  if (units <= 14 && tiles_of_two >= 12) return {2, 1, 8, 3};
+  if (units <= 14 && tiles_of_two >= 12) return {2, 1, 7, 2};
   if (tiles_of_two >= 12 || (units > 16 && tiles_of_two >= 9)) return {2, 1, 8, 2};
   if (units > 16 && tiles_of_two < 6) return {2, 1, tiles_of_two < 3 ? 5 : 4};
   return tiles_of_two < 3 ? TensorRingCut{1, 1, 5} : TensorRingCut{2, 2, 4};
@@ -69,10 +69,11 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   const bool one = tokens == 1;
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
   if (units > 80) return {8, 1, one ? 5 : 6};
-  if (units > 64) return !one && units <= 72 ? TensorRingCut{8, 2, 8} : TensorRingCut{8, 1, 5};
+  if (units > 72) return {8, 1, 5};
+  if (units > 64) return one ? TensorRingCut{8, 1, 8, 2} : TensorRingCut{8, 2, 8};
   if (units > 48) return one ? TensorRingCut{8, 2, 5} : TensorRingCut{8, 1, 4};
   if (units > 32) return one ? TensorRingCut{4, 1, 8, 2} : TensorRingCut{8, 2, 5};
-  if (units > 20) return {4, 1, 8, 2};
+  if (units > 20) return one ? TensorRingCut{4, 1, 8, 2} : TensorRingCut{4, 1, 5};
   return one ? one_token_cut(units, tiles_of_two) : few_tokens_cut(units, tiles_of_two);
 }
 
