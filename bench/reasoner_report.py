@@ -109,6 +109,8 @@ class Bootstrap:
         return interval
 
     def settle(self):
+        if not self.waiting:
+            return
         products = self.problems @ np.concatenate([values for _, values in self.waiting]).T
         ends = np.cumsum([len(values) for _, values in self.waiting])
         for (interval, values), own in zip(self.waiting, np.split(products, ends[:-1], 1)):
@@ -120,8 +122,7 @@ class Bootstrap:
 
     def __call__(self, values):
         interval = self.later(values)
-        if self.waiting:
-            self.settle()
+        self.settle()
         return interval
 
 

@@ -59,8 +59,17 @@ class [[nodiscard]] Status {
     return renamed;
   }
 
-  /// One line: "invalid argument: window is 129, expected 0..128", or "CUDA error: cudaGetDevice returned 100: no
-  /// CUDA-capable device is detected".
+  /// The same outcome with the number that bounds the value, where the expectation has a name for it; one beyond 32
+  /// bits is left out.
+  RESET_HOST_DEVICE constexpr Status bounded(std::int64_t bound) const noexcept {
+    Status same = *this;
+    same.bound_ = static_cast<std::int32_t>(bound);
+    same.has_bound_ = same.bound_ == bound;
+    return same;
+  }
+
+  /// One line: "invalid argument: window is 129, expected 0..128", "invalid argument: slot is 9, expected 0..slots-1
+  /// (7)", or "CUDA error: cudaGetDevice returned 100: no CUDA-capable device is detected".
   std::string message() const {
     if (ok()) return "ok";
     // Not std::to_string for reals: it prints 1e-7 as 0.000000. As few digits as tell the float that it mostly was.
@@ -74,8 +83,9 @@ class [[nodiscard]] Status {
     if (code_ == StatusCode::kCudaError) {
       return std::string(kind()) + ": " + argument_ + " returned " + std::to_string(integer_) + ": " + expectation_;
     }
-    return std::string(kind()) + ": " + argument_ + " is " + (is_real_ ? real : std::to_string(integer_)) +
-           ", expected " + expectation_;
+    const char* number = real[0] == '-' && real[1] == 'n' ? real + 1 : real;  // a NaN has no sign that matters
+    return std::string(kind()) + ": " + argument_ + " is " + (is_real_ ? number : std::to_string(integer_)) +
+           ", expected " + expectation_ + (has_bound_ ? " (" + std::to_string(bound_) + ")" : "");
   }
 
  private:
@@ -91,8 +101,10 @@ class [[nodiscard]] Status {
     std::int64_t integer_;
     double real_;
   };
+  std::int32_t bound_ = 0;
   StatusCode code_ = StatusCode::kOk;
   bool is_real_ = false;
+  bool has_bound_ = false;
 };
 
 static_assert(sizeof(Status) <= 32, "launchers return a Status by value; keep it small");

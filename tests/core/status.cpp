@@ -27,6 +27,7 @@ TEST_CASE("a failed status names the argument, its value and what was expected")
   CHECK(text_of(16777216.0f) == "invalid argument: x is 16777216, expected y");
   CHECK(text_of(0.123456791f) == "invalid argument: x is 0.12345679, expected y");
   CHECK(text_of(std::numeric_limits<double>::quiet_NaN()) == "invalid argument: x is nan, expected y");
+  CHECK(text_of(-std::numeric_limits<double>::quiet_NaN()) == "invalid argument: x is nan, expected y");
   CHECK(text_of(1e300) == "invalid argument: x is 1e+300, expected y");
 }
 
@@ -36,6 +37,14 @@ TEST_CASE("a status under another name is otherwise the same") {
   const Status integral(StatusCode::kInvalidArgument, "rows", (std::int64_t{1} << 62) + 1, "less");
   CHECK(integral.named("weights.rows").message() ==
         "invalid argument: weights.rows is 4611686018427387905, expected less");
+}
+
+TEST_CASE("a status tells the number that an expectation names") {
+  constexpr Status status = Status(StatusCode::kInvalidArgument, "slot", 9, "0..slots-1").bounded(7);
+  CHECK(status.message() == "invalid argument: slot is 9, expected 0..slots-1 (7)");
+  CHECK(status.named("call.slot").message() == "invalid argument: call.slot is 9, expected 0..slots-1 (7)");
+  CHECK(status.bounded(0).message() == "invalid argument: slot is 9, expected 0..slots-1 (0)");
+  CHECK(status.bounded(std::int64_t{1} << 31).message() == "invalid argument: slot is 9, expected 0..slots-1");
 }
 
 TEST_CASE("an error carries the words of its status") {

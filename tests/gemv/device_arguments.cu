@@ -42,7 +42,7 @@ TEST_CASE("a dependent launch is refused before sm_90", "[host]") {
   options.dependent_launch = true;
   for (const int arch : {80, 86, 89}) {
     CHECK(launch(problem, arch, options).message() ==
-          "unsupported: dependent_launch is " + std::to_string(arch) + ", expected a target of 90 or later");
+          "unsupported: device.arch is " + std::to_string(arch) + ", expected 90 or later for dependent_launch");
   }
 }
 

@@ -41,7 +41,7 @@ TEST_CASE("code that knows no wait is not launched as a dependent", "[host][gpu]
   reset::QuantizeOptions options;
   reset::DequantizeOptions decode;
   options.dependent_launch = decode.dependent_launch = true;
-  const std::string refused = "unsupported: dependent_launch is 80, expected a target of 90 or later";
+  const std::string refused = "unsupported: target is 80, expected 90 or later for dependent_launch";
   CHECK(reset::quantize_activations(x.data(), 64, out, options, nullptr).message() == refused);
   CHECK(reset::rms_norm_quantize(x.data(), 64, norm, out, options, nullptr).message() == refused);
   CHECK(reset::silu_mul_quantize(x.data(), 64, reset::GateOrder::kGateUp, out, options, nullptr).message() == refused);

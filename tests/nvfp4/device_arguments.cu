@@ -73,6 +73,12 @@ TEST_CASE("the quantisers name what they refuse", "[host]") {
   call = Call();
   call.out.block_scale.data = reinterpret_cast<std::uint8_t*>(call.x.data()) - 511;
   CHECK(call.plain().find("expected memory that does not overlap the result") != std::string::npos);
+  call = Call();
+  call.out.block_scale.data = call.out.packed + 1;
+  for (const std::string& message : {call.plain(), call.fused(), call.silu(reset::GateOrder::kGateUp)}) {
+    CHECK(begins(message, "invalid argument: block_scale.data is "));
+    CHECK(message.find("expected memory that does not overlap packed") != std::string::npos);
+  }
 }
 
 TEST_CASE("a global scale in memory is one float apart from the result", "[host]") {
@@ -102,7 +108,8 @@ TEST_CASE("the padding is cleared for whole scale tensors only", "[host]") {
 
 TEST_CASE("the fused quantisers name what they refuse", "[host]") {
   Call call;
-  CHECK(call.silu(static_cast<reset::GateOrder>(7)) == "invalid argument: order is 7, expected a GateOrder");
+  CHECK(call.silu(static_cast<reset::GateOrder>(7)) ==
+        "invalid argument: order is 7, expected 0 (kGateUp) or 1 (kUpGate)");
   call.ld = 63;
   CHECK(begins(call.silu(reset::GateOrder::kUpGate), "invalid argument: ld is 63"));
   call.ld = 64;

@@ -168,7 +168,7 @@ TEST_CASE("bad arguments of the mat-vec are named, and nothing is written") {
   CHECK(call(x.data(), 2, 31, y.data(), 5, 0, 5) == "invalid argument: ldx is 31, expected at least cols");
   CHECK(call(x.data(), 2, 32, y.data(), 4, 0, 5) == "invalid argument: ldy is 4, expected at least rows");
   CHECK(call(x.data(), 1, 32, y.data(), 5, -1, 5) == "invalid argument: row_begin is -1, expected 0 or more");
-  CHECK(call(x.data(), 1, 32, y.data(), 5, 0, 6) == "invalid argument: row_end is 6, expected at most rows");
+  CHECK(call(x.data(), 1, 32, y.data(), 5, 0, 6) == "invalid argument: row_end is 6, expected at most rows (5)");
   CHECK(call(x.data(), 1, 32, y.data(), 5, 3, 2) == "invalid argument: row_begin is 3, expected at most row_end");
   Nvfp4MatrixView broken = matrix.view;
   broken.cols = 24;

@@ -1,9 +1,13 @@
+#include <type_traits>
+
 #include <reset/sampler/boundary/any_of.hpp>
 #include <reset/sampler/boundary/gated.hpp>
 #include <reset/sampler/boundary/interval.hpp>
 #include <reset/sampler/boundary/none.hpp>
 #include <reset/sampler/boundary/text_delimiters.hpp>
 #include <reset/sampler/boundary/token_set.hpp>
+#include <reset/sampler/device_sampler.hpp>
+#include <reset/sampler/reset_sampler.hpp>
 
 #include "boundary_support.hpp"
 #include "support/catch.hpp"
@@ -110,6 +114,25 @@ TEST_CASE("gate states can be exported between any two tokens") {
   const reset::Gated detector(reset::FixedInterval(2), kOpen, kClose);
   const std::vector<std::int32_t> tokens = {1, kOpen, 1, 1, 1, kClose, 1, kOpen, 1, 1};
   CHECK(boundaries_with_exports(detector, tokens) == boundaries(detector, tokens));
+}
+
+TEST_CASE("gates of tokens that the vocabulary does not have are refused by its samplers") {
+  const reset::AnyOf detector(reset::FixedInterval(2), reset::Gated(reset::Gated(reset::NoDetector(), 30, 31), 7, 32));
+  const std::string refusal = "invalid argument: close_token is 32, expected 0..vocabulary-1 (31)";
+  CHECK(detector.fits(33).ok());
+  CHECK(detector.fits(32).message() == refusal);
+  CHECK(detector.fits(7).message() == "invalid argument: open_token is 7, expected 0..vocabulary-1 (6)");
+  CHECK(reset::Gated(reset::Gated(reset::NoDetector(), 30, 31), 7, 8).fits(31).message() ==
+        "invalid argument: close_token is 31, expected 0..vocabulary-1 (30)");
+  reset::SamplerConfig config;
+  config.vocabulary = 32;
+  using Detector = std::remove_const_t<decltype(detector)>;
+  CHECK_THROWS_WITH((reset::ReSETSampler<Detector, reset::HostBackend>(config, detector)), refusal);
+  reset::SamplerDevice device;
+  device.sm_count = 1;
+  alignas(256) unsigned char memory[256];
+  CHECK_THROWS_WITH((reset::ReSETSampler<Detector, reset::DeviceBackend>(config, 1, device, memory, detector)),
+                    refusal);
 }
 
 TEST_CASE("a gate of tokens that do not exist is refused") {

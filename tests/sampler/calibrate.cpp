@@ -55,6 +55,8 @@ TEST_CASE("calibration: a preset is found by what a model's name begins with") {
   CHECK(reset::find_published_preset("My-Qwen3-8B") == nullptr);
   CHECK(reset::find_published_preset("Qwen3-8B-Base") == nullptr);
   CHECK(reset::find_published_preset("Qwen/Qwen3-8B-Base-NVFP4") == nullptr);
+  CHECK(reset::find_published_preset("qwen3-8b") == &reset::kPublishedPresets[2]);
+  CHECK(reset::find_published_preset("qwen3-8b-base") == nullptr);
   CHECK(reset::find_published_preset("Qwen3-8") == nullptr);
   CHECK(reset::find_published_preset("") == nullptr);
 }

@@ -1,7 +1,9 @@
 // How calls are spread over devices of any size, as far as it can be said without one.
 #include <algorithm>
 
+#include <reset/sampler/boundary/none.hpp>
 #include <reset/sampler/detail/device_policy.hpp>
+#include <reset/sampler/device_sampler.hpp>
 
 #include "support/catch.hpp"
 
@@ -113,4 +115,19 @@ TEST_CASE("device policy: what is wanted is kept as far as rows have chunks") {
       }
     }
   });
+}
+
+TEST_CASE("device policy: a sampler of a device that nobody has looked at is refused") {
+  using Sampler = reset::ReSETSampler<reset::NoDetector, reset::DeviceBackend>;
+  alignas(256) unsigned char memory[256];
+  reset::SamplerConfig config;
+  config.vocabulary = 1000;
+  reset::SamplerDevice device;
+  CHECK_THROWS_WITH(Sampler(config, 1, device, memory),
+                    "invalid argument: device.sm_count is 0, expected what sampler_prepare finds");
+  device.sm_count = 132;
+  CHECK_NOTHROW(Sampler(config, 1, device, memory));
+  CHECK_THROWS_WITH(
+      Sampler(config, 1, device, memory + 16),
+      "invalid argument: memory is 16, expected an address that 256 divides (the value is the remainder)");
 }

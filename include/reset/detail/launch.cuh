@@ -65,7 +65,7 @@ static inline Status cuda_status(const char* call, cudaError_t error) noexcept {
 /// Whether a dependent launch can be: code for targets before sm_90 has no wait in it.
 static inline Status check_dependent_launch(bool dependent, int arch) noexcept {
   if (!dependent || arch >= 90) return Status();
-  return {StatusCode::kUnsupported, "dependent_launch", arch, "a target of 90 or later"};
+  return {StatusCode::kUnsupported, "device.arch", arch, "90 or later for dependent_launch"};
 }
 
 /// Whether a device is the current one: on another a kernel would be cut for what it does not have, and find memory
@@ -95,17 +95,17 @@ static constexpr TargetRange compiled_targets() noexcept {
 #endif
 }
 
-/// The same of a kernel, for which no DeviceInfo tells the target: the device takes the newest that it can, PTX for
-/// sm_80 among them. The runtime is asked only where the targets of this translation unit leave it open.
+/// The same of a kernel, for which no description of a device tells the target: the device takes the newest that it
+/// can, PTX for sm_80 among them. The runtime is asked only where the targets of this translation unit leave it open.
 template <class... Parameters>
 static Status check_dependent_launch(bool dependent, void (*kernel)(Parameters...)) noexcept {
   constexpr TargetRange kTargets = compiled_targets();
   if (!dependent || kTargets.least >= 90) return Status();
-  if (kTargets.most < 90) return check_dependent_launch(true, kTargets.most);
+  if (kTargets.most < 90) return check_dependent_launch(true, kTargets.most).named("target");
   cudaFuncAttributes attributes = {};
   const Status status =
       cuda_status("cudaFuncGetAttributes", cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernel)));
-  return status.ok() ? check_dependent_launch(true, attributes.ptxVersion) : status;
+  return status.ok() ? check_dependent_launch(true, attributes.ptxVersion).named("target") : status;
 }
 
 /// Launches `kernel` on `stream` with the arguments converted to its parameters.

@@ -99,7 +99,7 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
     policy.row_groups = cut.ctas;
   }
   const std::int64_t tiles = detail::most_tiles(n, clusters);
-  if (cut.eighths < 8) {
+  if (cut.ctas == 1 && cut.eighths < 8) {
     const int enough = cut.row_groups > 1 ? 2 * cut.row_groups : policy.tokens <= 8 ? 3 : 2;
     policy.stages = detail::most_stages(policy, tiles, device.shared_bytes / 8 * cut.eighths - 1024);
     if (policy.stages >= enough) return policy;

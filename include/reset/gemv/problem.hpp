@@ -100,7 +100,7 @@ inline constexpr std::int64_t kMaxRowStride = 0x7fffffff;
 inline Status check_row_stride(const char* argument, std::int64_t stride, std::int64_t least, std::int64_t tokens,
                                const char* at_least) noexcept {
   if (tokens == 1) return Status();
-  if (stride < least) return invalid(argument, stride, at_least);
+  if (stride < least) return invalid(argument, stride, at_least).bounded(least);
   if (stride > kMaxRowStride) return invalid(argument, stride, "at most 2^31-1");
   return Status();
 }
@@ -115,8 +115,8 @@ inline Status check_dense(const ActivationView& x, std::int64_t tokens, std::int
 inline Status check_nvfp4(const Nvfp4MatrixView& x, std::int64_t tokens, std::int64_t cols) noexcept {
   const Status status = validate(x);
   if (!status.ok()) return view_status(status, ViewRole::kActivations);
-  if (x.rows != tokens) return invalid("activations.nvfp4.rows", x.rows, "the number of tokens");
-  if (x.cols != cols) return invalid("activations.nvfp4.cols", x.cols, "the columns of the weights");
+  if (x.rows != tokens) return invalid("activations.nvfp4.rows", x.rows, "tokens").bounded(tokens);
+  if (x.cols != cols) return invalid("activations.nvfp4.cols", x.cols, "weights.cols").bounded(cols);
   if (x.global.count != 1) return invalid("activations.nvfp4.global.count", x.global.count, "1");
   return Status();
 }
@@ -129,7 +129,7 @@ inline Status check_activations(const GemvProblem& p) noexcept {
     case ActivationType::kBf16:
       return check_dense(p.activations, p.tokens, p.weights.cols);
   }
-  return invalid("activations.type", static_cast<int>(p.activations.type), "an ActivationType");
+  return invalid("activations.type", static_cast<int>(p.activations.type), "0 (kNvfp4), 1 (kFp16) or 2 (kBf16)");
 }
 
 inline Status check_aligned(const char* argument, const void* data, std::int64_t bytes) noexcept {
@@ -141,7 +141,7 @@ inline Status check_aligned(const char* argument, const void* data, std::int64_t
 inline Status check_output(const GemvProblem& p) noexcept {
   if (p.output.data == nullptr) return invalid("output.data", 0, "not null");
   if (p.output.type != OutputType::kFp16 && p.output.type != OutputType::kBf16 && p.output.type != OutputType::kFp32) {
-    return invalid("output.type", static_cast<int>(p.output.type), "an OutputType");
+    return invalid("output.type", static_cast<int>(p.output.type), "0 (kFp16), 1 (kBf16) or 2 (kFp32)");
   }
   const std::int64_t bytes = element_bytes(p.output.type);
   Status status = check_aligned("output.data", p.output.data, bytes);
@@ -198,7 +198,7 @@ inline Status validate(const GemvProblem& problem) noexcept {
   if (!status.ok()) return status;
   if (problem.gate != GemvGate::kNone) {
     if (problem.gate != GemvGate::kGateUp && problem.gate != GemvGate::kUpGate) {
-      return detail::invalid("gate", static_cast<int>(problem.gate), "a GemvGate");
+      return detail::invalid("gate", static_cast<int>(problem.gate), "0 (kNone), 1 (kGateUp) or 2 (kUpGate)");
     }
     if (problem.weights.rows % 2 != 0) return detail::invalid("weights.rows", problem.weights.rows, "even with a gate");
   }

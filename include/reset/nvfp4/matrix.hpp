@@ -161,7 +161,7 @@ template <class Byte>
 RESET_HOST_DEVICE constexpr Status validate(const BasicBlockScaleView<Byte>& scale, std::int64_t blocks) noexcept {
   if (scale.data == nullptr) return invalid("block_scale.data", 0, "not null");
   if (scale.layout != ScaleLayout::kLinear && scale.layout != ScaleLayout::kSwizzled128x4) {
-    return invalid("block_scale.layout", static_cast<int>(scale.layout), "a ScaleLayout");
+    return invalid("block_scale.layout", static_cast<int>(scale.layout), "0 (kLinear) or 1 (kSwizzled128x4)");
   }
   if (scale.row_origin < 0 || scale.row_origin > kMaxExtent) {
     return invalid("block_scale.row_origin", scale.row_origin, "0..2^31-1");
@@ -171,7 +171,8 @@ RESET_HOST_DEVICE constexpr Status validate(const BasicBlockScaleView<Byte>& sca
   }
   if (scale.stride > kMaxExtent) return invalid("block_scale.stride", scale.stride, "at most 2^31-1");
   if (scale.stride < blocks || scale.stride - blocks < scale.block_origin) {
-    return invalid("block_scale.stride", scale.stride, "at least block_origin + cols / 16");
+    return invalid("block_scale.stride", scale.stride, "at least block_origin + cols / 16")
+        .bounded(scale.block_origin + blocks);
   }
   if (scale.layout == ScaleLayout::kSwizzled128x4 && scale.stride % kScaleTileBlocks != 0) {
     return invalid("block_scale.stride", scale.stride, "a multiple of 4");
@@ -187,7 +188,8 @@ RESET_HOST_DEVICE constexpr Status validate(const BasicBlockScaleView<Byte>& sca
 template <class Byte>
 RESET_HOST_DEVICE constexpr Status validate(const BasicNvfp4MatrixView<Byte>& view) noexcept {
   if (view.packed == nullptr)
-    return detail::invalid("packed", 0, "not null; null are slices that are empty, beyond the matrix, or not by 16");
+    return detail::invalid("packed", 0,
+                           "not null, as a slice is whose range is empty, beyond the matrix, or not by 16");
   if (view.rows < 1 || view.rows > detail::kMaxExtent) return detail::invalid("rows", view.rows, "1..2^31-1");
   if (view.cols < 1 || view.cols > detail::kMaxExtent) return detail::invalid("cols", view.cols, "1..2^31-1");
   if (view.cols % kNvfp4BlockSize != 0) return detail::invalid("cols", view.cols, "a multiple of 16");

@@ -18,9 +18,9 @@
 ///
 /// Each launcher returns kInvalidArgument, and launches nothing, for a view that `validate` refuses, a null or
 /// misaligned pointer, a leading dimension below the columns it holds or beyond 2^31 - 1, inputs that overlap outputs
-/// (column ranges of one buffer do not), or zero_scale_padding on a view of a part; kUnsupported for more rows than a
-/// grid can have, a device this code is not compiled for, or a dependent launch of code for less than sm_90; kCudaError
-/// with the runtime's code if the launch itself fails.
+/// (column ranges of one buffer do not), codes of the result that overlap its scales, or zero_scale_padding on a view
+/// of a part; kUnsupported for more rows than a grid can have, a device this code is not compiled for, or a dependent
+/// launch of code for less than sm_90; kCudaError with the runtime's code if the launch itself fails.
 #pragma once
 
 #if !defined(__CUDACC__)

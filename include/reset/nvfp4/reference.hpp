@@ -68,7 +68,7 @@ Status host_gemv(const Nvfp4MatrixView& view, const float* x, std::int64_t M, st
   const Status status = detail::validate_gemv(view, x, M, ldx, y, ldy);
   if (!status.ok()) return status;
   if (row_begin < 0) return detail::invalid("row_begin", row_begin, "0 or more");
-  if (row_end > view.rows) return detail::invalid("row_end", row_end, "at most rows");
+  if (row_end > view.rows) return detail::invalid("row_end", row_end, "at most rows").bounded(view.rows);
   if (row_begin > row_end) return detail::invalid("row_begin", row_begin, "at most row_end");
   for (std::int64_t m = 0; m < M; m += detail::kHostTokens) {
     const std::int64_t tokens = M - m < detail::kHostTokens ? M - m : detail::kHostTokens;

@@ -59,15 +59,29 @@ inline constexpr std::array<PublishedPreset, 5> kPublishedPresets{{
     {"Qwen3-32B", {0.5363f, 0.1f, 1.0f, 32, HistoryMode::kExcludeCurrent}},
 }};
 
-/// The preset of the model that `name`, behind its last slash, begins with, as "nvidia/Qwen3-8B-NVFP4" does; null where
-/// nothing is published for it, and for a base model, "Qwen3-8B-Base", which is another.
+namespace detail {
+
+/// Whether `name` begins with `word`, capitals or not.
+constexpr bool begins_with(std::string_view name, std::string_view word) noexcept {
+  const auto small = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
+  if (name.size() < word.size()) return false;
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    if (small(name[i]) != small(word[i])) return false;
+  }
+  return true;
+}
+
+}  // namespace detail
+
+/// The preset of the model that `name`, behind its last slash, begins with, as "nvidia/Qwen3-8B-NVFP4" does, capitals
+/// or not; null where nothing is published for it, and for a base model, "Qwen3-8B-Base", which is another.
 constexpr const PublishedPreset* find_published_preset(std::string_view name) noexcept {
   const std::size_t slash = name.rfind('/');
   if (slash != std::string_view::npos) name.remove_prefix(slash + 1);
   for (const PublishedPreset& preset : kPublishedPresets) {
     const std::string_view model = preset.model;
-    if (name.substr(0, model.size()) != model) continue;
-    return name.substr(model.size(), 5) == "-Base" ? nullptr : &preset;
+    if (!detail::begins_with(name, model)) continue;
+    return detail::begins_with(name.substr(model.size()), "-Base") ? nullptr : &preset;
   }
   return nullptr;
 }

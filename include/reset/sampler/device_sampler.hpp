@@ -105,11 +105,16 @@ class ReSETSampler<Detector, DeviceBackend> {
 
   /// A sampler in `memory`: memory_bytes(config, max_rows) bytes of device memory, aligned to 256, that
   /// `sampler_initialize` makes ready. Tables that `detector` views must be in device memory. Throws `Error` for
-  /// arguments outside their domain.
+  /// arguments outside their domain, a device that `sampler_prepare` has not filled among them.
   ReSETSampler(const SamplerConfig& config, std::int32_t max_rows, const SamplerDevice& device, void* memory,
                Detector detector = Detector())
       : config_(config), max_rows_(max_rows), device_(device), memory_(memory), detector_(detector) {
     throw_if_failed(validate(config, max_rows));
+    throw_if_failed(detail::detector_fits(detector_, config.vocabulary));
+    if (device.sm_count < 1) {
+      throw Error(
+          Status(StatusCode::kInvalidArgument, "device.sm_count", device.sm_count, "what sampler_prepare finds"));
+    }
     if (memory == nullptr) throw Error(Status(StatusCode::kInvalidArgument, "memory", 0, "not null"));
     const std::uintptr_t remainder = reinterpret_cast<std::uintptr_t>(memory) % detail::kMemoryAlignment;
     if (remainder == 0) return;

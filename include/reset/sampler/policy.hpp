@@ -47,7 +47,7 @@ struct ReSETParams {
     if (bad(t_high)) return {kInvalid, "t_high", static_cast<double>(t_high), "finite and at least 0"};
     if (window < 0 || window > kMaxWindow) return {kInvalid, "window", window, "0..128"};
     if (history != HistoryMode::kExcludeCurrent && history != HistoryMode::kIncludeCurrent) {
-      return {kInvalid, "history", static_cast<int>(history), "a HistoryMode"};
+      return {kInvalid, "history", static_cast<int>(history), "0 (kExcludeCurrent) or 1 (kIncludeCurrent)"};
     }
     return {};
   }

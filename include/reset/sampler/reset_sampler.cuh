@@ -64,7 +64,9 @@ template <class Detector, class T>
 static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, const SamplerCall<T>& call,
                          const SamplerLaunch& options) noexcept {
   constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
-  if (call.count < 0 || call.count > sampler.max_rows()) return {kInvalid, "count", call.count, "0..max_rows"};
+  if (call.count < 0 || call.count > sampler.max_rows()) {
+    return Status(kInvalid, "count", call.count, "0..max_rows").bounded(sampler.max_rows());
+  }
   if (call.count > 0 && call.logits == nullptr) return {kInvalid, "logits", 0, "a pointer to device memory"};
   if (call.count > 0 && call.rows == nullptr) return {kInvalid, "rows", 0, "a pointer to device memory"};
   Status status = check_alignment("logits", call.logits);
@@ -82,9 +84,6 @@ static Status check_call(const ReSETSampler<Detector, DeviceBackend>& sampler, c
   if (policy.parts < 0 || policy.parts > 256) return {kInvalid, "policy.parts", policy.parts, "0..256"};
   if (policy.chunk_warps != 0 && policy.chunk_warps != 1 && policy.chunk_warps != 4) {
     return {kInvalid, "policy.chunk_warps", policy.chunk_warps, "0, 1 or 4"};
-  }
-  if (sampler.device().sm_count < 1) {
-    return {kInvalid, "device.sm_count", sampler.device().sm_count, "what sampler_prepare has found"};
   }
   return check_dependent_launch(options.dependent_launch, sampler.device().arch);
 }
@@ -154,6 +153,8 @@ static Status sampler_prepare(int device, SamplerDevice& info) noexcept {
 /// Makes the memory of a new sampler ready: no slot is in use.
 template <class Detector>
 static Status sampler_initialize(const ReSETSampler<Detector, DeviceBackend>& sampler, cudaStream_t stream) noexcept {
+  const Status status = detail::check_current_device(sampler.device().device);
+  if (!status.ok()) return status;
   const std::size_t bytes =
       detail::SamplerMemory<typename Detector::State>::layout(sampler.config(), sampler.max_rows()).bytes;
   return detail::cuda_status("cudaMemsetAsync", cudaMemsetAsync(sampler.memory(), 0, bytes, stream));
@@ -186,8 +187,11 @@ static Status sampler_update(const ReSETSampler<Detector, DeviceBackend>& sample
 template <class Detector>
 static Status sampler_export(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
                              SlotState<typename Detector::State>* state, cudaStream_t stream) noexcept {
-  if (slot < 0 || slot >= sampler.config().slots) return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
+  Status status = detail::check_slot(sampler, slot);
+  if (!status.ok()) return status;
   if (state == nullptr) return {StatusCode::kInvalidArgument, "state", 0, "a pointer to memory"};
+  status = detail::check_current_device(sampler.device().device);
+  if (!status.ok()) return status;
   const auto* source = &detail::view_of(sampler).memory.slots[slot].state;
   return detail::cuda_status("cudaMemcpyAsync",
                              cudaMemcpyAsync(state, source, sizeof *state, cudaMemcpyDefault, stream));
@@ -199,12 +203,9 @@ static Status sampler_export(const ReSETSampler<Detector, DeviceBackend>& sample
 template <class Detector>
 static Status sampler_import(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
                              const SlotState<typename Detector::State>& state, cudaStream_t stream) noexcept {
-  if (slot < 0 || slot >= sampler.config().slots) return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
-  Status status = state.validate();
+  Status status = detail::check_slot(sampler, slot);
+  if (status.ok()) status = state.validate(sampler.config().vocabulary);
   if (!status.ok()) return status;
-  if (state.last_token >= sampler.config().vocabulary) {
-    return {StatusCode::kInvalidArgument, "last_token", state.last_token, "a token of the vocabulary, or -1 for none"};
-  }
   status = detail::check_current_device(sampler.device().device);
   if (!status.ok()) return status;
   return detail::launch(detail::import_state<Detector>, detail::LaunchShape(), stream, detail::view_of(sampler), slot,
@@ -216,7 +217,7 @@ template <class Detector>
 static Status sampler_commit(const ReSETSampler<Detector, DeviceBackend>& sampler, const SamplerCommit& commit,
                              cudaStream_t stream) noexcept {
   if (commit.count < 0 || commit.count > sampler.config().slots) {
-    return {StatusCode::kInvalidArgument, "count", commit.count, "0..slots"};
+    return Status(StatusCode::kInvalidArgument, "count", commit.count, "0..slots").bounded(sampler.config().slots);
   }
   if (commit.count == 0) return {};
   const Status status = detail::check_commit(sampler, commit);

@@ -60,9 +60,10 @@ class ReSETSampler<Detector, HostBackend> {
   /// A slot's memory, for export and import.
   using State = SlotState<typename Detector::State>;
 
-  /// Allocates everything that later calls need. Throws `Error` for a configuration outside its domain.
+  /// Allocates everything that later calls need. Throws `Error` for a configuration outside its domain, or a detector
+  /// that does not fit the vocabulary.
   explicit ReSETSampler(const SamplerConfig& config, Detector detector = Detector())
-      : config_(validated(config)),
+      : config_(validated(config, detector)),
         detector_(std::move(detector)),
         row_(static_cast<std::size_t>(config.vocabulary)),
         slots_(static_cast<std::size_t>(config.slots)),
@@ -74,7 +75,9 @@ class ReSETSampler<Detector, HostBackend> {
   /// Begins a request in `slot`; what was in it is forgotten. Refuses a slot or parameters outside their domain, and
   /// then leaves the slot as it was.
   Status add(std::int32_t slot, const RequestParams& request) noexcept {
-    if (!in_range(slot)) return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
+    if (!in_range(slot)) {
+      return Status(StatusCode::kInvalidArgument, "slot", slot, "0..slots-1").bounded(config_.slots - 1);
+    }
     const Status status = request.validate(config_.vocabulary);
     if (!status.ok()) return status;
     Slot fresh;
@@ -180,12 +183,8 @@ class ReSETSampler<Detector, HostBackend> {
   /// then leaves the slot as it was.
   Status import_slot(std::int32_t slot, const State& state) noexcept {
     if (!in_use(slot)) return bad_slot(slot);
-    const Status status = state.validate();
+    const Status status = state.validate(config_.vocabulary);
     if (!status.ok()) return status;
-    if (state.last_token >= config_.vocabulary) {
-      return {StatusCode::kInvalidArgument, "last_token", state.last_token,
-              "a token of the vocabulary, or -1 for none"};
-    }
     slots_[static_cast<std::size_t>(slot)].state = state;
     slots_[static_cast<std::size_t>(slot)].pending = 0;
     return {};
@@ -213,8 +212,9 @@ class ReSETSampler<Detector, HostBackend> {
     SampledToken result;
   };
 
-  static const SamplerConfig& validated(const SamplerConfig& config) {
+  static const SamplerConfig& validated(const SamplerConfig& config, const Detector& detector) {
     throw_if_failed(config.validate());
+    throw_if_failed(detail::detector_fits(detector, config.vocabulary));
     return config;
   }
 
@@ -225,8 +225,8 @@ class ReSETSampler<Detector, HostBackend> {
   static Status bad_slot(std::int32_t slot) noexcept {
     return {StatusCode::kInvalidArgument, "slot", slot, "a configured slot that a request was added to"};
   }
-  static Status bad_token(std::int32_t token) noexcept {
-    return {StatusCode::kInvalidArgument, "token", token, "a token of the vocabulary"};
+  Status bad_token(std::int32_t token) const noexcept {
+    return Status(StatusCode::kInvalidArgument, "token", token, "0..vocabulary-1").bounded(config_.vocabulary - 1);
   }
 
   Slot& slot_of(const SamplerRow& row) noexcept { return slots_[static_cast<std::size_t>(row.slot)]; }
@@ -238,7 +238,7 @@ class ReSETSampler<Detector, HostBackend> {
     if (!in_use(row.slot)) return bad_slot(row.slot);
     if (row.position < 0 || row.position > kMaxPosition) {
       return {StatusCode::kInvalidArgument, "position", row.position,
-              "0..kMaxPosition (kNextPosition is for the device)"};
+              "0..kMaxPosition, 2^63-2 (kNextPosition is for the device)"};
     }
     return {};
   }
@@ -260,7 +260,8 @@ class ReSETSampler<Detector, HostBackend> {
       Staged& staged = slot_of(rows[i]).staged;
       if (rows[i].position < staged.first) staged.first = rows[i].position;
       if (++staged.count > config_.rows_per_slot) {
-        return {StatusCode::kInvalidArgument, "rows of one slot", staged.count, "at most rows_per_slot"};
+        return Status(StatusCode::kInvalidArgument, "rows of one slot", staged.count, "at most rows_per_slot")
+            .bounded(config_.rows_per_slot);
       }
     }
     for (std::size_t i = 0; i < count; ++i) {
@@ -367,8 +368,10 @@ class ReSETSampler<Detector, HostBackend> {
 
   Status committable(std::int32_t slot, std::int32_t count) const noexcept {
     if (!in_use(slot)) return bad_slot(slot);
-    if (count < 0 || count > slots_[static_cast<std::size_t>(slot)].pending) {
-      return {StatusCode::kInvalidArgument, "count", count, "at most the rows applied since the last commit"};
+    const std::int32_t pending = slots_[static_cast<std::size_t>(slot)].pending;
+    if (count < 0 || count > pending) {
+      return Status(StatusCode::kInvalidArgument, "count", count, "0 to the rows applied since the last commit")
+          .bounded(pending);
     }
     return {};
   }

@@ -46,7 +46,7 @@ struct SamplerConfig {
     constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
     if (vocabulary < 1) return {kInvalid, "vocabulary", vocabulary, "at least 1"};
     if (row_stride != 0 && row_stride < vocabulary) {
-      return {kInvalid, "row_stride", row_stride, "0 or at least the vocabulary"};
+      return Status(kInvalid, "row_stride", row_stride, "0 or at least the vocabulary").bounded(vocabulary);
     }
     if (slots < 1) return {kInvalid, "slots", slots, "at least 1"};
     if (rows_per_slot < 1 || rows_per_slot > kMaxRowsPerSlot) {
@@ -84,7 +84,7 @@ struct SamplingParams {
       return {kInvalid, "min_p", static_cast<double>(min_p), "0..1"};
     }
     if (fallback_token < 0 || fallback_token >= vocabulary) {
-      return {kInvalid, "fallback_token", fallback_token, "a token of the vocabulary"};
+      return Status(kInvalid, "fallback_token", fallback_token, "0..vocabulary-1").bounded(vocabulary - 1);
     }
     return {};
   }
@@ -137,10 +137,11 @@ struct RequestParams {
     const Status stop = early_stop.validate();
     if (!stop.ok()) return stop;
     if (first_position < 0 || first_position > kMaxPosition) {
-      return {StatusCode::kInvalidArgument, "first_position", first_position, "0..kMaxPosition"};
+      return {StatusCode::kInvalidArgument, "first_position", first_position, "0..kMaxPosition, 2^63-2"};
     }
     if (purpose != RandomPurpose::kSampling && purpose != RandomPurpose::kDrafting) {
-      return {StatusCode::kInvalidArgument, "purpose", static_cast<std::int64_t>(purpose), "kSampling or kDrafting"};
+      return {StatusCode::kInvalidArgument, "purpose", static_cast<std::int64_t>(purpose),
+              "0 (kSampling) or 1 (kDrafting)"};
     }
     return detail::request_status(sampling.validate(vocabulary));
   }
@@ -194,12 +195,14 @@ struct SlotState {
   std::int64_t tokens = 0;    ///< Committed tokens.
   EarlyStopState early_stop;  ///< What the rules to end early remember, and their flag.
 
-  /// Names the first field that no request can have; the detector's state is its own affair.
-  RESET_HOST_DEVICE constexpr Status validate() const noexcept {
+  /// Names the first field that no request of a vocabulary can have; the detector's state is its own affair.
+  RESET_HOST_DEVICE constexpr Status validate(std::int32_t vocabulary) const noexcept {
     constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
-    if (last_token < kPlaceholderToken) return {kInvalid, "last_token", last_token, "a token, or -1 for none"};
+    if (last_token < kPlaceholderToken || last_token >= vocabulary) {
+      return Status(kInvalid, "last_token", last_token, "-1 for none, or 0..vocabulary-1").bounded(vocabulary - 1);
+    }
     if (next_position < 0 || next_position > kMaxPosition + 1) {
-      return {kInvalid, "next_position", next_position, "0..kMaxPosition + 1"};
+      return {kInvalid, "next_position", next_position, "0..kMaxPosition + 1, 2^63-1"};
     }
     if (tokens < 0 || tokens > kMaxTokenCount) return {kInvalid, "tokens", tokens, "0..2^53"};
     const Status stop = early_stop.validate();

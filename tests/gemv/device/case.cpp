@@ -392,7 +392,8 @@ std::string Case::compare(const std::vector<std::uint8_t>& output) const {
       if (m >= options_.m || column >= columns) {
         if (std::memcmp(&output[static_cast<std::size_t>(index * bytes)],
                         &initial_[static_cast<std::size_t>(index * bytes)], static_cast<std::size_t>(bytes)) != 0) {
-          return "wrote beyond the columns of token " + std::to_string(m);
+          return m < options_.m ? "wrote beyond the columns of token " + std::to_string(m)
+                                : "wrote behind the last token";
         }
         continue;
       }

@@ -15,7 +15,7 @@ int main() {
   config.vocabulary = 100;
   // Addresses that nothing reads.
   void* memory = reinterpret_cast<void*>(std::uintptr_t{4096});
-  const EntrySampler sampler(config, 1, {}, memory, reset::TokenSetDetector(nullptr, 0));
+  const EntrySampler sampler(config, 1, {0, 90, 132}, memory, reset::TokenSetDetector(nullptr, 0));
   reset::SampledToken result;
   std::int32_t token = 0;
   const reset::SamplerRow row;

@@ -13,9 +13,9 @@ namespace detail {
 struct TensorRingCut {
   int cluster;
   int row_groups;
-  int eighths;   ///< Of the shared memory that a CTA can have, to fill with stages if enough of them fit; else all of
-                 ///< it.
-  int ctas = 1;  ///< A multiprocessor, each of which can have its part of the shared memory.
+  int eighths;   ///< To fill with stages: of the shared memory that a CTA can have, all of which it gets where too few
+                 ///< fit, or of a CTA's part, where `ctas` share it.
+  int ctas = 1;  ///< A multiprocessor; one with as many groups of warps where too few stages fit.
 };
 
 /// The cluster for more than 8 tokens. Up to how many units of K a CTA takes alone comes for few rows from the odd
@@ -69,11 +69,12 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   const bool one = tokens == 1;
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
   if (units > 80) return {8, 1, one ? 5 : 6};
-  if (units > 72) return {8, 1, 5};
-  if (units > 64) return one ? TensorRingCut{8, 1, 8, 2} : TensorRingCut{8, 2, 8};
+  const bool few_rows = tiles_of_two < 9;
+  if (units > 64 && units <= 72 && !one) return {8, 2, 8};
+  if (units > 64) return units <= 72 && few_rows ? TensorRingCut{8, 1, 8, 2} : TensorRingCut{8, 1, 5};
   if (units > 48) return one ? TensorRingCut{8, 2, 5} : TensorRingCut{8, 1, 4};
   if (units > 32) return one ? TensorRingCut{4, 1, 8, 2} : TensorRingCut{8, 2, 5};
-  if (units > 20) return one ? TensorRingCut{4, 1, 8, 2} : TensorRingCut{4, 1, 5};
+  if (units > 20) return !one && few_rows ? TensorRingCut{4, 1, 5} : TensorRingCut{4, 1, 8, 2};
   return one ? one_token_cut(units, tiles_of_two) : few_tokens_cut(units, tiles_of_two);
 }
 

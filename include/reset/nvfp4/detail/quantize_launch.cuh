@@ -66,6 +66,9 @@ static inline Status validate_padding(const Nvfp4MutableMatrixView& out) noexcep
 
 static inline Status validate_target(const Nvfp4MutableMatrixView& out, bool zero_scale_padding) noexcept {
   const Status status = validate(out);
+  if (status.ok() && overlap(packed_region(out), scale_region(out))) {
+    return overlapping("block_scale.data", scale_region(out), "memory that does not overlap packed");
+  }
   const bool padded = out.block_scale.layout == ScaleLayout::kSwizzled128x4;
   return status.ok() && zero_scale_padding && padded ? validate_padding(out) : status;
 }
@@ -115,7 +118,7 @@ static Status validate_norm(const T* x, std::int64_t ld, const RmsNorm<T>& norm,
 
 static inline Status validate_order(GateOrder order) noexcept {
   const bool known = order == GateOrder::kGateUp || order == GateOrder::kUpGate;
-  return known ? Status() : invalid("order", static_cast<int>(order), "a GateOrder");
+  return known ? Status() : invalid("order", static_cast<int>(order), "0 (kGateUp) or 1 (kUpGate)");
 }
 
 template <class Options>

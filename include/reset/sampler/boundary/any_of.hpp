@@ -2,6 +2,8 @@
 /// Several detectors as one.
 #pragma once
 
+#include <cstdint>
+
 #include <reset/sampler/boundary/detector.hpp>
 
 RESET_NAMESPACE_BEGIN
@@ -41,6 +43,12 @@ class AnyOf {
     return reset::initially_active(first_) && rest_.initially_active();
   }
 
+  /// What the first of them says that does not fit the vocabulary.
+  Status fits(std::int32_t vocabulary) const {
+    const Status status = detail::detector_fits(first_, vocabulary);
+    return status.ok() ? rest_.fits(vocabulary) : status;
+  }
+
  private:
   First first_;
   AnyOf<Rest...> rest_;
@@ -68,6 +76,9 @@ class AnyOf<Only> {
 
   /// What the detector says.
   RESET_HOST_DEVICE constexpr bool initially_active() const { return reset::initially_active(only_); }
+
+  /// What the detector says.
+  Status fits(std::int32_t vocabulary) const { return detail::detector_fits(only_, vocabulary); }
 
  private:
   Only only_;

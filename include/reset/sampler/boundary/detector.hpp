@@ -25,8 +25,11 @@
 /// - `observe` neither throws nor fails. A negative token is a placeholder of the engine, not a token, and an entropy
 ///   that is not finite carries no information: the detectors of this library ignore both.
 /// - `bool initially_active() const` is optional: whether the policy applies to the first token (true if absent).
-/// - The host needs no `RESET_HOST_DEVICE`; a detector that is to run on the device does, at each of these functions:
-///   without it a file that begins requests on the device does not compile.
+/// - `Status fits(std::int32_t vocabulary) const` is optional: why the detector makes no sense for a vocabulary of so
+///   many tokens, which samplers then refuse; Ok if it does.
+/// - The host needs no `RESET_HOST_DEVICE`; a detector that is to run on the device does, at each of these but `fits`:
+///   without it a file that begins requests on the device does not compile, with the detector in an `AnyOf` or a
+///   `Gated` neither.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +37,7 @@
 #include <utility>
 
 #include <reset/config.hpp>
+#include <reset/status.hpp>
 
 RESET_NAMESPACE_BEGIN
 
@@ -95,9 +99,32 @@ struct NamesInitiallyActive : std::false_type {};
 template <class T>
 struct NamesInitiallyActive<T, std::void_t<decltype(&T::initially_active)>> : std::true_type {};
 
+template <class T, class = void>
+struct HasFits : std::false_type {};
+template <class T>
+struct HasFits<T, std::void_t<decltype(std::declval<const T&>().fits(std::int32_t{}))>>
+    : std::is_same<std::remove_cv_t<decltype(std::declval<const T&>().fits(std::int32_t{}))>, Status> {};
+
+template <class T, class = void>
+struct NamesFits : std::false_type {};
+template <class T>
+struct NamesFits<T, std::void_t<decltype(&T::fits)>> : std::true_type {};
+
 /// Of the optional members: absent, or as they are to be.
 template <class T>
-inline constexpr bool has_good_options_v = !NamesInitiallyActive<T>::value || HasInitiallyActive<T>::value;
+inline constexpr bool has_good_activity_v = !NamesInitiallyActive<T>::value || HasInitiallyActive<T>::value;
+template <class T>
+inline constexpr bool has_good_fits_v = !NamesFits<T>::value || HasFits<T>::value;
+
+/// What the detector's own `fits` says; Ok where it has none.
+template <class Detector>
+Status detector_fits([[maybe_unused]] const Detector& detector, [[maybe_unused]] std::int32_t vocabulary) {
+  if constexpr (HasFits<Detector>::value) {
+    return detector.fits(vocabulary);
+  } else {
+    return {};
+  }
+}
 
 }  // namespace detail
 
@@ -105,7 +132,8 @@ inline constexpr bool has_good_options_v = !NamesInitiallyActive<T>::value || Ha
 template <class T>
 inline constexpr bool is_step_detector_v =
     std::conjunction_v<std::is_trivially_copyable<T>, detail::HasDetectorState<T>, detail::HasInitialState<T>,
-                       detail::HasObserve<T>, std::bool_constant<detail::has_good_options_v<T>>>;
+                       detail::HasObserve<T>,
+                       std::bool_constant<detail::has_good_activity_v<T> && detail::has_good_fits_v<T>>>;
 
 /// True, or the compilation stops and says what `T` lacks: templates that take a detector begin with
 /// `static_assert(require_step_detector<T>());`.
@@ -116,8 +144,9 @@ RESET_HOST_DEVICE constexpr bool require_step_detector() noexcept {
   static_assert(detail::HasInitialState<T>::value, "a step detector needs `State initial_state() const`");
   static_assert(detail::HasObserve<T>::value,
                 "a step detector needs `StepMark observe(State&, const TokenEvent&) const` (a bool may be returned)");
-  static_assert(detail::has_good_options_v<T>,
+  static_assert(detail::has_good_activity_v<T>,
                 "initially_active of a step detector is `bool initially_active() const`");
+  static_assert(detail::has_good_fits_v<T>, "fits of a step detector is `Status fits(std::int32_t) const`");
   return true;
 }
 

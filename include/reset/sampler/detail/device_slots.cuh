@@ -6,6 +6,8 @@
 
 #include <reset/config.hpp>
 #include <reset/detail/launch.cuh>
+#include <reset/sampler/boundary/any_of.hpp>
+#include <reset/sampler/boundary/gated.hpp>
 #include <reset/sampler/detail/device_memory.hpp>
 #include <reset/sampler/detail/device_sample_room.cuh>
 #include <reset/sampler/device_sampler.hpp>
@@ -19,22 +21,43 @@ template <class>
 static __global__ void mark_unused() {}
 
 template <class Detector>
+static Status check_slot(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot) noexcept {
+  const std::int32_t slots = sampler.config().slots;
+  if (slot >= 0 && slot < slots) return {};
+  return Status(StatusCode::kInvalidArgument, "slot", slot, "0..slots-1").bounded(slots - 1);
+}
+
+template <class Detector>
 static Status check_request(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
                             const RequestParams& request) noexcept {
-  if (slot < 0 || slot >= sampler.config().slots) {
-    return {StatusCode::kInvalidArgument, "slot", slot, "0..slots-1"};
-  }
-  const Status status = request.validate(sampler.config().vocabulary);
+  Status status = check_slot(sampler, slot);
+  if (status.ok()) status = request.validate(sampler.config().vocabulary);
   return status.ok() ? check_current_device(sampler.device().device) : status;
 }
 
 /// Never runs: from a kernel the compiler refuses a detector's function that is not RESET_HOST_DEVICE, where from
-/// functions of both sides it only warns, and leaves the call out.
+/// functions of both sides, such as those of a detector that is made of others, it only warns, and leaves the call out.
+template <class Detector>
+static __device__ void require_device_functions(const Detector& detector);
+template <class... Parts>
+static __device__ void require_device_functions(const AnyOf<Parts...>& detector);
+template <class Inner>
+static __device__ void require_device_functions(const Gated<Inner>& detector);
+
 template <class Detector>
 static __device__ void require_device_functions(const Detector& detector) {
   typename Detector::State state = detector.initial_state();
   (void)detector.observe(state, TokenEvent{});
   if constexpr (HasInitiallyActive<Detector>::value) (void)detector.initially_active();
+}
+// Where a part lies does not matter to what never runs.
+template <class... Parts>
+static __device__ void require_device_functions(const AnyOf<Parts...>& detector) {
+  (require_device_functions(reinterpret_cast<const Parts&>(detector)), ...);
+}
+template <class Inner>
+static __device__ void require_device_functions(const Gated<Inner>& detector) {
+  require_device_functions(reinterpret_cast<const Inner&>(detector));
 }
 
 template <class Detector>
