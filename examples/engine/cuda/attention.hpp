@@ -56,6 +56,9 @@ struct AttentionCall {
   // of 0 means that the part was not written.
   float* parts = nullptr;
   float2* part_sums = nullptr;
+  // Where not null and a row has one split: [row][heads * head_dim], which attend() then writes instead of the parts,
+  // to the bit what merge() would make of them.
+  __nv_bfloat16* out = nullptr;
 };
 
 // The heads, head sizes and groups that the kernel has been written for.
@@ -68,8 +71,9 @@ void prepare_attention(AttentionShape& shape);
 // attend() itself.
 void store_prompt(const AttentionCall& call, const Stream& stream);
 
-// Leaves parts and part_sums; merge() makes the result of them. Reads positions, and what a step finds in the cache,
-// before the kernel ahead has ended: they must have been written before a launch in between that was no dependent one.
+// Leaves parts and part_sums, of which merge() makes the result, or the result itself (`out`). Reads positions, and
+// what a step finds in the cache, before the kernel ahead has ended: they must have been written before a launch in
+// between that was no dependent one.
 void attend(const AttentionCall& call, const Stream& stream);
 
 // [row][heads * head_dim], in bfloat16, or in NVFP4 with the global scale of `out`.

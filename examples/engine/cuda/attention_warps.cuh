@@ -123,7 +123,8 @@ __device__ void add_values(Running<D, kGroup>& running, const std::uint32_t (&we
   }
 }
 
-// The warps' sums become the CTA's part. `scratch` has room for the weighted sums of all warps.
+// The warps' sums become the CTA's part, or the result where that is the only one. `scratch` has room for the weighted
+// sums of all warps.
 template <int D, int kGroup>
 __device__ void write_part(Running<D, kGroup>& running, const AttentionCall& call, int row, int kv_head, int split,
                            float (*scratch)[kGroup][D]) {
@@ -166,6 +167,13 @@ __device__ void write_part(Running<D, kGroup>& running, const AttentionCall& cal
       value = {value.x + factor * own.x, value.y + factor * own.y, value.z + factor * own.z, value.w + factor * own.w};
     }
     const std::int64_t heads = static_cast<std::int64_t>(row) * call.shape.heads + kv_head * group + head;
+    if (call.out != nullptr) {
+      const float share = total == 0.0f ? 0.0f : 1.0f / total;
+      auto* out = reinterpret_cast<__nv_bfloat162*>(call.out + heads * D + column);
+      out[0] = __floats2bfloat162_rn(value.x * share, value.y * share);
+      out[1] = __floats2bfloat162_rn(value.z * share, value.w * share);
+      continue;
+    }
     const std::int64_t part = heads * call.shape.splits + split;
     *reinterpret_cast<float4*>(&call.parts[part * D + column]) = value;
     if (column == 0) call.part_sums[part] = make_float2(most, total);
@@ -174,6 +182,13 @@ __device__ void write_part(Running<D, kGroup>& running, const AttentionCall& cal
 
 __device__ void write_empty_part(const AttentionCall& call, int row, int kv_head, int split) {
   const int group = call.shape.heads / call.shape.kv_heads;
+  if (call.out != nullptr) {
+    const std::int64_t first = static_cast<std::int64_t>(row) * call.shape.heads + kv_head * group;
+    for (int i = threadIdx.x; i < group * call.shape.head_dim; i += kThreads) {
+      call.out[first * call.shape.head_dim + i] = __float2bfloat16(0.0f);
+    }
+    return;
+  }
   const int head = kv_head * group + static_cast<int>(threadIdx.x);
   if (threadIdx.x >= group) return;
   const std::int64_t part = (static_cast<std::int64_t>(row) * call.shape.heads + head) * call.shape.splits + split;

@@ -188,15 +188,17 @@ void Decoder::attention(const Batch& batch, std::size_t index) {
   const Stream first = {stream_.handle, stream_.dependent && index > 0};
   multiply(batch, layer.qkv, norm(hidden_.data(), layer.input_norm, layer.qkv, batch.rows, first), {}, qkv_.data(),
            false);
-  const AttentionCall call = attention_call(batch, index);
+  AttentionCall call = attention_call(batch, index);
+  const bool quantised_output = quantises(layer.output);
+  if (call.shape.splits == 1 && !quantised_output) call.out = context_.data();  // one kernel less
   batch.prompt ? attend_prompts(batch, call) : attend(call, stream_);
   Input input;
-  if (quantises(layer.output)) {
+  if (quantised_output) {
     input = quantised(layer.output, batch.rows);
     merge_quantize(call, input.nvfp4, stream_);
   } else {
     input.dense = context_.data();
-    merge(call, context_.data(), stream_);
+    if (call.out == nullptr) merge(call, context_.data(), stream_);
   }
   // A block asks for its widest weights alone: steps became longer where `down` asked for the next block's, or the
   // head's, which are soon there once their kernel has started.
@@ -368,6 +370,7 @@ void Decoder::attend_prompts(const Batch& batch, const AttentionCall& call) {
     part.qkv += piece.rows * (shape.heads + 2 * shape.kv_heads) * shape.head_dim;
     part.parts += heads * shape.splits * shape.head_dim;
     part.part_sums += heads * shape.splits;
+    if (part.out != nullptr) part.out += heads * shape.head_dim;
   }
 }
 

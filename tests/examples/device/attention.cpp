@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -215,6 +216,19 @@ struct OnDevice {
     return all;
   }
 
+  // What attend() writes itself.
+  std::vector<__nv_bfloat16> direct() {
+    const auto count = size_of(call.rows) * kHeads * kDim;
+    const DeviceBuffer<__nv_bfloat16> out(count);
+    REQUIRE(cudaMemset(out.data(), 0xff, out.bytes()) == cudaSuccess);
+    call.out = out.data();
+    engine::cuda::attend(call, {nullptr, false});
+    call.out = nullptr;
+    std::vector<__nv_bfloat16> found(count);
+    REQUIRE(cudaMemcpy(found.data(), out.data(), out.bytes(), cudaMemcpyDeviceToHost) == cudaSuccess);
+    return found;
+  }
+
   std::vector<__nv_bfloat16> merged() const {
     const auto count = size_of(call.rows) * kHeads * kDim;
     const DeviceBuffer<__nv_bfloat16> out(count);
@@ -244,6 +258,11 @@ void check_rows(const std::vector<__nv_bfloat16>& found, const std::vector<std::
   }
   std::printf("  attention: worst error %.3f of its bound\n", worst);
   CHECK(wrong == 0);
+}
+
+void check_same(const std::vector<__nv_bfloat16>& found, const std::vector<__nv_bfloat16>& expected) {
+  REQUIRE(found.size() == expected.size());
+  CHECK(std::memcmp(found.data(), expected.data(), found.size() * sizeof found[0]) == 0);
 }
 
 std::vector<std::vector<Expected>> all_expected(const Past& past, const std::vector<Row>& rows) {
@@ -293,7 +312,22 @@ TEST_CASE("a step's attention near 32 thousand tokens is that of sums in double"
     engine::cuda::attend(device.call, {nullptr, false});
     check_rows(device.merged(), wanted);
     check_stored(device, whole, rows);
+    if (splits == 1) check_same(device.direct(), device.merged());
   }
+}
+
+TEST_CASE("a row at a negative position gives zeros", "[attention]") {
+  std::mt19937 random(10);
+  const Past past(2 * kTile, random);
+  std::vector<Row> rows;
+  for (int slot = 0; slot < kSlots; ++slot) rows.emplace_back(slot, kTile, random);
+  rows[1].position = -1;
+  OnDevice device(past, rows, 1);
+  device.call.positions = device.positions.data();
+  engine::cuda::attend(device.call, {nullptr, false});
+  const auto found = device.direct();
+  check_same(found, device.merged());
+  for (std::size_t i = kHeads * kDim; i < 2 * kHeads * kDim; ++i) REQUIRE(__bfloat162float(found[i]) == 0.0F);
 }
 
 TEST_CASE("a prompt's attention near 32 thousand tokens is that of sums in double", "[attention]") {
@@ -313,4 +347,5 @@ TEST_CASE("a prompt's attention near 32 thousand tokens is that of sums in doubl
   engine::cuda::attend(device.call, {nullptr, false});
   check_rows(device.merged(), all_expected(whole, rows));
   check_stored(device, whole, rows);
+  check_same(device.direct(), device.merged());
 }
