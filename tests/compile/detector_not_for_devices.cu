@@ -1,3 +1,7 @@
+// A detector alone or, with RESET_TEST_PARTS, as a part of others.
+#include <reset/sampler/boundary/any_of.hpp>
+#include <reset/sampler/boundary/gated.hpp>
+#include <reset/sampler/boundary/interval.hpp>
 #include <reset/sampler/detail/device_slots.cuh>
 
 struct Detector {
@@ -9,4 +13,10 @@ struct Detector {
   bool observe(State&, const reset::TokenEvent& event) const { return event.token == 13; }
 };
 
-const void* kernel() { return reinterpret_cast<const void*>(&reset::detail::add_request<Detector>); }
+#if defined(RESET_TEST_PARTS)
+using Tested = reset::AnyOf<reset::FixedInterval, reset::Gated<Detector>>;
+#else
+using Tested = Detector;
+#endif
+
+const void* kernel() { return reinterpret_cast<const void*>(&reset::detail::add_request<Tested>); }
