@@ -120,11 +120,6 @@ class Bootstrap:
             interval["low"], interval["high"] = map(float, np.percentile((own * self.seeds[n]).sum(1), (2.5, 97.5)))
         self.waiting = []
 
-    def __call__(self, values):
-        interval = self.later(values)
-        self.settle()
-        return interval
-
 
 def kind(policy):
     """What a policy has in common with the T = 1 it is compared with: a longer limit, no top-p, or nothing."""

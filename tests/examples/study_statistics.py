@@ -52,15 +52,22 @@ def test_codec():
     assert [a.tolist() for a in report.decode(report.encode(solved, cut, 4), 4)] == [solved.tolist(), cut.tolist()]
 
 
+def interval_of(problems, values):
+    bootstrap = report.Bootstrap(problems)
+    interval = bootstrap.later(values)
+    bootstrap.settle()
+    return interval
+
+
 def test_bootstrap():
     values = np.random.default_rng(1).normal(3, 10, (1, 1000))
-    interval = report.Bootstrap(1000)(values)
+    interval = interval_of(1000, values)
     half = 1.96 * values.std() / 1000 ** 0.5
     assert abs(interval["mean"] - values.mean()) < 1e-9
     assert abs(interval["high"] - interval["low"] - 2 * half) < 0.1 * half
-    assert report.Bootstrap(1000)(np.zeros((3, 1000))) == {"mean": 0, "low": 0, "high": 0}
+    assert interval_of(1000, np.zeros((3, 1000))) == {"mean": 0, "low": 0, "high": 0}
     # Seeds that differ widen the interval: problems alone, all alike, would leave none.
-    spread = report.Bootstrap(50)(np.repeat([[0.0], [3.0], [6.0]], 50, 1))
+    spread = interval_of(50, np.repeat([[0.0], [3.0], [6.0]], 50, 1))
     assert abs(spread["low"]) < 1 and abs(spread["high"] - 6) < 1
 
 

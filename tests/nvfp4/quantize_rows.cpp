@@ -154,6 +154,11 @@ TEST_CASE("bad input to quantize_rows is named, and nothing is written") {
   CHECK(error_of([&] {
           quantize_rows(RoundToNearest(), x.data(), 32, 0, 1, nullptr, broken);
         }).find("global.parts[0].scale") != std::string::npos);
+  broken = matrix.view;
+  broken.block_scale.data = broken.packed + 18;  // of the second row, behind the first one's slack
+  CHECK(error_of([&] {
+          quantize_rows(RoundToNearest(), x.data(), 32, 0, 1, nullptr, broken);
+        }).find("expected memory that does not overlap packed") != std::string::npos);
   CHECK(error_of([&] {
           quantize_rows(RoundToNearest(), static_cast<const float*>(nullptr), 32, 0, 1, nullptr, matrix.view);
         }).find("x is 0, expected not null") != std::string::npos);

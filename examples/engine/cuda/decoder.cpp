@@ -200,8 +200,7 @@ void Decoder::attention(const Batch& batch, std::size_t index) {
     input.dense = context_.data();
     if (call.out == nullptr) merge(call, context_.data(), stream_);
   }
-  // A block asks for its widest weights alone: steps became longer where `down` asked for the next block's, or the
-  // head's, which are soon there once their kernel has started.
+  // A block asks for its widest weights alone: others are soon there once their kernel has started.
   multiply(batch, layer.output, input, ahead(layer.gate_up), hidden_.data(), true);
 }
 

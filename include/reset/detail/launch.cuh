@@ -101,11 +101,15 @@ template <class... Parameters>
 static Status check_dependent_launch(bool dependent, void (*kernel)(Parameters...)) noexcept {
   constexpr TargetRange kTargets = compiled_targets();
   if (!dependent || kTargets.least >= 90) return Status();
-  if (kTargets.most < 90) return check_dependent_launch(true, kTargets.most).named("target");
-  cudaFuncAttributes attributes = {};
-  const Status status =
-      cuda_status("cudaFuncGetAttributes", cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernel)));
-  return status.ok() ? check_dependent_launch(true, attributes.ptxVersion).named("target") : status;
+  int target = kTargets.most;
+  if (target >= 90) {
+    cudaFuncAttributes attributes = {};
+    const auto* function = reinterpret_cast<const void*>(kernel);
+    const Status status = cuda_status("cudaFuncGetAttributes", cudaFuncGetAttributes(&attributes, function));
+    if (!status.ok()) return status;
+    target = attributes.ptxVersion;
+  }
+  return check_dependent_launch(true, target).named("target");
 }
 
 /// Launches `kernel` on `stream` with the arguments converted to its parameters.

@@ -187,7 +187,7 @@ static Status sampler_update(const ReSETSampler<Detector, DeviceBackend>& sample
 template <class Detector>
 static Status sampler_export(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
                              SlotState<typename Detector::State>* state, cudaStream_t stream) noexcept {
-  Status status = detail::check_slot(sampler, slot);
+  Status status = detail::check_slot(sampler.config(), slot);
   if (!status.ok()) return status;
   if (state == nullptr) return {StatusCode::kInvalidArgument, "state", 0, "a pointer to memory"};
   status = detail::check_current_device(sampler.device().device);
@@ -203,7 +203,7 @@ static Status sampler_export(const ReSETSampler<Detector, DeviceBackend>& sample
 template <class Detector>
 static Status sampler_import(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
                              const SlotState<typename Detector::State>& state, cudaStream_t stream) noexcept {
-  Status status = detail::check_slot(sampler, slot);
+  Status status = detail::check_slot(sampler.config(), slot);
   if (status.ok()) status = state.validate(sampler.config().vocabulary);
   if (!status.ok()) return status;
   status = detail::check_current_device(sampler.device().device);

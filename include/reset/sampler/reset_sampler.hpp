@@ -75,10 +75,8 @@ class ReSETSampler<Detector, HostBackend> {
   /// Begins a request in `slot`; what was in it is forgotten. Refuses a slot or parameters outside their domain, and
   /// then leaves the slot as it was.
   Status add(std::int32_t slot, const RequestParams& request) noexcept {
-    if (!in_range(slot)) {
-      return Status(StatusCode::kInvalidArgument, "slot", slot, "0..slots-1").bounded(config_.slots - 1);
-    }
-    const Status status = request.validate(config_.vocabulary);
+    Status status = detail::check_slot(config_, slot);
+    if (status.ok()) status = request.validate(config_.vocabulary);
     if (!status.ok()) return status;
     Slot fresh;
     fresh.request = request;
@@ -148,11 +146,12 @@ class ReSETSampler<Detector, HostBackend> {
   /// The same with the tokens that the engine has settled on, one a row: for rejection samplers, which may replace the
   /// last. Refuses, and folds nothing, if one is outside the vocabulary or `tokens` is null; a count of 0 reads none.
   Status commit(std::int32_t slot, const std::int32_t* tokens, std::int32_t count) noexcept {
-    const Status status = committable(slot, count);
+    Status status = committable(slot, count);
     if (!status.ok()) return status;
     if (count > 0 && tokens == nullptr) return {StatusCode::kInvalidArgument, "tokens", 0, "a pointer to memory"};
     for (std::int32_t i = 0; i < count; ++i) {
-      if (tokens[i] < 0 || tokens[i] >= config_.vocabulary) return bad_token(tokens[i]);
+      status = detail::check_token("token", tokens[i], config_.vocabulary);
+      if (!status.ok()) return status;
     }
     for (std::int32_t i = 0; i < count; ++i) fold(slot, pending_of(slot)[i], tokens[i]);
     slots_[static_cast<std::size_t>(slot)].pending = 0;
@@ -218,15 +217,11 @@ class ReSETSampler<Detector, HostBackend> {
     return config;
   }
 
-  bool in_range(std::int32_t slot) const noexcept { return slot >= 0 && slot < config_.slots; }
   bool in_use(std::int32_t slot) const noexcept {
-    return in_range(slot) && slots_[static_cast<std::size_t>(slot)].in_use;
+    return detail::check_slot(config_, slot).ok() && slots_[static_cast<std::size_t>(slot)].in_use;
   }
   static Status bad_slot(std::int32_t slot) noexcept {
     return {StatusCode::kInvalidArgument, "slot", slot, "a configured slot that a request was added to"};
-  }
-  Status bad_token(std::int32_t token) const noexcept {
-    return Status(StatusCode::kInvalidArgument, "token", token, "0..vocabulary-1").bounded(config_.vocabulary - 1);
   }
 
   Slot& slot_of(const SamplerRow& row) noexcept { return slots_[static_cast<std::size_t>(row.slot)]; }
@@ -270,8 +265,9 @@ class ReSETSampler<Detector, HostBackend> {
       if (place >= staged.count || (staged.seen >> place & 1) != 0) {
         return {StatusCode::kInvalidArgument, "position", rows[i].position, "consecutive positions within a slot"};
       }
-      if (place > 0 && (rows[i].token < kPlaceholderToken || rows[i].token >= config_.vocabulary)) {
-        return bad_token(rows[i].token);
+      if (place > 0 && rows[i].token != kPlaceholderToken) {
+        const Status status = detail::check_token("token", rows[i].token, config_.vocabulary);
+        if (!status.ok()) return status;
       }
       staged.seen |= std::uint64_t{1} << place;
     }

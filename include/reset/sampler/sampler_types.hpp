@@ -83,14 +83,17 @@ struct SamplingParams {
     if (!detail::is_finite(min_p) || min_p < 0.0f || min_p > 1.0f) {
       return {kInvalid, "min_p", static_cast<double>(min_p), "0..1"};
     }
-    if (fallback_token < 0 || fallback_token >= vocabulary) {
-      return Status(kInvalid, "fallback_token", fallback_token, "0..vocabulary-1").bounded(vocabulary - 1);
-    }
-    return {};
+    return detail::check_token("fallback_token", fallback_token, vocabulary);
   }
 };
 
 namespace detail {
+
+/// Whether a sampler has such a slot.
+RESET_HOST_DEVICE constexpr Status check_slot(const SamplerConfig& config, std::int32_t slot) noexcept {
+  if (slot >= 0 && slot < config.slots) return {};
+  return Status(StatusCode::kInvalidArgument, "slot", slot, "0..slots-1").bounded(config.slots - 1);
+}
 
 /// A complaint of a member of RequestParams, its field under the name that it has there.
 RESET_HOST_DEVICE constexpr Status request_status(const Status& status) noexcept {

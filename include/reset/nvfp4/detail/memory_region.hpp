@@ -89,5 +89,13 @@ inline MemoryRegion scale_region(const Nvfp4MatrixView& view) noexcept {
   return {address(scale.data + first * bytes), 1, (last - first + 1) * bytes, 0};
 }
 
+/// Whether quantised rows can go there: the view is well formed, and codes and scales do not overwrite each other.
+inline Status validate_result(const Nvfp4MutableMatrixView& out) noexcept {
+  const Status status = validate(out);
+  const MemoryRegion scales = status.ok() ? scale_region(out) : MemoryRegion{};
+  if (!status.ok() || !overlap(packed_region(out), scales)) return status;
+  return invalid("block_scale.data", static_cast<std::int64_t>(scales.begin), "memory that does not overlap packed");
+}
+
 }  // namespace detail
 RESET_NAMESPACE_END

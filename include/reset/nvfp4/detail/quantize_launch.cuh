@@ -65,10 +65,7 @@ static inline Status validate_padding(const Nvfp4MutableMatrixView& out) noexcep
 }
 
 static inline Status validate_target(const Nvfp4MutableMatrixView& out, bool zero_scale_padding) noexcept {
-  const Status status = validate(out);
-  if (status.ok() && overlap(packed_region(out), scale_region(out))) {
-    return overlapping("block_scale.data", scale_region(out), "memory that does not overlap packed");
-  }
+  const Status status = validate_result(out);
   const bool padded = out.block_scale.layout == ScaleLayout::kSwizzled128x4;
   return status.ok() && zero_scale_padding && padded ? validate_padding(out) : status;
 }

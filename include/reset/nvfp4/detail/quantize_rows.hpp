@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include <reset/nvfp4/detail/memory_region.hpp>
 #include <reset/nvfp4/quantize.hpp>
 
 RESET_NAMESPACE_BEGIN
@@ -40,7 +41,7 @@ inline void check_weights(const float* channel_weights, std::int64_t cols) {
 
 inline void check_rows(std::int64_t ld, std::int64_t first_row, std::int64_t row_count,
                        const Nvfp4MutableMatrixView& out) {
-  throw_if_failed(validate(out));
+  throw_if_failed(validate_result(out));
   if (ld < out.cols) throw_if_failed(invalid("ld", ld, "at least out.cols"));
   if (first_row < 0 || first_row > out.rows) throw_if_failed(invalid("first_row", first_row, "0..out.rows"));
   if (row_count < 0 || row_count > out.rows - first_row) {

@@ -116,6 +116,13 @@ inline constexpr bool has_good_activity_v = !NamesInitiallyActive<T>::value || H
 template <class T>
 inline constexpr bool has_good_fits_v = !NamesFits<T>::value || HasFits<T>::value;
 
+/// Whether a token is one of the vocabulary.
+RESET_HOST_DEVICE constexpr Status check_token(const char* argument, std::int32_t token,
+                                               std::int32_t vocabulary) noexcept {
+  if (token >= 0 && token < vocabulary) return {};
+  return Status(StatusCode::kInvalidArgument, argument, token, "0..vocabulary-1").bounded(vocabulary - 1);
+}
+
 /// What the detector's own `fits` says; Ok where it has none.
 template <class Detector>
 Status detector_fits([[maybe_unused]] const Detector& detector, [[maybe_unused]] std::int32_t vocabulary) {

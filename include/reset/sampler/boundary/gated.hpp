@@ -64,9 +64,9 @@ class Gated {
   /// Whether both tokens are of the vocabulary, without which the policy would never be on, or never off again, and the
   /// inner detector fits.
   Status fits(std::int32_t vocabulary) const {
-    if (open_token_ >= vocabulary) return beyond("open_token", open_token_, vocabulary);
-    if (close_token_ >= vocabulary) return beyond("close_token", close_token_, vocabulary);
-    return detail::detector_fits(inner_, vocabulary);
+    Status status = detail::check_token("open_token", open_token_, vocabulary);
+    if (status.ok()) status = detail::check_token("close_token", close_token_, vocabulary);
+    return status.ok() ? detail::detector_fits(inner_, vocabulary) : status;
   }
 
   /// Whether the prompt has opened and the inner detector wants the policy for the first token.
@@ -75,10 +75,6 @@ class Gated {
   }
 
  private:
-  static Status beyond(const char* argument, std::int32_t token, std::int32_t vocabulary) {
-    return Status(StatusCode::kInvalidArgument, argument, token, "0..vocabulary-1").bounded(vocabulary - 1);
-  }
-
   Inner inner_;
   std::int32_t open_token_;
   std::int32_t close_token_;

@@ -21,16 +21,9 @@ template <class>
 static __global__ void mark_unused() {}
 
 template <class Detector>
-static Status check_slot(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot) noexcept {
-  const std::int32_t slots = sampler.config().slots;
-  if (slot >= 0 && slot < slots) return {};
-  return Status(StatusCode::kInvalidArgument, "slot", slot, "0..slots-1").bounded(slots - 1);
-}
-
-template <class Detector>
 static Status check_request(const ReSETSampler<Detector, DeviceBackend>& sampler, std::int32_t slot,
                             const RequestParams& request) noexcept {
-  Status status = check_slot(sampler, slot);
+  Status status = check_slot(sampler.config(), slot);
   if (status.ok()) status = request.validate(sampler.config().vocabulary);
   return status.ok() ? check_current_device(sampler.device().device) : status;
 }
