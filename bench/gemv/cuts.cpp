@@ -65,7 +65,7 @@ std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShap
   std::vector<GemvPolicy> cuts;
   const GemvPolicy good = reset::ring_policy(device, activation, shape.m, shape.k);
   if (good.stages == 0) return cuts;
-  for (const int chunks : {1, 2, 3, 5}) {
+  for (const int chunks : {1, 2, 3}) {
     for (int groups = 1; groups <= 16; ++groups) {
       for (int stages = groups; stages <= 16; stages += groups) {
         for (const int ctas : {1, 2}) {

@@ -134,10 +134,10 @@ TEST_CASE("as many CTAs of a ring fit a multiprocessor as the policy says, and n
             policy.ctas_per_sm);
     REQUIRE(fit(policy, shared, policy.tokens == 1 ? 72 : policy.tokens == 8 ? 80 : 128) == policy.ctas_per_sm);
   };
-  const auto check_ring = [&](ActivationType type, std::int64_t k) {
-    const GemvPolicy policy = reset::ring_policy(device_of(90), type, 1, k);
+  const auto check_ring = [&](ActivationType type, std::int64_t k, reset::ScaleLayout scales) {
+    const GemvPolicy policy = reset::ring_policy(device_of(90), type, 1, k, scales);
     if (policy.stages == 0) return;
-    const std::int64_t needed = reset::ring_shared_bytes(policy, type, k);
+    const std::int64_t needed = reset::ring_shared_bytes(policy, type, k, scales);
     REQUIRE(fit(policy, reset::exclusive_shared_bytes(policy, device, needed), 0) == policy.ctas_per_sm);
   };
   for (std::int64_t k = 256; k <= 32768; k += 256) {
@@ -147,7 +147,9 @@ TEST_CASE("as many CTAs of a ring fit a multiprocessor as the policy says, and n
         for (const std::int64_t m : {1, 8, 16}) check_tensor_ring(m, n, k);
       }
     }
-    for (const ActivationType type : {ActivationType::kNvfp4, ActivationType::kBf16}) check_ring(type, k);
+    check_ring(ActivationType::kNvfp4, k, reset::ScaleLayout::kLinear);
+    check_ring(ActivationType::kNvfp4, k, reset::ScaleLayout::kSwizzled128x4);
+    check_ring(ActivationType::kBf16, k, reset::ScaleLayout::kLinear);
   }
 }
 
@@ -212,19 +214,26 @@ TEST_CASE("many tokens are not held up by weights that all fit the ring") {
 }
 
 TEST_CASE("the threads of a ring cover K, and a multiprocessor's memory holds its CTAs") {
+  using reset::ScaleLayout;
+  const auto check = [](int arch, ActivationType type, std::int64_t k, ScaleLayout scales) {
+    const GemvPolicy policy = reset::ring_policy(device_of(arch), type, 1, k, scales);
+    INFO("arch " << arch << " k " << k << " scales " << static_cast<int>(scales));
+    const bool dense = type == ActivationType::kFp16;
+    const std::int64_t most = dense ? 8192 : scales == ScaleLayout::kLinear ? 40960 : 32768;
+    REQUIRE((policy.stages == 0) == (k > most));
+    if (policy.stages == 0) return;
+    REQUIRE(std::int64_t{1024} * policy.chunks * policy.warps_per_group >= k);
+    REQUIRE(policy.warps_per_group <= reset::detail::ring_max_group(policy.chunks));
+    REQUIRE(reset::cta_threads(policy) <= reset::detail::ring_max_threads(policy.chunks, dense));
+    REQUIRE(policy.stages >= (policy.chunks < 3 ? 1 : 2));
+    const std::int64_t each = reset::ring_shared_bytes(policy, type, k, scales) + 1024;
+    REQUIRE(policy.ctas_per_sm * each <= (arch == 120 ? 100 : 228) * 1024);
+  };
   for (const int arch : {90, 100, 120}) {
     for (std::int64_t k = 256; k <= 40960; k += 256) {
-      for (const ActivationType type : {ActivationType::kNvfp4, ActivationType::kFp16}) {
-        const GemvPolicy policy = reset::ring_policy(device_of(arch), type, 1, k);
-        INFO("arch " << arch << " k " << k);
-        const bool dense = type == ActivationType::kFp16;
-        REQUIRE((policy.stages == 0) == (dense && k > 8192));
-        if (policy.stages == 0) continue;
-        REQUIRE(std::int64_t{1024} * policy.chunks * policy.warps_per_group >= k);
-        REQUIRE(reset::cta_threads(policy) <= reset::detail::ring_max_threads(policy.chunks, dense));
-        const std::int64_t each = reset::ring_shared_bytes(policy, type, k) + 1024;
-        REQUIRE(policy.ctas_per_sm * each <= (arch == 120 ? 100 : 228) * 1024);
-      }
+      check(arch, ActivationType::kFp16, k, ScaleLayout::kLinear);
+      check(arch, ActivationType::kNvfp4, k, ScaleLayout::kLinear);
+      check(arch, ActivationType::kNvfp4, k, ScaleLayout::kSwizzled128x4);
     }
   }
   CHECK(reset::ring_policy(device_of(90), ActivationType::kNvfp4, 2, 4096).stages == 0);

@@ -97,7 +97,7 @@ TEST_CASE("every call has a kernel with the policies that serve it, and every ke
       }
     }
   }
-  CHECK(seen.size() == 27);
+  CHECK(seen.size() == 28);
 }
 
 TEST_CASE("instances refuse a call by what they have not") {

@@ -54,7 +54,6 @@ TEST_CASE("a policy of kRing that cannot serve a call is refused by name") {
   bad([](GemvPolicy& p) { p.kernel = static_cast<GemvKernel>(9); }, "policy.kernel");
   bad([](GemvPolicy& p) { p.chunks = 0; }, "policy.chunks");
   bad([](GemvPolicy& p) { p.chunks = 4; }, "policy.chunks");
-  bad([](GemvPolicy& p) { p.chunks = 6; }, "policy.chunks");
   bad([](GemvPolicy& p) { p.warps_per_group = 3; }, "policy.warps_per_group");
   bad([](GemvPolicy& p) { p.warps_per_group = 9; }, "policy.warps_per_group");
   bad([](GemvPolicy& p) { p.groups = 0; }, "policy.groups");
@@ -75,14 +74,30 @@ TEST_CASE("a call that kRing cannot serve is refused by the member that keeps it
   bad([](GemvProblem& p) { p.tokens = 2; }, "tokens");
   bad([](GemvProblem& p) { p.activations.type = ActivationType::kBf16; }, "activations.type");
   bad([](GemvProblem& p) { p.weights.cols -= 16; }, "weights.cols");
-  bad([](GemvProblem& p) { p.gate = GemvGate::kUpGate; }, "gate");
   bad([](GemvProblem& p) { p.weights.packed += 8; }, "weights.packed");
   bad([](GemvProblem& p) { p.weights.row_stride += 8; }, "weights.row_stride");
-  bad([](GemvProblem& p) { p.weights.block_scale.layout = reset::ScaleLayout::kSwizzled128x4; },
-      "weights.block_scale.layout");
   bad([](GemvProblem& p) { p.weights.block_scale.block_origin = 4; }, "weights.block_scale.data");
   bad([](GemvProblem& p) { p.weights.block_scale.stride += 8; }, "weights.block_scale.stride");
   bad([](GemvProblem& p) { p.activations.nvfp4.packed += 4; }, "activations.nvfp4.packed");
+}
+
+TEST_CASE("a call that kRing cannot serve with swizzled scales is refused by the member that keeps it") {
+  GemvProblem good = well_formed(ActivationType::kNvfp4, 1, 1024, 20480);
+  swizzle_scales(good.weights);
+  const GemvPolicy policy =
+      reset::ring_policy(device_of(90), ActivationType::kNvfp4, 1, 20480, reset::ScaleLayout::kSwizzled128x4);
+  REQUIRE(validate(policy, good, device_of(90)).ok());
+  const auto bad = [&](auto change, const char* argument) { refused_call(policy, good, change, argument); };
+  bad([](GemvProblem& p) { p.gate = GemvGate::kUpGate; }, "gate");
+  bad([](GemvProblem& p) { p.weights.rows -= 24; }, "weights.rows");
+  bad([](GemvProblem& p) { p.weights.cols -= 256; }, "weights.cols");
+  bad([](GemvProblem& p) { p.weights.block_scale.data += 8; }, "weights.block_scale.data");
+  bad([](GemvProblem& p) { p.weights.block_scale.row_origin = 32; }, "weights.block_scale.row_origin");
+  bad([](GemvProblem& p) { p.weights.block_scale.block_origin = 2; }, "weights.block_scale.block_origin");
+  GemvProblem deep = well_formed(ActivationType::kNvfp4, 1, 1024, 33280);
+  swizzle_scales(deep.weights);
+  refused_call(
+      reset::ring_policy(device_of(90), ActivationType::kNvfp4, 1, 33280), deep, [](GemvProblem&) {}, "weights.cols");
 }
 
 TEST_CASE("a call that kTensorRing cannot serve is refused by the member that keeps it") {

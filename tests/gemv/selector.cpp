@@ -161,12 +161,12 @@ TEST_CASE("which kernel serves which call") {
   CHECK(swizzled(1024, 8192, reset::GemvGate::kNone) == GemvKernel::kRing);
   CHECK(swizzled(1024, 4096, reset::GemvGate::kGateUp) == GemvKernel::kTensorRing);
   CHECK(swizzled(16384, 4096, reset::GemvGate::kNone) == GemvKernel::kRing);
-  CHECK(swizzled(16512, 4096, reset::GemvGate::kNone) == GemvKernel::kRing);
-  CHECK(swizzled(16384, 3584, reset::GemvGate::kNone) == GemvKernel::kRing);
-  CHECK(swizzled(16512, 3584, reset::GemvGate::kNone) == GemvKernel::kTensorRing);  // faster
-  CHECK(swizzled(1000, 4096, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // no whole tiles
-  CHECK(swizzled(1024, 3840, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // of 256, not of 512
-  CHECK(swizzled(1024, 9216, reset::GemvGate::kNone) == GemvKernel::kTensorRing);   // two rows a tile
+  CHECK(swizzled(16512, 3584, reset::GemvGate::kNone) == GemvKernel::kRing);
+  CHECK(swizzled(1000, 4096, reset::GemvGate::kNone) == GemvKernel::kTensorRing);  // no whole tiles
+  CHECK(swizzled(1024, 3840, reset::GemvGate::kNone) == GemvKernel::kTensorRing);  // of 256, not of 512
+  CHECK(swizzled(1024, 12288, reset::GemvGate::kNone) == GemvKernel::kRing);
+  CHECK(swizzled(1024, 32768, reset::GemvGate::kNone) == GemvKernel::kRing);
+  CHECK(swizzled(1024, 33280, reset::GemvGate::kNone) == GemvKernel::kTensor);  // neither ring
   const auto gated = [&](int arch, std::int64_t k) {
     GemvProblem problem = well_formed(nvfp4, 1, 1000, k);
     problem.gate = GemvGate::kGateUp;

@@ -7,6 +7,7 @@
 #include "gemv/problem_fixture.hpp"
 #include "support/catch.hpp"
 
+#include <reset/gemv/detail/lane_places.hpp>
 #include <reset/gemv/detail/tile_rows.hpp>
 #include <reset/gemv/detail/work_shares.hpp>
 #include <reset/gemv/policy.hpp>
@@ -68,6 +69,26 @@ void check_boxes(const reset::detail::TileRows<kRows>& work, int near) {
         REQUIRE(piece % (16 * near) == 0);
         REQUIRE(reset::scale_offset(kLayout, kStride, work.row(tile, slot), block) ==
                 piece + place % near * 16 + place / near * 4 + block % 4);
+      }
+    }
+  }
+}
+
+// Where a thread of kRing finds the scales of a chunk, of rows that a box brings: piece i of it, 16 bytes, is of tile i
+// along K, and begins with the row that is the tile's first modulo 32.
+template <int kRows>
+void check_ring_scales(const reset::detail::TileRows<kRows>& work) {
+  constexpr auto kLayout = reset::ScaleLayout::kSwizzled128x4;
+  constexpr int kChunks = 16;
+  for (int tile = 0; tile < work.tiles(); ++tile) {
+    const std::int64_t row = work.row(tile, 0);
+    const std::int64_t piece_row = row / 128 * 128 + row % 32;
+    for (int chunk = 0; chunk < kChunks; ++chunk) {
+      const int place = reset::detail::ring_box_scales(kRows, tile, chunk);
+      const std::int64_t piece = reset::scale_offset(kLayout, kChunks * 2, piece_row, place / 16 * 4);
+      for (int slot = 0; slot < kRows; ++slot) {
+        REQUIRE(piece + place % 16 + slot * 4 ==
+                reset::scale_offset(kLayout, kChunks * 2, work.row(tile, slot), chunk * 2));
       }
     }
   }
@@ -186,6 +207,7 @@ TEST_CASE("every row is in exactly one tile") {
     if (rows % 2 == 0) check_tiles<16>(rows, true);
   }
   for (const std::int64_t rows : {128, 256, 768}) {
+    check_tiles(spread_rows<2>(rows, false));
     check_tiles(spread_rows<4>(rows, false));
     check_tiles(spread_rows<16>(rows, false));
     if (rows % 256 == 0) check_tiles(spread_rows<16>(rows, true));
@@ -196,6 +218,20 @@ TEST_CASE("spread rows have their swizzled scales together") {
   check_boxes(spread_rows<4>(384, false), 1);
   check_boxes(spread_rows<16>(384, false), 2);
   check_boxes(spread_rows<16>(768, true), 2);
+}
+
+TEST_CASE("a thread of kRing finds the block scales of its chunk in the boxes of spread rows") {
+  check_ring_scales(spread_rows<4>(384, false));
+  check_ring_scales(spread_rows<2>(384, false));
+}
+
+TEST_CASE("the boxes of kRing bring all block scales of spread rows, at multiples of 128") {
+  for (std::int64_t k = 512; k <= reset::detail::kRingMostSpreadK; k += 512) {
+    const auto pieces = static_cast<int>(k / 64);
+    const int box = reset::detail::ring_box_pieces(k);
+    REQUIRE((box <= 256 && box <= pieces && 2 * box >= pieces));
+    REQUIRE((pieces - box) * 16 % 128 == 0);
+  }
 }
 
 TEST_CASE("a lane finds the block scales of its rows in the boxes of spread ones") {

@@ -1,8 +1,8 @@
 /// @file
 /// kRing, the CUDA-core mat-vec kernel: a ring of bulk copies and exact integer dot products (sm_90 and later), of
 /// NVFP4 activations as they are, of 16-bit ones rounded to integers of 16 bits. `gemv` launches it; `gemv_instance`
-/// names it as it is compiled, for 1, 2, 3 or 5 chunks of K a thread, and with one for linear or swizzled block scales
-/// or for 16-bit activations.
+/// names it as it is compiled, for 1, 2 or 3 chunks of K a thread, for linear or swizzled block scales, and with one
+/// chunk for 16-bit activations.
 #pragma once
 
 #include <cuda.h>
@@ -84,7 +84,7 @@ __device__ __forceinline__ std::uint32_t sum_parity(int i) {
 }
 
 /// The range of tiles that belongs to this CTA, and the extent of a row in shared memory. kSpread: swizzled block
-/// scales, whose pieces are copied in boxes, with rows spread as these want it.
+/// scales, whose pieces are copied in boxes, with rows spread as these want it; a piece has those of four rows.
 template <int kRows, bool kSpread>
 struct RingWork {
   TileRows<kRows> rows;
@@ -100,7 +100,9 @@ struct RingWork {
         first(tiles.first),
         count(tiles.count) {}
 
-  __device__ __forceinline__ int stage_bytes() const { return kRows * (weight_bytes + scale_bytes); }
+  __device__ __forceinline__ int stage_bytes() const {
+    return kRows * weight_bytes + (kSpread ? kPieceRows : kRows) * scale_bytes;
+  }
 
  private:
   static __device__ __forceinline__ int outputs(const GemvProblem& problem) {
@@ -177,30 +179,38 @@ __device__ __forceinline__ void produce_rows(const RingSource& source, const Rin
   }
 }
 
-/// Requests the CTA's tiles where rows are spread, by one thread: the rows' weights, and a box of their scales, which
-/// want multiples of 128 in shared memory (K is a multiple of 512, and so are a stage and its codes one of 128).
+/// Requests the CTA's tiles where rows are spread, by one thread: the rows' weights, and a box of their scales or two,
+/// which want multiples of 128 in shared memory (K is a multiple of 512, and so are a stage and its codes one of 128).
 template <int kRows>
 __device__ __forceinline__ void produce_spread(const RingSource& source, const CUtensorMap& scales,
                                                const RingShape& shape, const RingWork<kRows, true>& work,
                                                const RingMemory& memory) {
   static_assert(kRingBarrierBytes % 128 == 0 && kRingSumSlots * kRows * 4 % 128 == 0,
                 "stages begin at multiples of 128");
+  const int pieces = work.weight_bytes / 32;
+  const int box = ring_box_pieces(2 * work.weight_bytes);
+  const int boxes = box < pieces ? 2 : 1;
   RingCursor cursor{0, 1};
   StagesInFlight flight(shape.in_flight);
   for (int i = 0; i < work.count; ++i) {
     const auto row = static_cast<int>(work.rows.row(work.first + i, 0));
     const std::uint32_t full = memory.full + cursor.barrier();
     const std::uint32_t stage = shared_address(memory.stages + cursor.stage * work.stage_bytes());
+    const std::uint32_t scale = stage + static_cast<std::uint32_t>(kRows * work.weight_bytes);
     const std::uint8_t* weights = source.weights + row * source.weight_stride;
     if (i >= shape.stages) barrier_wait(memory.empty + cursor.barrier(), cursor.parity);
     flight.wait_for_room(i, memory.full, shape.stages);
-    barrier_arrive_expecting(full, static_cast<std::uint32_t>(work.stage_bytes()));
+    barrier_arrive_expecting(full, static_cast<std::uint32_t>(kRows * work.weight_bytes + boxes * box * 16));
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       bulk_copy(stage + static_cast<std::uint32_t>(r * work.weight_bytes),
                 weights + r * kSpreadRows * source.weight_stride, static_cast<std::uint32_t>(work.weight_bytes), full);
     }
-    box_copy(stage + static_cast<std::uint32_t>(kRows * work.weight_bytes), &scales, scale_tile_place(row, 0), full);
+    box_copy(scale, &scales, scale_tile_place(row, 0), full);
+    if (boxes == 2) {
+      box_copy(scale + static_cast<std::uint32_t>((pieces - box) * 16), &scales, scale_tile_place(row, pieces - box),
+               full);
+    }
     cursor.advance(1, shape.stages);
   }
 }
@@ -223,20 +233,20 @@ __device__ __forceinline__ void produce(const GemvProblem& problem, const CUtens
 }
 
 /// The sum of the sums of a group's warps, in the order of the warps.
-template <int kRows>
+template <int kRows, int kMostWarps>
 __device__ __forceinline__ float group_sum(const float* sums, int warps) {
-  float parts[kMaxRingGroup];
+  float parts[kMostWarps];
 #pragma unroll
-  for (int w = 0; w < kMaxRingGroup; ++w) parts[w] = w < warps ? sums[w * kRows] : 0.0f;
+  for (int w = 0; w < kMostWarps; ++w) parts[w] = w < warps ? sums[w * kRows] : 0.0f;
   float total = 0;
 #pragma unroll
-  for (int w = 0; w < kMaxRingGroup; ++w) total += parts[w];
+  for (int w = 0; w < kMostWarps; ++w) total += parts[w];
   return total;
 }
 
 /// The reducing warp: adds the sums of a group's warps and stores the results, while the others go on. The lanes share
 /// several tiles, so that the latencies of one pass hide behind each other; half of the slots are then free meanwhile.
-template <int kRows, bool kSpread>
+template <int kMostWarps, int kRows, bool kSpread>
 __device__ __forceinline__ void reduce(const GemvProblem& problem, const RingShape& shape,
                                        const RingWork<kRows, kSpread>& work, const RingMemory& memory, float unit,
                                        int lane) {
@@ -251,8 +261,8 @@ __device__ __forceinline__ void reduce(const GemvProblem& problem, const RingSha
     float total = 0;
     if (active) {
       barrier_wait(memory.sums_full + sum_barrier(i), sum_parity(i));
-      total =
-          group_sum<kRows>(memory.sums + (sum_slot(i) * kRows * shape.warps_per_group + slot), shape.warps_per_group);
+      total = group_sum<kRows, kMostWarps>(memory.sums + (sum_slot(i) * kRows * shape.warps_per_group + slot),
+                                           shape.warps_per_group);
       barrier_arrive(memory.sums_empty + sum_barrier(i));
     }
     __syncwarp();
@@ -304,7 +314,8 @@ __device__ __forceinline__ void consume(const GemvProblem& problem, const RingSh
 #pragma unroll
       for (int c = 0; c < kChunks; ++c) {
         const uint4 codes = *reinterpret_cast<const uint4*>(weights + (r * work.weight_bytes + chunk[c] * 16));
-        const RingScales<kRows, kOperands == RingOperands::kSpread> scale(scales, work.scale_bytes, chunk[c]);
+        const RingScales<kRows, kOperands == RingOperands::kSpread> scale(scales, work.scale_bytes, work.first + i,
+                                                                          chunk[c]);
         x.add(c, codes, decode_scales(scale.pair(r)), sums[r]);
       }
     }
@@ -354,7 +365,8 @@ static __global__ void __launch_bounds__(ring_max_threads(kChunks, kOperands == 
     prefetch_share(prefetch, lane);
   } else {
     // Weights are doubled, and so are NVFP4 activations.
-    reduce(problem, shape, work, memory, kOperands == RingOperands::kDense ? 0.5f : 0.25f, lane);
+    constexpr float kUnit = kOperands == RingOperands::kDense ? 0.5f : 0.25f;
+    reduce<ring_max_group(kChunks)>(problem, shape, work, memory, kUnit, lane);
   }
 #endif
 }

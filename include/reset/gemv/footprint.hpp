@@ -20,9 +20,9 @@ enum class GemvKernel : std::uint8_t {
   /// block scales anywhere.
   kTensorRing,
   /// cuda_core.cuh: one token, K a multiple of 256, packed rows and rows of linear block scales aligned to 16 bytes;
-  /// sm_90 and later. NVFP4 activations with K at most 40960 (with a gate 16384), others, rounded to integers of 16
-  /// bits, with K at most 8192. NVFP4 ones with swizzled block scales, without a gate, for K a multiple of 512 and at
-  /// most 8192, and whole tiles of 128 rows from where they begin.
+  /// sm_90 and later. NVFP4 activations with K at most 40960, others, rounded to integers of 16 bits, with K at most
+  /// 8192. NVFP4 ones with swizzled block scales, without a gate, for K a multiple of 512 and at most 32768, and whole
+  /// tiles of 128 rows from where they begin.
   kRing,
 };
 
@@ -42,7 +42,7 @@ struct GemvPolicy {
   int slices = 1;           ///< kTensor...: of K, of at most 256 * k_warps each; kTensorRing as many as `cluster`.
   int warps_per_group = 1;  ///< kRing: warps that share a stage; each thread has `chunks` times 32 of K.
   int groups = 1;           ///< kRing: groups of warps that take turns at the stages.
-  int chunks = 1;           ///< kRing: 1, 2, 3 or 5.
+  int chunks = 1;           ///< kRing: 1, 2 or 3.
   int stages = 1;  ///< Rings: stages in shared memory, at most 16, a multiple of the groups that take turns at them.
   bool odd_rows = false;  ///< kTensorRing: rows come one by one, and may begin at odd places.
 };
@@ -75,10 +75,22 @@ constexpr std::int64_t tensor_clusters(const GemvPolicy& policy, const GemvShape
   return runs < waves * resident ? runs : waves * resident;
 }
 
+namespace detail {
+
+/// What kRing multiplies in a call.
+constexpr RingOperands ring_operands(ActivationType activation, ScaleLayout scales) noexcept {
+  if (is_dense(activation)) return RingOperands::kDense;
+  return scales == ScaleLayout::kSwizzled128x4 ? RingOperands::kSpread : RingOperands::kNvfp4;
+}
+
+}  // namespace detail
+
 /// Shared memory that kRing takes for activations of a type, in bytes.
-constexpr std::int64_t ring_shared_bytes(const GemvPolicy& policy, ActivationType activation, std::int64_t k) noexcept {
+constexpr std::int64_t ring_shared_bytes(const GemvPolicy& policy, ActivationType activation, std::int64_t k,
+                                         ScaleLayout scales = ScaleLayout::kLinear) noexcept {
+  const detail::RingOperands operands = detail::ring_operands(activation, scales);
   return detail::ring_fixed_bytes(policy.chunks, policy.warps_per_group) +
-         policy.stages * detail::ring_stage_bytes(policy.chunks, k) +
+         policy.stages * detail::ring_stage_bytes(policy.chunks, operands, k) +
          detail::ring_token_bytes(detail::is_dense(activation), k);
 }
 

@@ -13,7 +13,7 @@
 
 RESET_NAMESPACE_BEGIN
 
-/// One of the 27 kernels as the library compiles them: `gemv_instance` tells which one a call takes with a policy, and
+/// One of the 28 kernels as the library compiles them: `gemv_instance` tells which one a call takes with a policy, and
 /// `gemv` with some of them as template arguments compiles no others. Its numbers mean nothing.
 enum class GemvInstance : std::uint16_t {};
 
@@ -105,7 +105,7 @@ struct Instances {
     if (!is_dense(shape.activations) && variant_of(wanted) == static_cast<int>(RingOperands::kSpread) && linear) {
       return refuse_spread(shape);
     }
-    if (!is_dense(shape.activations) && spread) return unsupported(ring_scale_tiles(shape, chunks));
+    if (!is_dense(shape.activations) && spread) return unsupported(ring_scale_tiles(shape));
     return refusal("activations.type", static_cast<int>(shape.activations),
                    "of the kind, NVFP4 or 16-bit, of an instance of kRing which gemv was given");
   }
@@ -139,7 +139,8 @@ using EveryInstance = Instances<
     tensor_ring_instance(16, RingRows::kSpread, true), tensor_ring_instance(16, RingRows::kOdd, false),
     ring_instance(1, RingOperands::kNvfp4), ring_instance(1, RingOperands::kSpread),
     ring_instance(1, RingOperands::kDense), ring_instance(2, RingOperands::kNvfp4),
-    ring_instance(3, RingOperands::kNvfp4), ring_instance(5, RingOperands::kNvfp4)>;
+    ring_instance(2, RingOperands::kSpread), ring_instance(3, RingOperands::kNvfp4),
+    ring_instance(3, RingOperands::kSpread)>;
 
 }  // namespace detail
 
@@ -148,11 +149,7 @@ using EveryInstance = Instances<
 /// a policy is none, neither is the instance, and `gemv` does not compile with it.
 constexpr GemvInstance gemv_instance(const GemvPolicy& policy, const GemvShape& shape) noexcept {
   if (policy.kernel == GemvKernel::kRing) {
-    const detail::RingOperands operands = detail::is_dense(shape.activations) ? detail::RingOperands::kDense
-                                          : detail::ring_scale_tiles(shape, policy.chunks).ok()
-                                              ? detail::RingOperands::kSpread
-                                              : detail::RingOperands::kNvfp4;
-    return detail::ring_instance(policy.chunks, operands);
+    return detail::ring_instance(policy.chunks, detail::ring_operands(shape.activations, shape.scale_layout));
   }
   if (policy.kernel == GemvKernel::kTensor) {
     return detail::tensor_instance(policy.tokens, detail::whole_copies(shape).ok());

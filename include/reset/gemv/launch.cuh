@@ -56,7 +56,8 @@ inline RingShape ring_shape(const GemvProblem& problem, const GemvPolicy& policy
                             Cut tiles) noexcept {
   const Nvfp4MatrixView& w = problem.weights;
   const bool contiguous = w.row_stride == w.cols / 2 && w.block_scale.stride == w.blocks();
-  const RingFlight in_flight = stages_in_flight(policy, device, ring_stage_bytes(policy.chunks, w.cols));
+  const RingOperands operands = ring_operands(problem.activations.type, w.block_scale.layout);
+  const RingFlight in_flight = stages_in_flight(policy, device, ring_stage_bytes(policy.chunks, operands, w.cols));
   return {tiles, policy.warps_per_group, policy.groups, policy.stages, in_flight, contiguous};
 }
 
@@ -123,17 +124,17 @@ static inline Status launch_tensor_ring(TensorRingKernel kernel, const GemvProbl
 
 static inline Status launch_ring(RingKernel kernel, const GemvProblem& problem, const GemvPolicy& policy,
                                  const DeviceInfo& device, const LaunchOptions& options, cudaStream_t stream) noexcept {
-  const bool spread = ring_scale_tiles(shape_of(problem), policy.chunks).ok();
+  const Nvfp4MatrixView& w = problem.weights;
+  const RingOperands operands = ring_operands(problem.activations.type, w.block_scale.layout);
   CUtensorMap scales{};
-  const Status status = spread ? encode_ring_scales(device, problem.weights, scales) : Status();
+  const Status status = operands == RingOperands::kSpread ? encode_ring_scales(device, w, scales) : Status();
   if (!status.ok()) return status;
-  const std::int64_t tiles = ceil_div(problem.weights.rows, ring_rows(policy.chunks));
+  const std::int64_t tiles = ceil_div(w.rows, ring_rows(policy.chunks));
   const std::int64_t most = std::int64_t{device.sm_count} * policy.ctas_per_sm;
   const std::int64_t ctas = tiles < most ? tiles : most;
-  const LaunchShape shape = launch_shape(
-      ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
-      exclusive_shared_bytes(policy, device, ring_shared_bytes(policy, problem.activations.type, problem.weights.cols)),
-      options, 1);
+  const std::int64_t shared = ring_shared_bytes(policy, problem.activations.type, w.cols, w.block_scale.layout);
+  const LaunchShape shape = launch_shape(ctas, dim3(static_cast<unsigned>(cta_threads(policy))),
+                                         exclusive_shared_bytes(policy, device, shared), options, 1);
   return launch(kernel, shape, stream, problem,
                 ring_shape(problem, policy, device, cut(static_cast<int>(tiles), static_cast<int>(ctas))), scales,
                 options.prefetch);
@@ -199,7 +200,7 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 /// or kUnsupported where the device lacks what the policy asks for. kCudaError, with the runtime's code, where the
 /// launch fails.
 ///
-/// A file that calls it compiles all 27 kernels. With instances as template arguments, `gemv<kFirst, kSecond>(...)`, it
+/// A file that calls it compiles all 28 kernels. With instances as template arguments, `gemv<kFirst, kSecond>(...)`, it
 /// compiles these alone, each what `gemv_instance` makes of a policy and a shape, and a call that none of them serves
 /// is refused with kUnsupported, by what of it or of its policy they have not. kTensor's kernel for weights that lie
 /// anyhow serves those that lie well, too, slower; nothing else takes another's place. `gemv_prepare` wants the same

@@ -126,28 +126,39 @@ constexpr bool has_little_shared_memory(const DeviceInfo& device) noexcept {
 /// multiprocessor, where there is shared memory for them, so that one of the next kernel starts when the first of them
 /// has ended: by steps and by layers that follow themselves, on an H100 and an H200.
 constexpr GemvPolicy ring_policy(const DeviceInfo& device, ActivationType activation, std::int64_t tokens,
-                                 std::int64_t k) noexcept {
+                                 std::int64_t k, ScaleLayout scales = ScaleLayout::kLinear) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kRing;
   policy.stages = 0;
   const bool dense = detail::is_dense(activation);
-  const std::int64_t most_k = dense ? detail::kRingMostDenseK : 40 * 1024;
+  const detail::RingOperands operands = detail::ring_operands(activation, scales);
+  const std::int64_t most_k = dense                                       ? detail::kRingMostDenseK
+                              : operands == detail::RingOperands::kSpread ? detail::kRingMostSpreadK
+                                                                          : 40 * 1024;
   if (device.arch < 90 || tokens != 1 || k < 1 || k % 256 != 0 || k > most_k) return policy;
   const int units = static_cast<int>((k + 1023) / 1024);  // what one warp covers with one chunk a thread
   policy.tokens = 1;
-  policy.chunks = units <= 8 ? 1 : units <= 16 ? 2 : units <= 24 ? 3 : 5;
+  policy.chunks = units <= 8 ? 1 : units <= 16 ? 2 : 3;
   policy.warps_per_group = (units + policy.chunks - 1) / policy.chunks;
   const bool little = detail::has_little_shared_memory(device);
-  policy.ctas_per_sm = little && policy.chunks <= 2 ? 1 : 2;
-  const std::int64_t kilobytes = dense ? 106 : policy.chunks <= 2 ? 94 : policy.chunks == 3 ? 58 : 86;
-  const std::int64_t bytes = little ? detail::shared_bytes_each(device, 2) : kilobytes * 1024;
-  const std::int64_t room = bytes - ring_shared_bytes(policy, activation, k);  // that of no stages
-  if (room < detail::ring_stage_bytes(policy.chunks, k)) return policy;
-  const auto most_stages = static_cast<int>(room / detail::ring_stage_bytes(policy.chunks, k));
+  policy.ctas_per_sm = little ? 1 : 2;
+  // Stages of two spread rows have more scales than they need.
+  const bool more = dense || (operands == detail::RingOperands::kSpread && policy.chunks > 1);
+  const std::int64_t kilobytes = more ? 106 : 94;
+  const std::int64_t bytes = !little             ? kilobytes * 1024
+                             : policy.chunks < 3 ? detail::shared_bytes_each(device, 2)
+                                                 : device.shared_bytes;
+  const std::int64_t room = bytes - ring_shared_bytes(policy, activation, k, scales);  // that of no stages
+  const std::int64_t stage = detail::ring_stage_bytes(policy.chunks, operands, k);
+  if (room < stage) return policy;
+  const auto most_stages = static_cast<int>(room / stage);
   const int each = policy.chunks <= 2 && !little ? 3 : 2;  // stages of a group, where there are so many
   policy.groups = (detail::ring_max_threads(policy.chunks, dense) / 32 - 2) / policy.warps_per_group;
   const int most_groups = most_stages < each ? 1 : most_stages / each;
   if (policy.groups > most_groups) policy.groups = most_groups;
+  // Eight warps suffice, and leave registers for CTAs of the next kernel; where memory is faster, nobody has looked.
+  const int enough = policy.warps_per_group < 4 ? (7 + policy.warps_per_group) / policy.warps_per_group : 2;
+  if (!dense && !detail::has_fast_memory(device) && policy.groups > enough) policy.groups = enough;
   policy.stages = most_stages < detail::kMaxRingStages ? most_stages : detail::kMaxRingStages;
   policy.stages = policy.stages / policy.groups * policy.groups;
   return policy;
@@ -156,16 +167,15 @@ constexpr GemvPolicy ring_policy(const DeviceInfo& device, ActivationType activa
 namespace detail {
 
 /// Whether kRing is the faster where it serves a call. By layers of bench_tune_gemv that follow themselves, on an H100:
-/// of NVFP4 activations it is, but with a gate, whose rows are far apart and come by smaller copies, and with swizzled
-/// scales if little K leaves room for more CTAs of kTensorRing; of others where rows are many, with a gate only if K
-/// leaves no room for as many. Where memory is faster, or shared memory little, nobody has looked at the others.
+/// of NVFP4 activations it is, but with a gate, whose rows are far apart and come by smaller copies; of others where
+/// rows are many, with a gate only if K leaves no room for as many. Where memory is faster, or shared memory little,
+/// nobody has looked at the others.
 constexpr bool prefers_ring(const DeviceInfo& device, const GemvShape& shape) noexcept {
   const bool gated = shape.gate != GemvGate::kNone;
   if (!is_dense(shape.activations)) {
-    const bool linear = shape.scale_layout == ScaleLayout::kLinear;
-    // Of three chunks an H200's took 12 to 15 % more than kTensorRing for bfloat16.
+    // Of three chunks, of one row a tile, an H200's took 12 to 15 % more than kTensorRing for bfloat16.
     if (has_fast_memory(device) && shape.cols > 16 * 1024 && shape.cols <= 24 * 1024) return false;
-    return !gated && (linear || shape.rows <= 16384 || shape.cols >= 4096);
+    return !gated;
   }
   const bool looked_at = !has_fast_memory(device) && !has_little_shared_memory(device);
   return looked_at && shape.rows >= 16384 && shape.cols >= (gated ? 4097 : 4096);
@@ -176,7 +186,7 @@ constexpr bool prefers_ring(const DeviceInfo& device, const GemvShape& shape) no
 /// The policy that `gemv` takes for a well-formed call of that shape on a device. Of a shape and a device that are
 /// known at compile time it is a constant, and so is whether it can serve them (`validate`).
 constexpr GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvShape& shape) noexcept {
-  const GemvPolicy ring = ring_policy(device, shape.activations, shape.tokens, shape.cols);
+  const GemvPolicy ring = ring_policy(device, shape.activations, shape.tokens, shape.cols, shape.scale_layout);
   const bool ring_serves = ring.stages > 0 && detail::ring_serves(shape, ring.chunks).ok();
   if (ring_serves && detail::prefers_ring(device, shape)) return ring;
   const bool boxes = detail::boxes_serve(shape).ok();
@@ -279,16 +289,17 @@ constexpr Status validate(const GemvPolicy& policy, const GemvShape& shape, cons
     return detail::invalid("policy.kernel", static_cast<int>(policy.kernel), "a GemvKernel");
   }
   if (device.arch < 90) return Status(StatusCode::kUnsupported, "device.arch", device.arch, "90 or more for kRing");
-  if (policy.chunks < 1 || policy.chunks == 4 || policy.chunks > 5) {
-    return detail::invalid("policy.chunks", policy.chunks, "1, 2, 3 or 5");
+  if (policy.chunks < 1 || policy.chunks > 3) {
+    return detail::invalid("policy.chunks", policy.chunks, "1, 2 or 3");
   }
   const Status served = detail::ring_serves(shape, policy.chunks);
   if (!served.ok()) return served;
   if (policy.tokens != 1) return detail::invalid("policy.tokens", policy.tokens, "1 for kRing");
   const std::int64_t covered = std::int64_t{32} * detail::kRingChunkK * policy.chunks * policy.warps_per_group;
-  if (policy.warps_per_group < 1 || policy.warps_per_group > detail::kMaxRingGroup || covered < shape.cols) {
+  if (policy.warps_per_group < 1 || policy.warps_per_group > detail::ring_max_group(policy.chunks) ||
+      covered < shape.cols) {
     return detail::invalid("policy.warps_per_group", policy.warps_per_group,
-                           "1..8, which together cover K, each 1024 * chunks");
+                           "1..8, or 1..14 of 3 chunks, which together cover K, each 1024 * chunks");
   }
   const int most_threads = detail::ring_max_threads(policy.chunks, detail::is_dense(shape.activations));
   if (policy.groups < 1 || policy.groups > 16 || cta_threads(policy) > most_threads) {
@@ -297,7 +308,7 @@ constexpr Status validate(const GemvPolicy& policy, const GemvShape& shape, cons
   if (policy.stages < policy.groups || policy.stages > detail::kMaxRingStages || policy.stages % policy.groups != 0) {
     return detail::invalid("policy.stages", policy.stages, "a multiple of groups, at most 16");
   }
-  const std::int64_t shared = ring_shared_bytes(policy, shape.activations, shape.cols);
+  const std::int64_t shared = ring_shared_bytes(policy, shape.activations, shape.cols, shape.scale_layout);
   if (shared <= device.shared_bytes) return Status();
   return detail::invalid("policy.stages", policy.stages, "a ring that fits the shared memory of a CTA");
 }

@@ -136,16 +136,17 @@ int test_shapes(const reset::DeviceInfo& device, bool reduced) {
 
 namespace {
 
-// kRing with swizzled scales: every K of one chunk, rows apart, matrices that begin in the middle of the scale tensor;
-// on few multiprocessors with slow memory its ring goes round many times.
+// kRing with swizzled scales: every number of chunks, scales in one box and in two that overlap or do not, rows apart,
+// matrices that begin in the middle of the scale tensor; on few multiprocessors with slow memory its ring goes round
+// many times.
 void add_spread_rings(Tally& tally, const reset::DeviceInfo& device, bool reduced) {
   reset::DeviceInfo slow = device;
   slow.sm_count = 3;
   slow.memory_bandwidth = 1;
   unsigned turn = 0;
-  for (const std::int64_t k : {512, 1024, 1536, 4096, 8192}) {
+  for (const std::int64_t k : {512, 1536, 4096, 8192, 8704, 16384, 16896, 17408, 25600, 32768}) {
     for (const std::int64_t n : {128, 512, 1152}) {
-      if (reduced && n * k > 300000) continue;
+      if (n * k > (reduced ? 300000 : 10000000)) continue;
       for (const int slack : {0, 16}) {
         CaseOptions options;
         options.n = n;

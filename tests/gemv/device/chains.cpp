@@ -163,7 +163,7 @@ class Links {
   }
 
   int end() const {
-    const bool all = seen_.size() == 26 && clustered_.size() == 3;
+    const bool all = seen_.size() == 27 && clustered_.size() == 3;
     if (!all) {
       std::printf("FAILED: chains of %d kernels, with clusters of %d\n", static_cast<int>(seen_.size()),
                   static_cast<int>(clustered_.size()));
@@ -246,11 +246,14 @@ int test_links(const reset::DeviceInfo& device, bool reduced) {
       links.run_all(options);
     }
   }
-  for (const std::int64_t k : {12288, 20480, 40960}) {  // kRing's 2, 3 and 5 chunks
+  for (const std::int64_t k : {12288, 20480, 40960}) {  // kRing's 2 and 3 chunks, these with many warps and few
     CaseOptions options = samples().front();
     options.n = 300;
     options.k = k;
     links.run_all(options);
+    options.n = 384;
+    options.layout = reset::ScaleLayout::kSwizzled128x4;
+    if (k <= 20480) links.run_all(options);
   }
   return links.end();
 }

@@ -52,7 +52,7 @@ std::vector<GemvPolicy> policies(std::int64_t k, std::int64_t tokens) {
 // lap of the groups or for several.
 std::vector<GemvPolicy> ring_policies(std::int64_t k) {
   std::vector<GemvPolicy> list;
-  for (const int chunks : {1, 2, 3, 5}) {
+  for (const int chunks : {1, 2, 3}) {
     for (int groups = 1; groups <= 3; ++groups) {
       for (const int laps : {1, 2, 4}) {
         GemvPolicy policy;
@@ -74,8 +74,8 @@ struct Sweep {
   int runs[2][9] = {};        // of the tensor-core kernels, by kernel and slices
   int by_tokens[2][17] = {};  // the same, by kernel and the tokens that it is compiled for
   int odd[17] = {};           // of those of kTensorRing the ones with odd rows
-  int rings[6][3] = {};       // of kRing, by chunks and gate
-  int spread_rings = 0;       // of these the ones with block scales in boxes,
+  int rings[4][3] = {};       // of kRing, by chunks and gate
+  int spread_rings[4] = {};   // of these the ones with block scales in boxes, by chunks,
   int dense_rings = 0;        // and those of 16-bit activations
   int crowded[2] = {0, 0};    // of those for 16 tokens, by ring: CTAs have fewer threads than results
   PinnedRuns pinned{run};
@@ -97,7 +97,7 @@ struct Sweep {
       ++rings[policy.chunks][static_cast<std::size_t>(options.gate)];
       const bool dense = options.activation != ActivationType::kNvfp4;
       if (dense) ++dense_rings;
-      if (!dense && reset::detail::ring_scale_tiles(shape_of(call.problem()), policy.chunks).ok()) ++spread_rings;
+      if (!dense && options.layout == reset::ScaleLayout::kSwizzled128x4) ++spread_rings[policy.chunks];
     }
   }
 
@@ -126,10 +126,11 @@ struct Sweep {
       count += by_tokens[0][tokens] == 0;
       count += device.arch >= 90 && (odd[tokens] == 0 || odd[tokens] == by_tokens[1][tokens]);
     }
-    for (const int chunks : {1, 2, 3, 5}) {
-      for (int gate = 0; gate < (chunks <= 2 ? 3 : 1); ++gate) count += device.arch >= 90 && rings[chunks][gate] < 5;
+    for (const int chunks : {1, 2, 3}) {
+      for (int gate = 0; gate < 3; ++gate) count += device.arch >= 90 && rings[chunks][gate] < 5;
+      count += device.arch >= 90 && spread_rings[chunks] < 5;
     }
-    count += device.arch >= 90 && (spread_rings < 5 || dense_rings < 5);
+    count += device.arch >= 90 && dense_rings < 5;
     count += crowded[0] < 5 || (device.arch >= 90 && crowded[1] < 5);
     if (count > 0) std::printf("FAILED: %d kinds of policies were not run\n", count);
     return count;
@@ -138,7 +139,7 @@ struct Sweep {
 
 // What kRing serves: with and without a gate, rows without gaps and with them, swizzled scales in boxes and not.
 void sweep_rings(Sweep& sweep, const std::vector<reset::DeviceInfo>& devices, bool reduced) {
-  const std::int64_t shapes[][2] = {{258, 2048}, {130, 4352}, {1000, 3328}, {512, 2560}, {70, 12288}};
+  const std::int64_t shapes[][2] = {{258, 2048}, {130, 4352}, {1000, 3328}, {512, 2560}, {70, 12288}, {384, 12800}};
   unsigned turn = 0;
   for (const auto& shape : shapes) {
     for (const GemvGate gate : {GemvGate::kNone, GemvGate::kGateUp, GemvGate::kUpGate}) {
@@ -151,7 +152,7 @@ void sweep_rings(Sweep& sweep, const std::vector<reset::DeviceInfo>& devices, bo
         options.slack = turn % 2 == 0 ? 16 : 0;
         options.x_block_origin = turn % 3 == 0 ? 1 : 0;
         options.parts = 1 + static_cast<int>(turn % 3);
-        if (options.n == 512 && gate == GemvGate::kNone) options.layout = reset::ScaleLayout::kSwizzled128x4;
+        if (options.n % 128 == 0 && gate == GemvGate::kNone) options.layout = reset::ScaleLayout::kSwizzled128x4;
         if (reduced && options.n * options.k >= 1400000) continue;
         sweep.run_rings(options, device);
         options.layout = reset::ScaleLayout::kLinear;

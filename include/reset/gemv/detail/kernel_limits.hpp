@@ -115,6 +115,8 @@ enum class RingRows : std::uint8_t {
 /// Where rows are spread (TileRows), so many lie from one to the one behind it; of kTensorRing a box has so many bytes
 /// of scales of each swizzled tile.
 inline constexpr int kSpreadRows = 32;
+/// A piece of a swizzled tensor's tile, the 16 bytes of scales that no copy can halve, has those of so many rows.
+inline constexpr int kPieceRows = 4;
 inline constexpr int kSpreadScaleBytes = kBoxRows * static_cast<int>(kScaleTileBlocks);
 /// Where in the scales of a box a lane of a warp has those of row l / 4 and of the first half of the warp's unit of K.
 /// Of spread rows it holds a piece of each tile along K: the scales of rows 0, 2, 4, 6, and then those of the others.
@@ -172,22 +174,34 @@ enum class RingOperands : std::uint8_t {
   kSpread,  ///< NVFP4 activations, swizzled block scales: rows are spread (TileRows).
   kDense,   ///< 16-bit activations, linear block scales, one chunk a thread.
 };
-inline constexpr int kMaxRingGroup = 8;
+/// The most warps that share a stage.
+RESET_HOST_DEVICE constexpr int ring_max_group(int chunks) noexcept { return chunks == 3 ? 14 : 8; }
 inline constexpr int kRingSumSlots = 16;
 inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);
 inline constexpr int kRingChunkK = 32;
 /// The largest K of 16-bit activations: a thread has one chunk.
-inline constexpr std::int64_t kRingMostDenseK = kMaxRingGroup * 32 * kRingChunkK;
+inline constexpr std::int64_t kRingMostDenseK = ring_max_group(1) * 32 * kRingChunkK;
+/// The largest K of spread rows: two boxes, of 256 pieces along K each, bring the block scales of a tile.
+inline constexpr std::int64_t kRingMostSpreadK = 2 * 256 * 64;
+/// Such pieces of a box, by eights, for stages to begin at multiples of 128: the second ends where K does, and brings
+/// some of the first one's again.
+RESET_HOST_DEVICE constexpr int ring_box_pieces(std::int64_t k) noexcept {
+  const auto pieces = static_cast<int>(k / 64);
+  return pieces <= 256 ? pieces : (pieces / 2 + 7) / 8 * 8;
+}
 
-constexpr int ring_rows(int chunks) noexcept { return chunks == 1 ? 4 : chunks == 2 ? 2 : 1; }
+constexpr int ring_rows(int chunks) noexcept { return chunks == 1 ? 4 : 2; }
 
 /// Bounds of the kernel's registers: as many threads as a CTA may have, and the CTAs whose registers must fit beside
 /// each other, of one launch or of two.
-constexpr int ring_max_threads(int chunks, bool dense) noexcept { return dense ? 512 : chunks <= 2 ? 576 : 384; }
+constexpr int ring_max_threads(int chunks, bool dense) noexcept { return dense || chunks == 3 ? 512 : 576; }
 inline constexpr int kRingMinCtas = 2;
 
-constexpr std::int64_t ring_stage_bytes(int chunks, std::int64_t k) noexcept {
-  return ring_rows(chunks) * (k / 2 + k / 16);
+/// Where rows are spread, a copy of block scales brings those of four: for a tile of two twice what it needs, half of
+/// which the cache has by then.
+constexpr std::int64_t ring_stage_bytes(int chunks, RingOperands operands, std::int64_t k) noexcept {
+  const int rows = ring_rows(chunks);
+  return rows * (k / 2) + (operands == RingOperands::kSpread ? kPieceRows : rows) * (k / 16);
 }
 
 /// Bytes of shared memory that a 16-bit token takes: two for each element, and a float for each 16.

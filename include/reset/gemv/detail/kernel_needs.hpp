@@ -79,28 +79,23 @@ constexpr Status whole_scale_tiles(const GemvShape& s) noexcept {
                  "an address that 16 divides, for this kernel (the value is the remainder)");
 }
 
-/// Ok if kRing can have its block scales in boxes: where a tile has four rows, and stages begin at multiples of 128.
-constexpr Status ring_scale_tiles(const GemvShape& s, int chunks) noexcept {
+/// Ok if kRing can have its block scales in boxes: where stages begin at multiples of 128, and two boxes cover K.
+constexpr Status ring_scale_tiles(const GemvShape& s) noexcept {
   const Status tiles = whole_scale_tiles(s);
   if (!tiles.ok()) return tiles;
-  if (ring_rows(chunks) != 4) return invalid("policy.chunks", chunks, "1 for kRing with swizzled block scales");
   if (s.gate != GemvGate::kNone) {
     return invalid("gate", static_cast<int>(s.gate), "kNone, 0, for kRing with swizzled block scales");
   }
-  if (s.cols % 512 == 0) return Status();
-  return invalid("weights.cols", s.cols, "a multiple of 512 for kRing with swizzled block scales");
+  if (s.cols % 512 == 0 && s.cols <= kRingMostSpreadK) return Status();
+  return invalid("weights.cols", s.cols, "a multiple of 512, at most 32768, for kRing with swizzled block scales");
 }
 
 /// Ok if linear block scales lie as kRing wants them, or, of NVFP4 activations, swizzled ones.
-constexpr Status ring_scales(const GemvShape& s, int chunks) noexcept {
-  if (!is_dense(s.activations) && ring_scale_tiles(s, chunks).ok()) return Status();
-  if (is_dense(s.activations) && s.scale_layout != ScaleLayout::kLinear) {
+constexpr Status ring_scales(const GemvShape& s) noexcept {
+  if (s.scale_layout != ScaleLayout::kLinear) {
+    if (!is_dense(s.activations)) return ring_scale_tiles(s);
     return invalid("weights.block_scale.layout", static_cast<int>(s.scale_layout),
                    "kLinear, 0, for kRing with 16-bit activations");
-  }
-  if (s.scale_layout != ScaleLayout::kLinear) {
-    return invalid("weights.block_scale.layout", static_cast<int>(s.scale_layout),
-                   "kLinear, 0, for kRing, but for one chunk without a gate, K a multiple of 512, and whole tiles");
   }
   if (first_scale_misalignment(s) != 0) {
     return invalid("weights.block_scale.data", first_scale_misalignment(s),
@@ -118,12 +113,9 @@ constexpr Status ring_serves(const GemvShape& s, int chunks) noexcept {
   }
   if (s.tokens != 1) return invalid("tokens", s.tokens, "1 for kRing");
   if (s.cols % 256 != 0) return invalid("weights.cols", s.cols, "a multiple of 256 for kRing");
-  if (s.gate != GemvGate::kNone && ring_rows(chunks) < 2) {
-    return invalid("gate", static_cast<int>(s.gate), "kNone, 0, for kRing with more than 2 chunks");
-  }
   const Status codes = whole_codes(s);
   if (!codes.ok()) return codes;
-  const Status scales = ring_scales(s, chunks);
+  const Status scales = ring_scales(s);
   if (!scales.ok()) return scales;
   if (s.activation_misalignment == 0) return Status();
   return invalid(dense ? "activations.dense" : "activations.nvfp4.packed", s.activation_misalignment,

@@ -63,6 +63,12 @@ RESET_HOST_DEVICE constexpr int piece_place(int token, int c) noexcept {
   return token * 16 + (c ^ c / 8 ^ token % 2 * 2);
 }
 
+/// Where in the scales of a tile of kRing with spread rows a chunk's two are, those of slot 0: those of the next slot
+/// are 4 bytes further. Of two rows a tile, even tiles have the first half of each piece, odd ones the other.
+RESET_HOST_DEVICE constexpr int ring_box_scales(int rows, int tile, int chunk) noexcept {
+  return chunk / 2 * 16 + (rows == kPieceRows ? 0 : tile % 2 * 8) + chunk % 2 * 2;
+}
+
 /// The c-th chunk of 32 along K of a thread of kRing, of a group of `threads`; K may end before it.
 RESET_HOST_DEVICE constexpr int ring_chunk(int thread, int threads, int c) noexcept { return thread + c * threads; }
 

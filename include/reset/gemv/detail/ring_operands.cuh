@@ -6,6 +6,8 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/decode.cuh>
+#include <reset/gemv/detail/kernel_limits.hpp>
+#include <reset/gemv/detail/lane_places.hpp>
 #include <reset/nvfp4/matrix.hpp>
 
 RESET_NAMESPACE_BEGIN
@@ -59,7 +61,7 @@ struct RingScales {
   const std::uint8_t* place;
   int row_bytes;
 
-  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int row_bytes, int chunk)
+  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int row_bytes, int, int chunk)
       : place(scales + chunk * 2), row_bytes(row_bytes) {}
 
   __device__ __forceinline__ std::uint32_t pair(int row) const {
@@ -67,17 +69,33 @@ struct RingScales {
   }
 };
 
-/// Where rows are spread, those of all rows and of two chunks lie together.
+/// Where rows are spread, those of four rows and of two chunks lie together.
 template <>
-struct RingScales<4, true> {
+struct RingScales<kPieceRows, true> {
   uint4 runs;
   int shift;
 
-  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int, int chunk)
-      : runs(*reinterpret_cast<const uint4*>(scales + chunk / 2 * 16)), shift(chunk % 2 * 16) {}
+  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int, int, int chunk)
+      : runs(*reinterpret_cast<const uint4*>(scales + ring_box_scales(kPieceRows, 0, chunk / 2 * 2))),
+        shift(chunk % 2 * 16) {}
 
   __device__ __forceinline__ std::uint32_t pair(int row) const {
     return (row == 0 ? runs.x : row == 1 ? runs.y : row == 2 ? runs.z : runs.w) >> shift & 0xffff;
+  }
+};
+
+/// Of a tile of two rows, half of what comes.
+template <>
+struct RingScales<2, true> {
+  uint2 runs;
+  int shift;
+
+  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int, int tile, int chunk)
+      : runs(*reinterpret_cast<const uint2*>(scales + ring_box_scales(2, tile, chunk / 2 * 2))),
+        shift(chunk % 2 * 16) {}
+
+  __device__ __forceinline__ std::uint32_t pair(int row) const {
+    return (row == 0 ? runs.x : runs.y) >> shift & 0xffff;
   }
 };
 

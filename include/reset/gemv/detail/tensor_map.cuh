@@ -111,7 +111,7 @@ static inline Status encode_weights(const DeviceInfo& device, const Nvfp4MatrixV
 
 /// The map of block scales of kRing's tiles where these are spread.
 static inline Status encode_ring_scales(const DeviceInfo& device, const Nvfp4MatrixView& w, CUtensorMap& map) noexcept {
-  return encode_tensor(device, mapped_scale_tiles(w, ring_rows(1), static_cast<int>(w.cols / 64)), map);
+  return encode_tensor(device, mapped_scale_tiles(w, kPieceRows, ring_box_pieces(w.cols)), map);
 }
 
 }  // namespace RESET_ARCH_NAMESPACE
