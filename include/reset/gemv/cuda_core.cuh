@@ -284,16 +284,16 @@ __device__ __forceinline__ void consume(const GemvProblem& problem, const RingSh
   const int part = warp % shape.warps_per_group;
   const int thread = part * 32 + lane;
   const int stride = shape.warps_per_group * 32;
-  wait_for_dependencies();
   const auto x = [&] {
     if constexpr (kOperands == RingOperands::kDense) {
+      wait_for_dependencies();
       const auto cols = static_cast<int>(problem.weights.cols);
       const RingToken token(memory.stages + shape.stages * work.stage_bytes(), cols);
       token.round(problem.activations, warp * 32 + lane, stride * shape.groups);
       computing_warps_sync(stride * shape.groups);
       return RingIntegers(token, thread);
     } else {
-      return RingActivations<kChunks>(problem.activations.nvfp4, thread, stride);
+      return RingActivations<kChunks>(problem.activations.nvfp4, thread, stride, AtDependencies());
     }
   }();
   int chunk[kChunks];

@@ -53,23 +53,25 @@ struct WarpTokens {
   TokenFragment tile[kTiles];
   float2 factors[kTiles];  // of the sums of tokens l % 4 * 2 and the next of each tile
 
-  /// Tokens beyond the last are the last again: their sums are not stored. `scratch`: the warp's slots.
-  template <TokenKind kKind>
-  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, void* scratch) {
+  /// Tokens beyond the last are the last again: their sums are not stored. `scratch`: the warp's slots; `ready`: see
+  /// AtOnce.
+  template <TokenKind kKind, class Ready>
+  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, void* scratch,
+                                       Ready ready) {
     static_assert(kTokenScratchBytes + kTiles * 32 <= tensor_warp_bytes(kTokens), "the units find room behind it");
     auto* units = static_cast<float*>(scratch) + kTokenScratchBytes / 4;
     const ActivationType type = problem.activations.type;
     // Where other activations have their code as well, registers do not suffice.
     constexpr bool kSideBySide = kTiles == 2 && kKind == TokenKind::kDense;
     if constexpr (kTiles == 2 && kKind == TokenKind::kNvfp4) {
-      load_codes_side_by_side(problem, alignment, unit, lane, static_cast<uint4*>(scratch));
+      load_codes_side_by_side(problem, alignment, unit, lane, static_cast<uint4*>(scratch), ready);
     } else if (kSideBySide && alignment == 16 && unit < problem.weights.cols / kUnitK) {
-      load_side_by_side(problem, unit, lane, static_cast<uint4*>(scratch), units);
+      load_side_by_side(problem, unit, lane, static_cast<uint4*>(scratch), units, ready);
     } else {
 #pragma unroll
       for (int n = 0; n < kTiles; ++n) {
         tile[n].template load<kKind>(problem, alignment, first_token(problem, n), unit, lane,
-                                     static_cast<uint4*>(scratch), units + n * 8);
+                                     static_cast<uint4*>(scratch), units + n * 8, ready);
       }
     }
 #pragma unroll
@@ -87,26 +89,37 @@ struct WarpTokens {
   }
 
   /// All tiles of tokens are asked for before the first is waited for: of NVFP4 ones,
+  template <class Ready>
   __device__ __forceinline__ void load_codes_side_by_side(const GemvProblem& problem, int alignment, int unit, int lane,
-                                                          uint4* scratch) {
+                                                          uint4* scratch, Ready ready) {
     const int last = static_cast<int>(problem.tokens) - 1;
+    const int chunk = unit * (kUnitK / 32) + lane % 4;
+    const auto places = [&](int n) {
+      return CodePlaces(problem.activations.nvfp4, min(first_token(problem, n) + lane / 4, last), chunk);
+    };
+    const CodePlaces of_tiles[kTiles] = {places(0), places(1)};
+    ready(of_tiles[0], of_tiles[1], alignment);
     RawCodes raw[kTiles];
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
-      raw[n].load(problem.activations.nvfp4, alignment, min(first_token(problem, n) + lane / 4, last),
-                  unit * (kUnitK / 32) + lane % 4, scratch + lane * 4);
+      raw[n].load(of_tiles[n], alignment, static_cast<int>(problem.weights.cols / 16), chunk, scratch + lane * 4);
     }
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) tile[n].take(raw[n]);
   }
   /// and of others, whole ones.
+  template <class Ready>
   __device__ __forceinline__ void load_side_by_side(const GemvProblem& problem, int unit, int lane, uint4* scratch,
-                                                    float* units) {
+                                                    float* units, Ready ready) {
     const ActivationView& x = problem.activations;
     const int last = static_cast<int>(problem.tokens) - 1;
+    const std::uint8_t* rows[kTiles];
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) rows[n] = RawTokens::place(x, first_token(problem, n), unit, lane);
+    ready(rows[0], rows[kTiles - 1]);
     RawTokens raw[kTiles];
 #pragma unroll
-    for (int n = 0; n < kTiles; ++n) raw[n].load(x, first_token(problem, n), last, unit, lane);
+    for (int n = 0; n < kTiles; ++n) raw[n].load(x, rows[n], first_token(problem, n), last, lane);
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
       tile[n].take(raw[n], x.type, first_token(problem, n), last, lane, scratch, units + n * 8);
@@ -235,7 +248,7 @@ static __global__ void __launch_bounds__(32 * tensor_max_warps(kTokens), 1)
     if (active) {
       WarpTokens<kTokens> x;
       x.template load<TokenKind::kAny>(problem, shape.activation_alignment, unit, lane,
-                                       memory.slots + warp * TensorMemory<kTokens>::kWarp);
+                                       memory.slots + warp * TensorMemory<kTokens>::kWarp, AtOnce());
       const RowGroup<kTokens, LocalTotals> sums(memory, {memory.totals, slice > 0, lane}, group, groups, k_warp,
                                                 units.count, shape.k_warps, lane);
       run_tiles(sums, x, stream, ring, (tiles - group + groups - 1) / groups, lane);

@@ -235,11 +235,12 @@ static __global__ void __launch_bounds__(32 * (tensor_ring_max_warps(kTokens) + 
     if (cluster > 1) cluster_arrive();
     // Nothing is sent to a CTA that has not started; they start together, and the kernel ahead takes longer.
     if (cluster > 1) cluster_wait();
-    wait_for_dependencies();
-    if (k_warp < units.count) {
+    if (k_warp >= units.count) {
+      wait_for_dependencies();
+    } else {
       WarpTokens<kTokens> x;
       x.template load<kKind>(problem, shape.activation_alignment, units.first + k_warp, lane,
-                             memory.slots + warp * TensorMemory<kTokens>::kWarp);
+                             memory.slots + warp * TensorMemory<kTokens>::kWarp, AtDependencies());
       const ClusterTotals totals{shared_address(memory.totals), arrived, shape.log_cluster, shape.part_tiles, lane};
       const RowGroup<kTokens, ClusterTotals> sums(memory, totals, group, shape.groups, k_warp, units.count,
                                                   shape.k_warps, lane);

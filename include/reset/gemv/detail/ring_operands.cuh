@@ -6,6 +6,7 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/decode.cuh>
+#include <reset/gemv/detail/at_once.cuh>
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/lane_places.hpp>
 #include <reset/nvfp4/matrix.hpp>
@@ -21,19 +22,31 @@ struct RingActivations {
   std::uint32_t values[kChunks][8];
   float2 scales[kChunks];
 
-  __device__ __forceinline__ RingActivations(const Nvfp4MatrixView& x, int first, int stride) {
+  /// `ready`: see AtOnce.
+  template <class Ready>
+  __device__ __forceinline__ RingActivations(const Nvfp4MatrixView& x, int first, int stride, Ready ready) {
+    const std::uint8_t* place[kChunks];
+    const std::uint8_t* scale[kChunks][2];
 #pragma unroll
-    for (int c = 0; c < kChunks; ++c) load(x, c, first + c * stride);
+    for (int c = 0; c < kChunks; ++c) {
+      const int chunk = first + c * stride;
+      place[c] = x.packed + chunk * std::int64_t{16};
+#pragma unroll
+      for (int i = 0; i < 2; ++i) scale[c][i] = x.block_scale.data + x.block_scale.offset(0, chunk * 2 + i);
+      ready(place[c], scale[c][0], scale[c][1]);
+    }
+#pragma unroll
+    for (int c = 0; c < kChunks; ++c) load(c, first + c * stride < x.cols / 32, place[c], scale[c]);
   }
 
-  __device__ __forceinline__ void load(const Nvfp4MatrixView& x, int c, int chunk) {
-    const bool inside = chunk < x.cols / 32;
+  __device__ __forceinline__ void load(int c, bool inside, const std::uint8_t* place,
+                                       const std::uint8_t* const (&scale)[2]) {
     uint4 codes = {0, 0, 0, 0};
     scales[c] = {0.0f, 0.0f};
     if (inside) {
-      codes = *reinterpret_cast<const uint4*>(x.packed + chunk * std::int64_t{16});
-      const std::uint32_t low = x.block_scale.data[x.block_scale.offset(0, chunk * 2)];
-      const std::uint32_t high = x.block_scale.data[x.block_scale.offset(0, chunk * 2 + 1)];
+      codes = *reinterpret_cast<const uint4*>(place);
+      const std::uint32_t low = *scale[0];
+      const std::uint32_t high = *scale[1];
       scales[c] = decode_scales(low | high << 8);
     }
     const std::uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};

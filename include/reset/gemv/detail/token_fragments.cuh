@@ -8,6 +8,7 @@
 
 #include <reset/config.hpp>
 #include <reset/gemv/decode.cuh>
+#include <reset/gemv/detail/at_once.cuh>
 #include <reset/gemv/detail/lane_places.hpp>
 #include <reset/gemv/detail/load_words.cuh>
 #include <reset/gemv/detail/magnitudes.cuh>
@@ -73,23 +74,48 @@ struct RawTokens {
   uint4 piece[2][4];
 
   /// Half a warp reads 256 neighbouring bytes of a token: lane by lane, as fragments have them, the loads would touch
-  /// each sector four times. Of tokens beyond the last there is nothing.
-  __device__ __forceinline__ void load(const ActivationView& x, int first_token, int last, int unit, int lane) {
-    const auto stride = static_cast<std::uint64_t>(x.row_stride) * 2;
+  /// each sector four times. This is where a lane reads of its first token.
+  __device__ __forceinline__ static const std::uint8_t* place(const ActivationView& x, int first_token, int unit,
+                                                              int lane) {
+    const std::int64_t place = unit * std::int64_t{2 * kUnitK} + lane % 16 * 16;
+    return static_cast<const std::uint8_t*>(x.dense) + (place + (first_token + lane / 16) * x.row_stride * 2);
+  }
+
+  /// Of tokens beyond the last there is nothing.
+  __device__ __forceinline__ void load(const ActivationView& x, const std::uint8_t* row, int first_token, int last,
+                                       int lane) {
+    const std::int64_t stride = x.row_stride * 2;
     const int token = first_token + lane / 16;
-    std::uint64_t place = static_cast<std::uint64_t>(unit) * (2 * kUnitK) + lane % 16 * 16 + token * stride;
+    std::int64_t ahead = 0;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       if (token + i * 2 <= last) {  // nobody reads the place of another
-        const auto* row = reinterpret_cast<const uint4*>(static_cast<const std::uint8_t*>(x.dense) + place);
-        piece[0][i] = row[0];
-        piece[1][i] = row[16];
+        piece[0][i] = reinterpret_cast<const uint4*>(row + ahead)[0];
+        piece[1][i] = reinterpret_cast<const uint4*>(row + ahead)[16];
       }
-      place += stride * 2;
-      asm("" : "+l"(place));  // lest the compiler multiply each token by the stride, for which loads would wait
+      ahead += stride * 2;
+      asm("" : "+l"(ahead));  // lest the compiler multiply each token by the stride, for which loads would wait
     }
   }
 };
+
+/// Where a lane reads 256 of K of an NVFP4 token: its codes, and the scales of four blocks.
+struct CodePlaces {
+  const std::uint8_t* begin;  // of the token
+  const std::uint8_t* scale[4];
+
+  /// Of the chunks of 32 this one and the one half of the 256 further.
+  __device__ __forceinline__ CodePlaces(const Nvfp4MatrixView& x, int token, int chunk)
+      : begin(x.packed + token * x.row_stride) {
+    const ScaleRow row(x.block_scale, token);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) scale[i] = row.at((chunk + i / 2 * 4) * 2 + i % 2);
+  }
+};
+__device__ __forceinline__ std::uint64_t bits(const CodePlaces& places) {
+  return bits(places.begin) | bits(places.scale[0]) | bits(places.scale[1]) | bits(places.scale[2]) |
+         bits(places.scale[3]);
+}
 
 /// 256 of K of an NVFP4 token a lane, the same token and the same elements as in its fragment, on their way there.
 struct RawCodes {
@@ -97,10 +123,8 @@ struct RawCodes {
   std::uint32_t scales[2][2];  // of each half, its two blocks
 
   /// `own`: 32 bytes of shared memory of the lane's own. Zeros beyond K.
-  __device__ __forceinline__ void load(const Nvfp4MatrixView& x, int alignment, int token, int chunk, uint4* own) {
-    const ScaleRow scale_row(x.block_scale, token);
-    const std::uint8_t* begin = x.packed + token * x.row_stride;
-    const auto blocks = static_cast<int>(x.cols / 16);
+  __device__ __forceinline__ void load(const CodePlaces& places, int alignment, int blocks, int chunk, uint4* own) {
+    const std::uint8_t* begin = places.begin;
     if (alignment == 16 && (chunk + 5) * 2 <= blocks) {
       codes[0] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16});
       codes[1] = *reinterpret_cast<const uint4*>(begin + chunk * std::int64_t{16} + 64);
@@ -121,7 +145,7 @@ struct RawCodes {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int block = (chunk + i / 2 * 4) * 2 + i % 2;
-      scales[i / 2][i % 2] = block < blocks ? *scale_row.at(block) : 0u;
+      scales[i / 2][i % 2] = block < blocks ? *places.scale[i] : 0u;
     }
   }
 
@@ -154,28 +178,33 @@ struct TokenFragment {
   /// Tokens first_token .. first_token + 7, those beyond the last being the last again. Of bfloat16 it leaves in
   /// `units` what the sums of each are to be multiplied with. `scratch`: 2 KB of shared memory, for this warp alone
   /// like the units.
-  template <TokenKind kKind>
+  template <TokenKind kKind, class Ready>
   __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int first_token, int unit, int lane,
-                                       uint4* scratch, float* units) {
+                                       uint4* scratch, float* units, Ready ready) {
     const int last = static_cast<int>(problem.tokens) - 1;
     const int token = min(first_token + lane / 4, last);
     const int chunk = unit * (kUnitK / 32) + lane % 4;
     const bool inside = unit < problem.weights.cols / kUnitK;
     if (tokens_are_nvfp4<kKind>(problem.activations.type)) {
+      const CodePlaces places(problem.activations.nvfp4, token, chunk);
+      ready(places, alignment);
       RawCodes raw;
-      raw.load(problem.activations.nvfp4, alignment, token, chunk, scratch + lane * 4);
+      raw.load(places, alignment, static_cast<int>(problem.weights.cols / 16), chunk, scratch + lane * 4);
       take(raw);
       return;
     }
     if (inside && alignment == 16) {
       if (last - first_token < 2) {
-        load_few(problem.activations, first_token, last, unit, lane, scratch, units);
+        load_few(problem.activations, first_token, last, unit, lane, scratch, units, ready);
         return;
       }
+      const std::uint8_t* row = RawTokens::place(problem.activations, first_token, unit, lane);
+      ready(row);
       RawTokens raw;
-      raw.load(problem.activations, first_token, last, unit, lane);
+      raw.load(problem.activations, row, first_token, last, lane);
       hand_out(raw, first_token, last, lane, scratch);
     } else {
+      ready(static_cast<const std::uint8_t*>(problem.activations.dense));
       load_pieces(problem, alignment, token, chunk, scratch + lane * 4);
     }
     if (problem.activations.type == ActivationType::kBf16) narrow_all(lane, units);
@@ -197,13 +226,15 @@ struct TokenFragment {
  private:
   /// One token or two, each read by half a warp, which makes halves of it before shared memory hands them out:
   /// otherwise the lanes that share a token's values would all do the same work.
+  template <class Ready>
   __device__ __forceinline__ void load_few(const ActivationView& x, int first_token, int last, int unit, int lane,
-                                           uint4* scratch, float* units) {
+                                           uint4* scratch, float* units, Ready ready) {
     const int read = first_token + lane / 16;
     HalfPairs raw[2] = {};
+    const auto* begin = static_cast<const std::uint8_t*>(x.dense) + read * x.row_stride * 2;
+    const auto* row = reinterpret_cast<const uint4*>(begin + (unit * std::int64_t{2 * kUnitK} + lane % 16 * 16));
+    ready(row);
     if (read <= last) {
-      const auto* begin = static_cast<const std::uint8_t*>(x.dense) + read * x.row_stride * 2;
-      const auto* row = reinterpret_cast<const uint4*>(begin + (unit * std::int64_t{2 * kUnitK} + lane % 16 * 16));
       raw[0] = pairs_of(row[0]);
       raw[1] = pairs_of(row[16]);
     }
@@ -305,11 +336,12 @@ struct TokenBlocks {
   float factor;           // of the sums
 
   /// `memory`: shared, for this warp alone.
-  template <TokenKind kKind>
-  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, void* memory) {
+  template <TokenKind kKind, class Ready>
+  __device__ __forceinline__ void load(const GemvProblem& problem, int alignment, int unit, int lane, void* memory,
+                                       Ready ready) {
     static_assert(32 * sizeof(uint4) <= tensor_warp_bytes(1), "the words find room");
     auto* scratch = static_cast<uint4*>(memory);
-    const HalfPairs own = own_word<kKind>(problem, alignment, unit * (kUnitK / 8) + lane);
+    const HalfPairs own = own_word<kKind>(problem, alignment, unit * (kUnitK / 8) + lane, ready);
     scratch[lane] = make_uint4(own.pair[0], own.pair[1], own.pair[2], own.pair[3]);
     __syncwarp();
     const int owner = lane / 8;
@@ -323,20 +355,23 @@ struct TokenBlocks {
 
  private:
   /// Eight elements, those of word `word` of the token.
-  template <TokenKind kKind>
-  __device__ __forceinline__ HalfPairs own_word(const GemvProblem& problem, int alignment, int word) {
+  template <TokenKind kKind, class Ready>
+  __device__ __forceinline__ HalfPairs own_word(const GemvProblem& problem, int alignment, int word, Ready ready) {
     const ActivationView& x = problem.activations;
     const bool inside = word < problem.weights.cols / 8;
     factor = 1.0f;
     if (tokens_are_nvfp4<kKind>(x.type)) {
+      const std::uint8_t* place = x.nvfp4.packed + word * std::int64_t{4};
+      const std::uint8_t* scale = ScaleRow(x.nvfp4.block_scale, 0).at(word / 2);
+      ready(place, scale, alignment);
       if (!inside) return {};
       std::uint32_t codes[1];
-      load_words(x.nvfp4.packed + word * std::int64_t{4}, alignment, false, codes);
-      const ScaleRow scales(x.nvfp4.block_scale, 0);
-      return scaled_pairs(codes[0], __low2half2(decode_scale_halves(*scales.at(word / 2))), {});
+      load_words(place, alignment, false, codes);
+      return scaled_pairs(codes[0], __low2half2(decode_scale_halves(*scale)), {});
     }
     std::uint32_t parts[4] = {0, 0, 0, 0};
     const auto* begin = static_cast<const std::uint8_t*>(x.dense) + word * std::int64_t{16};
+    ready(begin, alignment);
     if (inside) load_words(begin, alignment, false, parts);
     HalfPairs raw[1] = {{{parts[0], parts[1], parts[2], parts[3]}}};
     if (x.type == ActivationType::kBf16) factor = narrow<32>(raw);
