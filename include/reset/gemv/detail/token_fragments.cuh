@@ -112,9 +112,11 @@ struct CodePlaces {
     for (int i = 0; i < 4; ++i) scale[i] = row.at((chunk + i / 2 * 4) * 2 + i % 2);
   }
 };
-__device__ __forceinline__ std::uint64_t bits(const CodePlaces& places) {
-  return bits(places.begin) | bits(places.scale[0]) | bits(places.scale[1]) | bits(places.scale[2]) |
-         bits(places.scale[3]);
+__device__ __forceinline__ std::uint64_t known_bits(const CodePlaces& places) {
+  std::uint64_t bits = known_bits(places.begin);
+#pragma unroll
+  for (const std::uint8_t* scale : places.scale) bits |= known_bits(scale);
+  return bits;
 }
 
 /// 256 of K of an NVFP4 token a lane, the same token and the same elements as in its fragment, on their way there.

@@ -81,6 +81,11 @@ struct ChunkReader {
   static constexpr int kLeaves = kBlocks / 2;
   LogitRun<T, kBlocks> quarter[4];
 
+  /// Where a thread begins to read.
+  static __device__ __forceinline__ const T* place(const DeviceRow<T>& row, int chunk, int lane) {
+    return row.data + (chunk * kChunk + lane * kBlocks);
+  }
+
   __device__ __forceinline__ void load(const DeviceRow<T>& row, int chunk, int lane) {
     const int first = chunk * kChunk + lane * kBlocks;
     if (row.aligned && (chunk + 1) * kChunk <= row.columns) {

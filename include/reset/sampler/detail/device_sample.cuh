@@ -91,15 +91,17 @@ static __global__ void __launch_bounds__(kSamplerThreads, kResidentCtas)
   using Room = SampleRoom<typename Detector::State>;
   constexpr int kGroups = kSamplerWarps / kWarps;
   __shared__ Room room;
-  wait_for_dependencies();
-  release_dependents();
   const std::int32_t index = static_cast<std::int32_t>(blockIdx.y);
   const int group = static_cast<int>(threadIdx.x) / (32 * kWarps);
   const int first = static_cast<int>(blockIdx.x) * kGroups + group;
+  const int lane = static_cast<int>(threadIdx.x) % (32 * kWarps);
   const DeviceRow<T> row(call.logits + index * view.row_stride, view.vocabulary);
+  wait_for_dependencies(ChunkReader<T, kWarps>::place(row, first, lane), &view.memory.row_calls[index],
+                        &call.rows[index], view.memory.slots, view.slots, call.count);
+  release_dependents();
   // The logits are on their way before the slot is known.
   ChunkReader<T, kWarps> reader;
-  if (first < row.chunks()) reader.load(row, first, static_cast<int>(threadIdx.x) % (32 * kWarps));
+  if (first < row.chunks()) reader.load(row, first, lane);
   const std::uint32_t latest = threadIdx.x == 0 ? __ldcg(&view.memory.row_calls[index]) : 0;
   const SamplerRow input = call.rows[index];
   const bool exists = input.slot >= 0 && input.slot < view.slots;
