@@ -20,22 +20,41 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// Two bfloat16 to halves, times a power of two, twice in `factors`: the product is exact, or too small for a half.
-__device__ __forceinline__ std::uint32_t to_halves(std::uint32_t pair, std::uint32_t factors) {
-  std::uint32_t moved;
-  // A product alone exists from sm_90 on only; adding -0 changes nothing.
-  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(moved) : "r"(pair), "r"(factors), "r"(0x80008000u));
-  return bits_of_half2(__floats2half2_rn(__uint_as_float(moved << 16), __uint_as_float(moved & 0xffff0000u)));
+/// Eight bfloat16 times a power of two, twice in `factors`, as halves in the order of `pair_up`: the products are
+/// exact, or too small for a half.
+__device__ __forceinline__ HalfPairs moved_pairs(const HalfPairs& piece, std::uint32_t factors) {
+  float low[4];
+  float high[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    std::uint32_t moved;
+    // A product alone exists from sm_90 on only; adding -0 changes nothing.
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(moved) : "r"(piece.pair[i]), "r"(factors), "r"(0x80008000u));
+    low[i] = __uint_as_float(moved << 16);
+    high[i] = __uint_as_float(moved & 0xffff0000u);
+  }
+  const auto pair = [](float a, float b) { return bits_of_half2(__floats2half2_rn(a, b)); };
+#if RESET_HAS_E2M1_CONVERSION
+  return {{pair(low[0], high[0]), pair(low[1], high[1]), pair(low[2], high[2]), pair(low[3], high[3])}};
+#else
+  return {{pair(low[0], low[2]), pair(low[1], low[3]), pair(high[0], high[2]), pair(high[1], high[3])}};
+#endif
 }
 
-/// Bfloat16 to halves: a token's that kLanes neighbouring lanes share. It fits halves once a power of two has moved the
-/// largest magnitude of the warp's part of the token below 2^16; what is 2^-40 of that and less is lost. Returns what
-/// the token's sums are to be multiplied with, kScaledUnit included: one factor, for two could underflow in between.
-template <int kLanes, int kWords>
-__device__ __forceinline__ float narrow(HalfPairs (&values)[kWords]) {
+/// Pieces of a 16-bit token, which kLanes neighbouring lanes share, as halves in the order of `pair_up`. Bfloat16 fits
+/// halves once a power of two has moved the largest magnitude of the warp's part of the token below 2^16; what is 2^-40
+/// of that and less is lost. Returns what the token's sums are to be multiplied with then, kScaledUnit included: one
+/// factor, for two could underflow in between.
+template <int kLanes, int kPieces>
+__device__ __forceinline__ float make_halves(HalfPairs (&pieces)[kPieces], ActivationType type) {
+  if (type != ActivationType::kBf16) {
+#pragma unroll
+    for (HalfPairs& piece : pieces) piece = pair_up(piece.pair);
+    return 1.0f;
+  }
   std::uint32_t most = 0;
 #pragma unroll
-  for (const HalfPairs& word : values) most = larger_magnitudes(most, word);
+  for (const HalfPairs& piece : pieces) most = larger_magnitudes(most, piece);
   most = max(most & 0xffffu, most >> 16);
   if (kLanes == 32) {
     most = __reduce_max_sync(0xffffffffu, most);
@@ -49,10 +68,7 @@ __device__ __forceinline__ float narrow(HalfPairs (&values)[kWords]) {
   const int shift = min(15 - exponent, 126);
   const std::uint32_t factors = __byte_perm(__float_as_uint(float_power_of_two(shift)), 0, 0x3232);
 #pragma unroll
-  for (HalfPairs& word : values) {
-#pragma unroll
-    for (std::uint32_t& pair : word.pair) pair = to_halves(pair, factors);
-  }
+  for (HalfPairs& piece : pieces) piece = moved_pairs(piece, factors);
   constexpr int kUnitExponent = kScaledUnit == 1.0f ? 0 : 14;
   return float_power_of_two(kUnitExponent - shift);
 }
@@ -209,7 +225,7 @@ struct TokenFragment {
       ready(static_cast<const std::uint8_t*>(problem.activations.dense));
       load_pieces(problem, alignment, token, chunk, scratch + lane * 4);
     }
-    if (problem.activations.type == ActivationType::kBf16) narrow_all(lane, units);
+    make_all_halves(problem.activations.type, lane, units);
   }
 
   /// The same of a lane's codes that are here already.
@@ -222,7 +238,7 @@ struct TokenFragment {
   __device__ __forceinline__ void take(const RawTokens& raw, ActivationType type, int first_token, int last, int lane,
                                        uint4* scratch, float* units) {
     hand_out(raw, first_token, last, lane, scratch);
-    if (type == ActivationType::kBf16) narrow_all(lane, units);
+    make_all_halves(type, lane, units);
   }
 
  private:
@@ -240,13 +256,11 @@ struct TokenFragment {
       raw[0] = pairs_of(row[0]);
       raw[1] = pairs_of(row[16]);
     }
-    if (x.type == ActivationType::kBf16) {
-      const float own = narrow<16>(raw);
-      if (lane % 16 < 4) units[lane / 16 + lane % 16 * 2] = own;  // those beyond the last: of these two again
-    }
+    const float own = make_halves<16>(raw, x.type);
+    if (lane % 16 < 4) units[lane / 16 + lane % 16 * 2] = own;  // those beyond the last: of these two again
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const HalfPairs pairs = pair_up(raw[half].pair);
+      const HalfPairs& pairs = raw[half];
       uint4& place = scratch[half * 32 + piece_place(lane / 16, lane % 16)];
       place = make_uint4(pairs.pair[0], pairs.pair[1], pairs.pair[2], pairs.pair[3]);
     }
@@ -261,9 +275,9 @@ struct TokenFragment {
 
   __device__ __forceinline__ static HalfPairs pairs_of(const uint4& x) { return {{x.x, x.y, x.z, x.w}}; }
 
-  /// Makes halves of the 8 tokens' bfloat16.
-  __device__ __forceinline__ void narrow_all(int lane, float* units) {
-    const float own = narrow<4>(words);
+  /// Of the 8 tokens.
+  __device__ __forceinline__ void make_all_halves(ActivationType type, int lane, float* units) {
+    const float own = make_halves<4>(words, type);
     if (lane % 4 == 0) units[lane / 4] = own;
     __syncwarp();
   }
@@ -279,11 +293,7 @@ struct TokenFragment {
       for (int i = 0; i < 4; ++i) scratch[i * 32 + written] = raw.piece[half][i];
       __syncwarp();
 #pragma unroll
-      for (int w = 0; w < 4; ++w) {
-        const uint4 piece = scratch[read ^ w];
-        const std::uint32_t parts[4] = {piece.x, piece.y, piece.z, piece.w};
-        words[half * 4 + w] = pair_up(parts);
-      }
+      for (int w = 0; w < 4; ++w) words[half * 4 + w] = pairs_of(scratch[read ^ w]);
     }
     __syncwarp();
   }
@@ -310,10 +320,7 @@ struct TokenFragment {
         for (int w = 0; w < 4; ++w) pieces[w] = own[w];
       }
 #pragma unroll
-      for (int w = 0; w < 4; ++w) {
-        const std::uint32_t parts[4] = {pieces[w].x, pieces[w].y, pieces[w].z, pieces[w].w};
-        words[half * 4 + w] = pair_up(parts);
-      }
+      for (int w = 0; w < 4; ++w) words[half * 4 + w] = pairs_of(pieces[w]);
     }
   }
 
@@ -376,8 +383,8 @@ struct TokenBlocks {
     ready(begin, alignment);
     if (inside) load_words(begin, alignment, false, parts);
     HalfPairs raw[1] = {{{parts[0], parts[1], parts[2], parts[3]}}};
-    if (x.type == ActivationType::kBf16) factor = narrow<32>(raw);
-    return pair_up(raw[0].pair);
+    factor = make_halves<32>(raw, x.type);
+    return raw[0];
   }
 };
 
