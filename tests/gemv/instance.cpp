@@ -161,13 +161,21 @@ TEST_CASE("kRing's instances refuse scales by the member that says how they lie"
   constexpr GemvShape kSwizzled = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096, kTiles);
   static_assert(reset::detail::kernel_of(selected(kSwizzled)) == GemvKernel::kRing);
   const auto refused_by_ring = [](auto list, const GemvShape& shape, const std::string& what) {
-    const GemvPolicy policy = reset::ring_policy(kH100, ActivationType::kNvfp4, 1, shape.cols);
+    const GemvPolicy policy = reset::ring_policy(kH100, ActivationType::kNvfp4, 1, shape.cols, shape.scale_layout);
     refused<decltype(list)>(policy, shape, "unsupported: " + what);
   };
   refused_by_ring(Instances<selected(kNvfp4)>(), kSwizzled,
                   "weights.block_scale.layout is 1, expected kLinear, 0, for an instance which gemv was given");
   using Spread = Instances<selected(kSwizzled)>;
   refused_by_ring(Spread(), kNvfp4, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
+  constexpr GemvShape kDeep = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 12288);
+  constexpr GemvShape kDeepSwizzled = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 12288, kTiles);
+  using DeepSpread = Instances<selected(kDeepSwizzled)>;
+  refused_by_ring(Instances<selected(kDeep)>(), kDeepSwizzled,
+                  "weights.block_scale.layout is 1, expected kLinear, 0, for an instance which gemv was given");
+  refused_by_ring(DeepSpread(), kDeep, "weights.block_scale.layout is 0, expected kSwizzled128x4, 1, for this kernel");
+  refused_by_ring(Spread(), kDeepSwizzled,
+                  "policy.chunks is 2, expected those of an instance of that kernel which gemv was given");
   // Linear scales, whatever else keeps a call from it.
   for (const GemvShape& linear :
        {reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 2816),

@@ -10,7 +10,9 @@ inline std::int64_t launched_bytes(const reset::GemvPolicy& policy, const reset:
                                    const reset::DeviceInfo& device) {
   if (policy.kernel == reset::GemvKernel::kRing) {
     return reset::exclusive_shared_bytes(
-        policy, device, reset::ring_shared_bytes(policy, problem.activations.type, problem.weights.cols));
+        policy, device,
+        reset::ring_shared_bytes(policy, problem.activations.type, problem.weights.cols,
+                                 problem.weights.block_scale.layout));
   }
   const bool gated = problem.gate != reset::GemvGate::kNone;
   const std::int64_t runs = reset::detail::output_runs(problem.weights.rows, gated);

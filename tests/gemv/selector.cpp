@@ -172,8 +172,10 @@ TEST_CASE("which kernel serves which call") {
     problem.gate = GemvGate::kGateUp;
     return chosen(arch, problem);
   };
-  CHECK(gated(90, 4096) == GemvKernel::kTensorRing);   // faster
-  CHECK(gated(90, 25600) == GemvKernel::kTensorRing);  // one row a tile of kRing: no pairs
+  CHECK(gated(90, 4096) == GemvKernel::kTensorRing);  // faster
+  CHECK(gated(90, 25600) == GemvKernel::kTensorRing);
+  CHECK(gated(90, 33024) == GemvKernel::kRing);  // more than kTensorRing's warps hold
+  CHECK(gated(90, 41216) == GemvKernel::kTensor);
   CHECK(gated(120, 12288) == GemvKernel::kTensorRing);
 }
 

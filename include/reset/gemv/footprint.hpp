@@ -85,9 +85,9 @@ constexpr RingOperands ring_operands(ActivationType activation, ScaleLayout scal
 
 }  // namespace detail
 
-/// Shared memory that kRing takes for activations of a type, in bytes.
+/// Shared memory that kRing takes for activations of a type and block scales of a layout, in bytes.
 constexpr std::int64_t ring_shared_bytes(const GemvPolicy& policy, ActivationType activation, std::int64_t k,
-                                         ScaleLayout scales = ScaleLayout::kLinear) noexcept {
+                                         ScaleLayout scales) noexcept {
   const detail::RingOperands operands = detail::ring_operands(activation, scales);
   return detail::ring_fixed_bytes(policy.chunks, policy.warps_per_group) +
          policy.stages * detail::ring_stage_bytes(policy.chunks, operands, k) +

@@ -119,35 +119,41 @@ constexpr bool has_little_shared_memory(const DeviceInfo& device) noexcept {
   return shared_bytes_each(device, 2) < 106 * 1024;
 }
 
+/// Shared memory for a CTA of kRing, where it can be had: by layers that follow themselves. Stages of two spread rows
+/// have more scales than they need.
+constexpr std::int64_t ring_bytes(const DeviceInfo& device, RingOperands operands, int chunks) noexcept {
+  if (has_little_shared_memory(device)) return chunks < 3 ? shared_bytes_each(device, 2) : device.shared_bytes;
+  const bool more = operands == RingOperands::kDense || (operands == RingOperands::kSpread && chunks > 1);
+  return (more ? 106 : 94) * 1024;
+}
+
 }  // namespace detail
 
 /// The policy of kRing for a shape; `stages` is 0 where it serves none on that device: it wants one token, K a multiple
-/// of 256, NVFP4 activations with K at most 40960 or others with K at most 8192, and sm_90 or later. Two CTAs a
-/// multiprocessor, where there is shared memory for them, so that one of the next kernel starts when the first of them
-/// has ended: by steps and by layers that follow themselves, on an H100 and an H200.
+/// of 256, NVFP4 activations with K at most 40960, or linear block scales with others and K at most 8192, and sm_90 or
+/// later; of swizzled block scales K a multiple of 512, at most 32768. Two CTAs a multiprocessor, where there is shared
+/// memory for them, so that one of the next kernel starts when the first of them has ended: by steps and by layers that
+/// follow themselves, on an H100 and an H200.
 constexpr GemvPolicy ring_policy(const DeviceInfo& device, ActivationType activation, std::int64_t tokens,
                                  std::int64_t k, ScaleLayout scales = ScaleLayout::kLinear) noexcept {
   GemvPolicy policy{};
   policy.kernel = GemvKernel::kRing;
   policy.stages = 0;
   const bool dense = detail::is_dense(activation);
+  const bool swizzled = scales == ScaleLayout::kSwizzled128x4;
+  const std::int64_t most_k = dense      ? detail::kRingMostDenseK
+                              : swizzled ? detail::kRingMostSpreadK
+                                         : detail::kRingMostK;
+  if (device.arch < 90 || tokens != 1 || k < 1 || k % (swizzled ? 512 : 256) != 0 || k > most_k) return policy;
+  if (dense && swizzled) return policy;
   const detail::RingOperands operands = detail::ring_operands(activation, scales);
-  const std::int64_t most_k = dense                                       ? detail::kRingMostDenseK
-                              : operands == detail::RingOperands::kSpread ? detail::kRingMostSpreadK
-                                                                          : 40 * 1024;
-  if (device.arch < 90 || tokens != 1 || k < 1 || k % 256 != 0 || k > most_k) return policy;
   const int units = static_cast<int>((k + 1023) / 1024);  // what one warp covers with one chunk a thread
   policy.tokens = 1;
   policy.chunks = units <= 8 ? 1 : units <= 16 ? 2 : 3;
   policy.warps_per_group = (units + policy.chunks - 1) / policy.chunks;
   const bool little = detail::has_little_shared_memory(device);
   policy.ctas_per_sm = little ? 1 : 2;
-  // Stages of two spread rows have more scales than they need.
-  const bool more = dense || (operands == detail::RingOperands::kSpread && policy.chunks > 1);
-  const std::int64_t kilobytes = more ? 106 : 94;
-  const std::int64_t bytes = !little             ? kilobytes * 1024
-                             : policy.chunks < 3 ? detail::shared_bytes_each(device, 2)
-                                                 : device.shared_bytes;
+  const std::int64_t bytes = detail::ring_bytes(device, operands, policy.chunks);
   const std::int64_t room = bytes - ring_shared_bytes(policy, activation, k, scales);  // that of no stages
   const std::int64_t stage = detail::ring_stage_bytes(policy.chunks, operands, k);
   if (room < stage) return policy;
@@ -156,7 +162,8 @@ constexpr GemvPolicy ring_policy(const DeviceInfo& device, ActivationType activa
   policy.groups = (detail::ring_max_threads(policy.chunks, dense) / 32 - 2) / policy.warps_per_group;
   const int most_groups = most_stages < each ? 1 : most_stages / each;
   if (policy.groups > most_groups) policy.groups = most_groups;
-  // Eight warps suffice, and leave registers for CTAs of the next kernel; where memory is faster, nobody has looked.
+  // Two groups, or about eight warps, suffice, and leave registers for CTAs of the next kernel; where memory is faster,
+  // nobody has looked.
   const int enough = policy.warps_per_group < 4 ? (7 + policy.warps_per_group) / policy.warps_per_group : 2;
   if (!dense && !detail::has_fast_memory(device) && policy.groups > enough) policy.groups = enough;
   policy.stages = most_stages < detail::kMaxRingStages ? most_stages : detail::kMaxRingStages;
@@ -173,7 +180,8 @@ namespace detail {
 constexpr bool prefers_ring(const DeviceInfo& device, const GemvShape& shape) noexcept {
   const bool gated = shape.gate != GemvGate::kNone;
   if (!is_dense(shape.activations)) {
-    // Of three chunks, of one row a tile, an H200's took 12 to 15 % more than kTensorRing for bfloat16.
+    // Of three chunks an H200's took 12 to 15 % more than kTensorRing for bfloat16 when its tiles had one row; at those
+    // of two nobody has looked there.
     if (has_fast_memory(device) && shape.cols > 16 * 1024 && shape.cols <= 24 * 1024) return false;
     return !gated;
   }

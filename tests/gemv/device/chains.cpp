@@ -74,15 +74,19 @@ reset::DeviceInfo part_of(reset::DeviceInfo device, int multiprocessors) {
 // Weights of about a fifth.
 class Matrix {
  public:
-  Matrix(std::int64_t n, std::int64_t k, unsigned seed)
-      : packed_(bytes(n * k / 2, seed, 0xff, 0)), scales_(bytes(n * k / 16, seed + 1, 0x07, 0x38)), n_(n), k_(k) {}
+  Matrix(std::int64_t n, std::int64_t k, reset::ScaleLayout layout, unsigned seed)
+      : packed_(bytes(n * k / 2, seed, 0xff, 0)),
+        scales_(bytes(reset::scale_bytes(layout, n, k / 16), seed + 1, 0x07, 0x38)),
+        n_(n),
+        k_(k),
+        layout_(layout) {}
 
   reset::Nvfp4MatrixView view() const {
     return {packed_.data(),
             n_,
             k_,
             k_ / 2,
-            {scales_.data(), reset::ScaleLayout::kLinear, k_ / 16, 0, 0},
+            {scales_.data(), layout_, reset::scale_stride(layout_, k_ / 16), 0, 0},
             reset::FusedGlobalScales::uniform({0x1p-4f})};
   }
 
@@ -99,13 +103,14 @@ class Matrix {
   DeviceBytes scales_;
   std::int64_t n_;
   std::int64_t k_;
+  reset::ScaleLayout layout_;
 };
 
 // The first kernel of a chain: takes tens of microseconds for a thousand rows, and leaves numbers of about 10.
 class SlowStart {
  public:
   explicit SlowStart(const reset::DeviceInfo& device)
-      : device_(part_of(device, 1)), weights_(kMostRows, kCols, 1), x_(activations()) {}
+      : device_(part_of(device, 1)), weights_(kMostRows, kCols, reset::ScaleLayout::kLinear, 1), x_(activations()) {}
 
   reset::Status launch(const reset::OutputView& output, std::int64_t m, std::int64_t n, cudaStream_t stream) const {
     GemvProblem problem;
@@ -151,7 +156,8 @@ class Links {
     for (const GemvPolicy& policy :
          {reset::select_gemv_policy(device_, call.problem()), reset::tensor_policy(device_, m, options.k),
           reset::tensor_ring_policy(device_, m, options.n, options.k),
-          reset::tensor_ring_policy(device_, m, options.n, options.k, true)}) {
+          reset::tensor_ring_policy(device_, m, options.n, options.k, true),
+          reset::ring_policy(device_, options.activation, m, options.k, options.layout)}) {
       if (!validate(policy, call.problem(), device_).ok()) continue;
       for (const Link link : {Link::kActivations, Link::kResidual, Link::kAlpha}) {
         if (link == Link::kActivations && options.activation == ActivationType::kNvfp4) continue;
@@ -163,7 +169,7 @@ class Links {
   }
 
   int end() const {
-    const bool all = seen_.size() == 27 && clustered_.size() == 3;
+    const bool all = seen_.size() == 28 && clustered_.size() == 3;
     if (!all) {
       std::printf("FAILED: chains of %d kernels, with clusters of %d\n", static_cast<int>(seen_.size()),
                   static_cast<int>(clustered_.size()));
@@ -299,18 +305,28 @@ struct DenseRows {
   void poison() const { ::poison(memory.data(), static_cast<std::size_t>(m * columns * 2)); }
 };
 
+// The two matrices of a QuantizedChain.
+struct ChainShape {
+  std::int64_t inner = 1536;
+  std::int64_t last = 1500;
+  reset::ScaleLayout layout = reset::ScaleLayout::kLinear;
+  bool tensor_ring = false;  // the kernel, whatever is selected
+};
+
 // A product of NVFP4 activations that the quantiser made, quantised, and multiplied again: the links of a decode step.
 class QuantizedChain {
  public:
-  QuantizedChain(const reset::DeviceInfo& device, std::int64_t m, reset::ScaleLayout layout)
+  // `layout`: of the activations.
+  QuantizedChain(const reset::DeviceInfo& device, std::int64_t m, reset::ScaleLayout layout, const ChainShape& shape)
       : device_(device),
         few_(part_of(device, 2)),
         start_(device),
         m_(m),
-        first_(kInner, kFirst, 5),
-        second_(kLast, kInner, 7),
-        rows_{{m, kFirst}, {m, kInner}, {m, kLast}},
-        quantized_{{m, kFirst, layout}, {m, kInner, layout}} {}
+        shape_(shape),
+        first_(shape.inner, kFirst, shape.layout, 5),
+        second_(shape.last, shape.inner, shape.layout, 7),
+        rows_{{m, kFirst}, {m, shape.inner}, {m, shape.last}},
+        quantized_{{m, kFirst, layout}, {m, shape.inner, layout}} {}
 
   int run(int rounds) {
     std::vector<std::uint8_t> expected;
@@ -323,9 +339,11 @@ class QuantizedChain {
       CHECK_CUDA(cudaDeviceSynchronize());
       const std::vector<std::uint8_t> found = rows_[2].memory.download();
       if (round == 0) expected = found;
-      const bool good = written(expected, m_ * kLast) && found == expected;
-      if (!good)
-        std::printf("FAILED: %d quantised tokens: %s\n", static_cast<int>(m_), round == 0 ? "NaNs" : "other bits");
+      const bool good = written(expected, m_ * shape_.last) && found == expected;
+      if (!good) {
+        std::printf("FAILED: %d quantised tokens, %d inner columns: %s\n", static_cast<int>(m_),
+                    static_cast<int>(shape_.inner), round == 0 ? "NaNs" : "other bits");
+      }
       if (!good) return failures + 1;
     }
     return failures;
@@ -333,8 +351,6 @@ class QuantizedChain {
 
  private:
   static constexpr std::int64_t kFirst = 1024;
-  static constexpr std::int64_t kInner = 1536;
-  static constexpr std::int64_t kLast = 1500;
 
   int launch(bool dependent) const {
     int failures = launched(start_.launch(rows_[0].view(), m_, kFirst, stream_.stream));
@@ -354,13 +370,17 @@ class QuantizedChain {
     problem.activations.nvfp4 = quantized_[i].view();
     problem.tokens = m_;
     problem.output = rows_[i + 1].view();
-    return launched(::run(problem, device, dependent, stream_.stream));
+    const GemvPolicy policy = shape_.tensor_ring
+                                  ? reset::tensor_ring_policy(device, m_, weights.view().rows, weights.view().cols)
+                                  : reset::select_gemv_policy(device, problem);
+    return launched(::run(problem, policy, device, dependent, stream_.stream));
   }
 
   reset::DeviceInfo device_;
   reset::DeviceInfo few_;
   SlowStart start_;
   std::int64_t m_;
+  ChainShape shape_;
   Matrix first_;
   Matrix second_;
   DenseRows rows_[3];
@@ -380,7 +400,14 @@ int test_chains(const reset::DeviceInfo& device, bool reduced) {
   failures += test_links(device, reduced);
   for (const std::int64_t m : {1, 2, 8, 9, 16}) {
     for (const reset::ScaleLayout layout : {reset::ScaleLayout::kLinear, reset::ScaleLayout::kSwizzled128x4}) {
-      failures += QuantizedChain(device, m, layout).run(reduced ? 1 : 10);
+      failures += QuantizedChain(device, m, layout, {}).run(reduced ? 1 : 10);
+    }
+  }
+  // kRing's 2 and 3 chunks with either layout of weights, and one token of kTensorRing.
+  for (const reset::ScaleLayout layout : {reset::ScaleLayout::kLinear, reset::ScaleLayout::kSwizzled128x4}) {
+    for (const ChainShape& shape :
+         {ChainShape{12288, 384, layout}, ChainShape{25600, 128, layout}, ChainShape{1536, 384, layout, true}}) {
+      failures += QuantizedChain(device, 1, reset::ScaleLayout::kLinear, shape).run(reduced ? 1 : 10);
     }
   }
   std::printf("chains: %d failures\n", failures);

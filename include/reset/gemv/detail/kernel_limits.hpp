@@ -115,9 +115,9 @@ enum class RingRows : std::uint8_t {
 /// Where rows are spread (TileRows), so many lie from one to the one behind it; of kTensorRing a box has so many bytes
 /// of scales of each swizzled tile.
 inline constexpr int kSpreadRows = 32;
+inline constexpr int kSpreadScaleBytes = kBoxRows * static_cast<int>(kScaleTileBlocks);
 /// A piece of a swizzled tensor's tile, the 16 bytes of scales that no copy can halve, has those of so many rows.
 inline constexpr int kPieceRows = 4;
-inline constexpr int kSpreadScaleBytes = kBoxRows * static_cast<int>(kScaleTileBlocks);
 /// Where in the scales of a box a lane of a warp has those of row l / 4 and of the first half of the warp's unit of K.
 /// Of spread rows it holds a piece of each tile along K: the scales of rows 0, 2, 4, 6, and then those of the others.
 RESET_HOST_DEVICE constexpr std::uint32_t lane_scales(bool spread, std::uint32_t pitch, int k_warp, int lane) noexcept {
@@ -179,12 +179,14 @@ RESET_HOST_DEVICE constexpr int ring_max_group(int chunks) noexcept { return chu
 inline constexpr int kRingSumSlots = 16;
 inline constexpr int kRingBarrierBytes = 2 * 8 * (kMaxRingStages + kRingSumSlots);
 inline constexpr int kRingChunkK = 32;
+/// The largest K of kRing.
+inline constexpr std::int64_t kRingMostK = 40960;
 /// The largest K of 16-bit activations: a thread has one chunk.
 inline constexpr std::int64_t kRingMostDenseK = ring_max_group(1) * 32 * kRingChunkK;
 /// The largest K of spread rows: two boxes, of 256 pieces along K each, bring the block scales of a tile.
 inline constexpr std::int64_t kRingMostSpreadK = 2 * 256 * 64;
 /// Such pieces of a box, by eights, for stages to begin at multiples of 128: the second ends where K does, and brings
-/// some of the first one's again.
+/// some of the first one's again, the same bytes to the same place.
 RESET_HOST_DEVICE constexpr int ring_box_pieces(std::int64_t k) noexcept {
   const auto pieces = static_cast<int>(k / 64);
   return pieces <= 256 ? pieces : (pieces / 2 + 7) / 8 * 8;

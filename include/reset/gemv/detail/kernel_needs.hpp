@@ -113,6 +113,7 @@ constexpr Status ring_serves(const GemvShape& s, int chunks) noexcept {
   }
   if (s.tokens != 1) return invalid("tokens", s.tokens, "1 for kRing");
   if (s.cols % 256 != 0) return invalid("weights.cols", s.cols, "a multiple of 256 for kRing");
+  if (s.cols > kRingMostK) return invalid("weights.cols", s.cols, "at most 40960 for kRing");
   const Status codes = whole_codes(s);
   if (!codes.ok()) return codes;
   const Status scales = ring_scales(s);

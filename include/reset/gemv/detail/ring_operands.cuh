@@ -27,14 +27,16 @@ struct RingActivations {
   __device__ __forceinline__ RingActivations(const Nvfp4MatrixView& x, int first, int stride, Ready ready) {
     const std::uint8_t* place[kChunks];
     const std::uint8_t* scale[kChunks][2];
+    std::uint64_t known = 0;
 #pragma unroll
     for (int c = 0; c < kChunks; ++c) {
       const int chunk = first + c * stride;
       place[c] = x.packed + chunk * std::int64_t{16};
 #pragma unroll
       for (int i = 0; i < 2; ++i) scale[c][i] = x.block_scale.data + x.block_scale.offset(0, chunk * 2 + i);
-      ready(place[c], scale[c][0], scale[c][1]);
+      known |= known_bits(place[c]) | known_bits(scale[c][0]) | known_bits(scale[c][1]);
     }
+    ready(known);
 #pragma unroll
     for (int c = 0; c < kChunks; ++c) load(c, first + c * stride < x.cols / 32, place[c], scale[c]);
   }

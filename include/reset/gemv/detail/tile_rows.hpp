@@ -15,8 +15,9 @@ namespace detail {
 /// weights, and the second half are the rows they pair with.
 ///
 /// `spread` outputs are neighbours by where a swizzled scale tensor has their scales: with kRows 4 they are a row and
-/// those 32, 64 and 96 behind it, whose scales fill 16 bytes of each of the tensor's tiles, with 16 rows the next eight
-/// are two rows and those behind them, and 32 bytes. N, or with a gate N / 2, is then a multiple of 128.
+/// those 32, 64 and 96 behind it, whose scales fill 16 bytes of each of the tensor's tiles; with 2, even tiles have the
+/// first two of these and odd ones the others; with 16 rows the next eight are two rows and those behind them, and 32
+/// bytes. N, or with a gate N / 2, is then a multiple of 128.
 template <int kRows>
 struct TileRows {
   std::int64_t rows;  // N
