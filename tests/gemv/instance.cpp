@@ -100,6 +100,23 @@ TEST_CASE("every call has a kernel with the policies that serve it, and every ke
   CHECK(seen.size() == 28);
 }
 
+TEST_CASE("a policy without stages names no kernel, and every call has one to fall back to") {
+  constexpr GemvShape kLong = reset::aligned_shape(ActivationType::kBf16, 1, 4096, 36864);
+  CHECK_FALSE(EveryInstance::has(reset::gemv_instance(reset::tensor_ring_policy(kH100, 1, 4096, 36864), kLong)));
+  CHECK_FALSE(
+      EveryInstance::has(reset::gemv_instance(reset::ring_policy(kH100, ActivationType::kBf16, 1, 36864), kLong)));
+  using Fallback =
+      Instances<reset::gemv_fallback_instance(1), reset::gemv_fallback_instance(7), reset::gemv_fallback_instance(16)>;
+  for (const std::int64_t tokens : {1, 2, 8, 9, 16}) {
+    for (const std::int64_t k : {16, 4096, 36864}) {
+      for (const ScaleLayout layout : {ScaleLayout::kLinear, kTiles}) {
+        const GemvShape shape = reset::aligned_shape(ActivationType::kNvfp4, tokens, 1000, k, layout);
+        CHECK(Fallback::check(reset::gemv_instance(reset::tensor_policy(kH100, tokens, k), shape), shape).ok());
+      }
+    }
+  }
+}
+
 TEST_CASE("instances refuse a call by what they have not") {
   using Ring = Instances<selected(kNvfp4)>;
   using TensorRing = Instances<selected(kDense), selected(kNvfp4)>;
@@ -107,7 +124,9 @@ TEST_CASE("instances refuse a call by what they have not") {
   REQUIRE(dense.kernel == GemvKernel::kTensorRing);
   CHECK(TensorRing::check(selected(kDense), kDense).ok());
   CHECK(TensorRing::check(selected(kNvfp4), kNvfp4).ok());
-  refused<Ring>(dense, kDense, "unsupported: policy.kernel is 1, expected that of an instance which gemv was given");
+  refused<Ring>(dense, kDense,
+                "unsupported: policy.kernel is 1, expected that of an instance which gemv was given: gemv_instance "
+                "tells it");
   const GemvShape many = reset::aligned_shape(ActivationType::kBf16, 9, 4096, 4096);
   refused<TensorRing>(
       reset::select_gemv_policy(kH100, many), many,
@@ -117,7 +136,7 @@ TEST_CASE("instances refuse a call by what they have not") {
                 "unsupported: policy.chunks is 2, expected those of an instance of that kernel which gemv was given");
   const GemvShape other = reset::aligned_shape(ActivationType::kNvfp4, 4, 4096, 4096);
   refused<TensorRing>(reset::select_gemv_policy(kH100, other), other,
-                      "unsupported: activations.type is 0, expected of the kind, NVFP4 or 16-bit, of an instance of "
+                      "unsupported: activations.type is 0, expected the kind, NVFP4 or 16-bit, of an instance of "
                       "that kernel, size and rows which gemv was given");
   refused<TensorRing>(reset::tensor_ring_policy(kH100, 4, 4096, 4096, true), kDense,
                       "unsupported: policy.odd_rows is 1, expected 0: gemv was given no such instance of that size");
@@ -189,7 +208,7 @@ TEST_CASE("kRing's instances refuse activations of the other kind") {
   constexpr GemvPolicy kPolicy = reset::ring_policy(kH100, ActivationType::kBf16, 1, 4096);
   constexpr GemvShape kSwizzled = reset::aligned_shape(ActivationType::kNvfp4, 1, 4096, 4096, kTiles);
   using Dense = Instances<reset::gemv_instance(kPolicy, kToken)>;
-  const std::string expected = ", expected of the kind, NVFP4 or 16-bit, of an instance of kRing which gemv was given";
+  const std::string expected = ", expected the kind, NVFP4 or 16-bit, of an instance of kRing which gemv was given";
   CHECK(Dense::check(reset::gemv_instance(kPolicy, kToken), kToken).ok());
   refused<Instances<selected(kNvfp4)>>(kPolicy, kToken, "unsupported: activations.type is 2" + expected);
   refused<Instances<selected(kSwizzled)>>(kPolicy, kToken, "unsupported: activations.type is 2" + expected);

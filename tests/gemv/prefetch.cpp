@@ -27,8 +27,8 @@ TEST_CASE("a prefetch takes whole matrices and parts of them, and says what it c
   CHECK(prefetch.regions[2].stride == 2048);
   part.packed = nullptr;
   CHECK(prefetch.add(part).message() ==
-        "invalid argument: view.packed is 0, expected not null, as a slice is whose range is empty, beyond the matrix, "
-        "or not by 16");
+        "invalid argument: view.packed is 0, expected not null (as a slice is whose range is empty, beyond the matrix, "
+        "or not by 16)");
   REQUIRE(prefetch.add(problem.weights).ok());
   CHECK(prefetch.add(problem.weights).message() ==
         "invalid argument: prefetch.count is 6, expected at most 4 regions, to add a matrix, which takes two");

@@ -46,6 +46,24 @@ std::string message(const GemvPolicy& policy, const GemvProblem& problem, int ar
 
 }  // namespace
 
+TEST_CASE("sizes that no call has are refused whatever the policy") {
+  using reset::aligned_shape;
+  const auto message_of = [](const reset::GemvShape& shape) {
+    return validate(reset::tensor_policy(device_of(90), shape.tokens, shape.cols), shape, device_of(90)).message();
+  };
+  constexpr ActivationType kBf16 = ActivationType::kBf16;
+  CHECK(message_of(aligned_shape(kBf16, 1, 1000, 4096)) == "ok");
+  CHECK(message_of(aligned_shape(kBf16, 0, 1000, 4096)) == "invalid argument: tokens is 0, expected 1..16");
+  CHECK(message_of(aligned_shape(kBf16, 17, 1000, 4096)) == "invalid argument: tokens is 17, expected 1..16");
+  CHECK(message_of(aligned_shape(kBf16, 1, 0, 4096)) == "invalid argument: weights.rows is 0, expected 1..2^31-1024");
+  CHECK(message_of(aligned_shape(kBf16, 1, 1000, 0)) ==
+        "invalid argument: weights.cols is 0, expected a multiple of 16, 16 or more");
+  CHECK(message_of(aligned_shape(kBf16, 1, 1000, 4095)) ==
+        "invalid argument: weights.cols is 4095, expected a multiple of 16, 16 or more");
+  CHECK(message_of(aligned_shape(kBf16, 1, 1001, 4096, reset::ScaleLayout::kLinear, GemvGate::kGateUp)) ==
+        "invalid argument: weights.rows is 1001, expected even with a gate");
+}
+
 TEST_CASE("a policy of kRing that cannot serve a call is refused by name") {
   const GemvProblem problem = well_formed(ActivationType::kNvfp4, 1, 1000, 4096);
   const GemvPolicy good = reset::ring_policy(device_of(90), ActivationType::kNvfp4, 1, 4096);
@@ -72,7 +90,7 @@ TEST_CASE("a call that kRing cannot serve is refused by the member that keeps it
   REQUIRE(validate(policy, good, device_of(90)).ok());
   const auto bad = [&](auto change, const char* argument) { refused_call(policy, good, change, argument); };
   bad([](GemvProblem& p) { p.tokens = 2; }, "tokens");
-  bad([](GemvProblem& p) { p.activations.type = ActivationType::kBf16; }, "activations.type");
+  bad([](GemvProblem& p) { p.activations.type = ActivationType::kBf16; }, "weights.cols");
   bad([](GemvProblem& p) { p.weights.cols -= 16; }, "weights.cols");
   bad([](GemvProblem& p) { p.weights.packed += 8; }, "weights.packed");
   bad([](GemvProblem& p) { p.weights.row_stride += 8; }, "weights.row_stride");
@@ -210,8 +228,11 @@ TEST_CASE("refusals read well") {
         "invalid argument: policy.stages is 3, expected a multiple of row_groups, at most 16");
   policy = reset::tensor_ring_policy(device_of(90), 16, 1000, 40000, true);
   CHECK(message(policy, well_formed(ActivationType::kBf16, 4, 1000, 40000), 90) ==
-        "invalid argument: weights.cols is 40000, expected at most 32768, or 30720 for a policy of more than 8 tokens, "
-        "for kTensorRing");
+        "invalid argument: weights.cols is 40000, expected at most 30720 for kTensorRing and a policy of more than 8 "
+        "tokens");
+  policy = reset::tensor_ring_policy(device_of(90), 8, 1000, 40000, true);
+  CHECK(message(policy, well_formed(ActivationType::kBf16, 4, 1000, 40000), 90) ==
+        "invalid argument: weights.cols is 40000, expected at most 32768 for kTensorRing");
   DeviceInfo alone = device_of(90);  // as one fills it who forgets the clusters
   alone.clusters[0] = alone.clusters[1] = alone.clusters[2] = 0;
   policy = reset::tensor_ring_policy(alone, 4, 1000, 4096);
@@ -220,6 +241,8 @@ TEST_CASE("refusals read well") {
         "clusters and shared memory");
   policy = reset::ring_policy(device_of(90), ActivationType::kNvfp4, 1, 12288);
   CHECK(message(policy, well_formed(ActivationType::kBf16, 1, 1000, 12288), 90) ==
+        "invalid argument: weights.cols is 12288, expected at most 8192 for kRing with 16-bit activations");
+  CHECK(message(policy, well_formed(ActivationType::kBf16, 1, 1000, 8192), 90) ==
         "invalid argument: activations.type is 2, expected kNvfp4, 0, for kRing with more than 1 chunk");
   policy = reset::ring_policy(device_of(90), ActivationType::kBf16, 1, 4096);
   GemvProblem token = well_formed(ActivationType::kBf16, 1, 1024, 4096);

@@ -56,8 +56,8 @@ TEST_CASE("validate names what is wrong with a view") {
   const float inf = __builtin_bit_cast(float, 0x7f800000u);
   const float subnormal = __builtin_bit_cast(float, 0x007fffffu);
   CHECK(refusal([](V& v) { v.packed = nullptr; }) ==
-        "invalid argument: packed is 0, expected not null, as a slice is whose range is empty, beyond the matrix, or "
-        "not by 16");
+        "invalid argument: packed is 0, expected not null (as a slice is whose range is empty, beyond the matrix, or "
+        "not by 16)");
   CHECK(refusal([](V& v) { v.rows = 0; }) == "invalid argument: rows is 0, expected 1..2^31-1");
   CHECK(refusal([](V& v) { v.rows = std::int64_t{1} << 31; }).find("rows is 2147483648") != std::string::npos);
   CHECK(refusal([](V& v) { v.cols = -16; }) == "invalid argument: cols is -16, expected 1..2^31-1");

@@ -138,9 +138,9 @@ TEST_CASE("bad input to quantize_rows is named, and nothing is written") {
   const auto call = [&](std::int64_t ld, std::int64_t first, std::int64_t count, const float* weights) {
     return error_of([&] { quantize_rows(RoundToNearest(), x.data(), ld, first, count, weights, matrix.view); });
   };
-  CHECK(call(31, 0, 4, nullptr) == "invalid argument: ld is 31, expected at least out.cols");
+  CHECK(call(31, 0, 4, nullptr) == "invalid argument: ld is 31, expected at least out.cols (32)");
   CHECK(call(32, -1, 4, nullptr) == "invalid argument: first_row is -1, expected 0..out.rows");
-  CHECK(call(32, 1, 4, nullptr) == "invalid argument: row_count is 4, expected 0..out.rows - first_row");
+  CHECK(call(32, 1, 4, nullptr) == "invalid argument: row_count is 4, expected 0..out.rows - first_row (3)");
   CHECK(call(32, 1, std::numeric_limits<std::int64_t>::max(), nullptr).find("row_count") != std::string::npos);
   std::vector<float> weights(32, 1.0f);
   weights[9] = -2.0f;
@@ -159,6 +159,13 @@ TEST_CASE("bad input to quantize_rows is named, and nothing is written") {
   CHECK(error_of([&] {
           quantize_rows(RoundToNearest(), x.data(), 32, 0, 1, nullptr, broken);
         }).find("expected memory that does not overlap packed") != std::string::npos);
+  for (const bool codes : {true, false}) {
+    broken = matrix.view;
+    (codes ? broken.packed : broken.block_scale.data) = reinterpret_cast<std::uint8_t*>(x.data() + 3 * 32);
+    CHECK(error_of([&] {
+            quantize_rows(RoundToNearest(), x.data(), 32, 0, 4, nullptr, broken);
+          }).find("expected memory that does not overlap the result") != std::string::npos);
+  }
   CHECK(error_of([&] {
           quantize_rows(RoundToNearest(), static_cast<const float*>(nullptr), 32, 0, 1, nullptr, matrix.view);
         }).find("x is 0, expected not null") != std::string::npos);

@@ -61,7 +61,8 @@ struct Instances {
     const GemvKernel kernel = kernel_of(wanted);
     const int size = size_of(wanted);
     if (!((kernel_of(kInstances) == kernel) || ...)) {
-      return refusal("policy.kernel", static_cast<int>(kernel), "that of an instance which gemv was given");
+      return refusal("policy.kernel", static_cast<int>(kernel),
+                     "that of an instance which gemv was given: gemv_instance tells it");
     }
     if (!((kernel_of(kInstances) == kernel && size_of(kInstances) == size) || ...)) {
       return refusal(kernel == GemvKernel::kRing ? "policy.chunks" : "policy.tokens", size,
@@ -69,7 +70,7 @@ struct Instances {
     }
     if (kernel == GemvKernel::kTensorRing && has_rows(wanted, rows_of(wanted))) {
       return refusal("activations.type", static_cast<int>(shape.activations),
-                     "of the kind, NVFP4 or 16-bit, of an instance of that kernel, size and rows which gemv was given");
+                     "the kind, NVFP4 or 16-bit, of an instance of that kernel, size and rows which gemv was given");
     }
     return refuse_rows(wanted, shape);
   }
@@ -107,7 +108,7 @@ struct Instances {
     }
     if (!is_dense(shape.activations) && spread) return unsupported(ring_scale_tiles(shape));
     return refusal("activations.type", static_cast<int>(shape.activations),
-                   "of the kind, NVFP4 or 16-bit, of an instance of kRing which gemv was given");
+                   "the kind, NVFP4 or 16-bit, of an instance of kRing which gemv was given");
   }
 
   /// The other kind of rows would do if `other` is ok; else that tells what keeps the call from it.
@@ -144,10 +145,12 @@ using EveryInstance = Instances<
 
 }  // namespace detail
 
-/// The kernel that a call of a shape takes with a policy that serves it (`validate`): of the policy its kernel, tokens
-/// or chunks, and odd_rows decide, of the shape the kind of activations, N, K, the gate, and how the weights lie. Where
-/// a policy is none, neither is the instance, and `gemv` does not compile with it.
+/// The kernel that a call of a shape takes with a policy that serves it (`validate`, whose answer wants a
+/// static_assert): of the policy its kernel, tokens or chunks, and odd_rows decide, of the shape the kind of
+/// activations, N, K, the gate, and how the weights lie. Where a policy is none, for want of stages or of such a size,
+/// neither is the instance, and `gemv` does not compile with it.
 constexpr GemvInstance gemv_instance(const GemvPolicy& policy, const GemvShape& shape) noexcept {
+  if (policy.kernel != GemvKernel::kTensor && policy.stages < 1) return detail::instance(policy.kernel, 31, 0);
   if (policy.kernel == GemvKernel::kRing) {
     return detail::ring_instance(policy.chunks, detail::ring_operands(shape.activations, shape.scale_layout));
   }
@@ -159,6 +162,12 @@ constexpr GemvInstance gemv_instance(const GemvPolicy& policy, const GemvShape& 
                                 : spread        ? detail::RingRows::kSpread
                                                 : detail::RingRows::kNeighbours;
   return detail::tensor_ring_instance(policy.tokens, rows, shape.activations == ActivationType::kNvfp4);
+}
+
+/// The kernel of kTensor that serves every call of up to so many tokens, however its weights lie, on every device: with
+/// `tensor_policy`, what an engine falls back to.
+constexpr GemvInstance gemv_fallback_instance(std::int64_t tokens) noexcept {
+  return detail::tensor_instance(detail::tensor_tokens(tokens), false);
 }
 
 RESET_NAMESPACE_END

@@ -203,8 +203,8 @@ static Status gemv_prepare(int device, DeviceInfo& info) noexcept {
 /// A file that calls it compiles all 28 kernels. With instances as template arguments, `gemv<kFirst, kSecond>(...)`, it
 /// compiles these alone, each what `gemv_instance` makes of a policy and a shape, and a call that none of them serves
 /// is refused with kUnsupported, by what of it or of its policy they have not. kTensor's kernel for weights that lie
-/// anyhow serves those that lie well, too, slower; nothing else takes another's place. `gemv_prepare` wants the same
-/// instances.
+/// anyhow (`gemv_fallback_instance`) serves those that lie well, too, slower; nothing else takes another's place.
+/// `gemv_prepare` wants the same instances.
 ///
 /// Error bound of a sum before the epilogue, element by element, u = 2^-24:
 /// - kRing: (K / 512 + 64) u sum_k |x_k W_nk|; the sums of 16 are exact, the others float. Activations of 16 bits are

@@ -219,7 +219,8 @@ constexpr Status tensor_ring_serves(const GemvPolicy& policy, const GemvShape& s
   if (!served.ok()) return served;
   if (k_units(shape.cols) > tensor_ring_max_k_units(policy.tokens)) {
     return invalid("weights.cols", shape.cols,
-                   "at most 32768, or 30720 for a policy of more than 8 tokens, for kTensorRing");
+                   policy.tokens <= 8 ? "at most 32768 for kTensorRing"
+                                      : "at most 30720 for kTensorRing and a policy of more than 8 tokens");
   }
   if (policy.stages > 0) return Status();
   return invalid("policy.stages", policy.stages,
@@ -281,9 +282,12 @@ constexpr Status validate_tensor(const GemvPolicy& policy, const GemvShape& shap
 
 }  // namespace detail
 
-/// Whether a policy can serve a well-formed call (see `validate` of a problem) of that shape on a device that
-/// gemv_prepare has described; where not, the offending member of the policy, of the call or of the device is named.
+/// Whether a policy can serve a call of that shape, if it is otherwise well-formed (see `validate` of a problem), on a
+/// device that gemv_prepare has described; where not, the offending member of the policy, of the call or of the device
+/// is named.
 constexpr Status validate(const GemvPolicy& policy, const GemvShape& shape, const DeviceInfo& device) noexcept {
+  const Status sizes = validate(shape);
+  if (!sizes.ok()) return sizes;
   if (device.sm_count < 1) {
     return detail::invalid("device.sm_count", device.sm_count, "1 or more, as gemv_prepare finds it");
   }

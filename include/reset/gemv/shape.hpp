@@ -30,7 +30,8 @@ struct GemvShape {
   int activation_misalignment = 0;                     ///< That of the activations, or their codes.
 };
 
-/// M tokens by N rows of K without gaps, in whole scale tensors, everything at multiples of 16 bytes.
+/// M tokens by N rows of K without gaps, in whole scale tensors, everything at multiples of 16 bytes. With a gate N is
+/// all rows, those of gate and up together.
 constexpr GemvShape aligned_shape(ActivationType activations, std::int64_t tokens, std::int64_t rows, std::int64_t cols,
                                   ScaleLayout scale_layout = ScaleLayout::kLinear,
                                   GemvGate gate = GemvGate::kNone) noexcept {
@@ -66,6 +67,20 @@ inline GemvShape shape_of(const GemvProblem& problem) noexcept {
           remainder(w.block_scale.data),
           remainder(w.packed),
           remainder(activations)};
+}
+
+/// Whether a call can have these sizes: 1..16 tokens, up to kMaxGemvRows rows, which a gate wants even, and a K that is
+/// a multiple of 16.
+constexpr Status validate(const GemvShape& shape) noexcept {
+  if (shape.tokens < 1 || shape.tokens > kMaxGemvTokens) return detail::invalid("tokens", shape.tokens, "1..16");
+  if (shape.rows < 1 || shape.rows > kMaxGemvRows) {
+    return detail::invalid("weights.rows", shape.rows, "1..2^31-1024");
+  }
+  if (shape.cols < 1 || shape.cols % kNvfp4BlockSize != 0) {
+    return detail::invalid("weights.cols", shape.cols, "a multiple of 16, 16 or more");
+  }
+  if (shape.gate == GemvGate::kNone || shape.rows % 2 == 0) return Status();
+  return detail::invalid("weights.rows", shape.rows, "even with a gate");
 }
 
 RESET_NAMESPACE_END

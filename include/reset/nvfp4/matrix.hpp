@@ -189,7 +189,7 @@ template <class Byte>
 RESET_HOST_DEVICE constexpr Status validate(const BasicNvfp4MatrixView<Byte>& view) noexcept {
   if (view.packed == nullptr)
     return detail::invalid("packed", 0,
-                           "not null, as a slice is whose range is empty, beyond the matrix, or not by 16");
+                           "not null (as a slice is whose range is empty, beyond the matrix, or not by 16)");
   if (view.rows < 1 || view.rows > detail::kMaxExtent) return detail::invalid("rows", view.rows, "1..2^31-1");
   if (view.cols < 1 || view.cols > detail::kMaxExtent) return detail::invalid("cols", view.cols, "1..2^31-1");
   if (view.cols % kNvfp4BlockSize != 0) return detail::invalid("cols", view.cols, "a multiple of 16");

@@ -163,8 +163,8 @@ inline float tensor_amax(const float* x, std::int64_t rows, std::int64_t cols, s
 ///
 /// x holds the `row_count` rows of out.cols values, `ld` values apart, beginning with row `first_row`. channel_weights
 /// is null or holds out.cols non-negative factors (see ScaleSweep). The padding of a swizzled scale tensor is not
-/// written. Throws Error if an argument is outside its domain, codes and scales of `out` overlap, or a value is not
-/// finite (naming row and column); nothing is written then.
+/// written. Throws Error if an argument is outside its domain, codes and scales of `out` overlap, or x either of them,
+/// or a value is not finite (naming row and column); nothing is written then.
 template <class Rule>
 void quantize_rows(const Rule& rule, const float* x, std::int64_t ld, std::int64_t first_row, std::int64_t row_count,
                    const float* channel_weights, const Nvfp4MutableMatrixView& out);

@@ -50,7 +50,8 @@ Status reference_gemv(const Nvfp4MatrixView& view, const Activation* x, std::int
 
 /// The host mat-vec: y[m * ldy + n] = sum over k of x[m * ldx + k] * W[n][k] in float, for row_begin <= n < row_end;
 /// other elements of y are not touched, so threads share a matrix by ranges of rows. M is 1 or more; every 16 tokens
-/// decode the weights once. The leading dimensions count values and matter for M > 1 only.
+/// decode the weights once. The leading dimensions count values and matter for M > 1 only. y is apart from x and the
+/// weights.
 ///
 /// It allocates nothing, uses a few KB of stack and all the vector width that the translation unit is compiled for
 /// (128 bits under nvcc, which cannot read the intrinsics).

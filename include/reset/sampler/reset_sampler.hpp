@@ -61,7 +61,7 @@ class ReSETSampler<Detector, HostBackend> {
   using State = SlotState<typename Detector::State>;
 
   /// Allocates everything that later calls need. Throws `Error` for a configuration outside its domain, or a detector
-  /// that does not fit the vocabulary.
+  /// whose `fits` refuses the vocabulary; tables of ids may be of another size.
   explicit ReSETSampler(const SamplerConfig& config, Detector detector = Detector())
       : config_(validated(config, detector)),
         detector_(std::move(detector)),

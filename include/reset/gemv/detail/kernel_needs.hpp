@@ -108,6 +108,9 @@ constexpr Status ring_scales(const GemvShape& s) noexcept {
 /// Ok if kRing with `chunks` serves a call.
 constexpr Status ring_serves(const GemvShape& s, int chunks) noexcept {
   const bool dense = is_dense(s.activations);
+  if (dense && s.cols > kRingMostDenseK) {
+    return invalid("weights.cols", s.cols, "at most 8192 for kRing with 16-bit activations");
+  }
   if (dense && chunks != 1) {
     return invalid("activations.type", static_cast<int>(s.activations), "kNvfp4, 0, for kRing with more than 1 chunk");
   }

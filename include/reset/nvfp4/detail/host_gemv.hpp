@@ -68,7 +68,7 @@ inline void dot_group(Weights weights, int blocks, const float* x, std::int64_t 
   if constexpr (kTokens > 1) {
     if (tokens < kTokens) return dot_group<Lanes, kTokens - 1>(weights, blocks, x, ldx, tokens, sums);
   }
-  dot_tile<Lanes>(weights, blocks, x, ldx, sums, std::make_index_sequence<kTokens>());
+  dot_tile<Lanes>(weights, blocks, x, ldx, sums, std::make_index_sequence<static_cast<std::size_t>(kTokens)>());
 }
 
 /// Sums of `blocks` blocks of one row for up to kHostTokens tokens; the weights are decoded once.

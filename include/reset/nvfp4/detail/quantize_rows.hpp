@@ -39,13 +39,18 @@ inline void check_weights(const float* channel_weights, std::int64_t cols) {
   }
 }
 
-inline void check_rows(std::int64_t ld, std::int64_t first_row, std::int64_t row_count,
+inline void check_rows(const float* x, std::int64_t ld, std::int64_t first_row, std::int64_t row_count,
                        const Nvfp4MutableMatrixView& out) {
   throw_if_failed(validate_result(out));
-  if (ld < out.cols) throw_if_failed(invalid("ld", ld, "at least out.cols"));
+  if (ld < out.cols) throw_if_failed(invalid("ld", ld, "at least out.cols").bounded(out.cols));
   if (first_row < 0 || first_row > out.rows) throw_if_failed(invalid("first_row", first_row, "0..out.rows"));
   if (row_count < 0 || row_count > out.rows - first_row) {
-    throw_if_failed(invalid("row_count", row_count, "0..out.rows - first_row"));
+    throw_if_failed(invalid("row_count", row_count, "0..out.rows - first_row").bounded(out.rows - first_row));
+  }
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(float));
+  const MemoryRegion values = {address(x), row_count, out.cols * kBytes, row_count > 1 ? ld * kBytes : 0};
+  if (row_count > 0 && (overlap(values, packed_region(out)) || overlap(values, scale_region(out)))) {
+    throw_if_failed(invalid("x", static_cast<std::int64_t>(values.begin), "memory that does not overlap the result"));
   }
 }
 
@@ -69,7 +74,7 @@ inline float tensor_amax(const float* x, std::int64_t rows, std::int64_t cols, s
 template <class Rule>
 void quantize_rows(const Rule& rule, const float* x, std::int64_t ld, std::int64_t first_row, std::int64_t row_count,
                    const float* channel_weights, const Nvfp4MutableMatrixView& out) {
-  detail::check_rows(ld, first_row, row_count, out);
+  detail::check_rows(x, ld, first_row, row_count, out);
   detail::check_weights(channel_weights, out.cols);
   static_cast<void>(tensor_amax(x, row_count, out.cols, ld, first_row));  // for what it refuses
 
