@@ -62,6 +62,8 @@ TEST_CASE("sizes that no call has are refused whatever the policy") {
         "invalid argument: weights.cols is 4095, expected a multiple of 16, 16 or more");
   CHECK(message_of(aligned_shape(kBf16, 1, 1001, 4096, reset::ScaleLayout::kLinear, GemvGate::kGateUp)) ==
         "invalid argument: weights.rows is 1001, expected even with a gate");
+  CHECK(message_of(aligned_shape(kBf16, 1, 1001, 4096, reset::ScaleLayout::kLinear, static_cast<GemvGate>(7))) ==
+        "invalid argument: gate is 7, expected 0 (kNone), 1 (kGateUp) or 2 (kUpGate)");
 }
 
 TEST_CASE("a policy of kRing that cannot serve a call is refused by name") {

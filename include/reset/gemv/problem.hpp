@@ -97,6 +97,17 @@ namespace detail {
 
 inline constexpr std::int64_t kMaxRowStride = 0x7fffffff;
 
+/// Ok if a call can have so many tokens and rows of weights, with that gate.
+constexpr Status check_sizes(std::int64_t tokens, std::int64_t rows, GemvGate gate) noexcept {
+  if (tokens < 1 || tokens > kMaxGemvTokens) return invalid("tokens", tokens, "1..16");
+  if (rows < 1 || rows > kMaxGemvRows) return invalid("weights.rows", rows, "1..2^31-1024");
+  if (gate == GemvGate::kNone) return Status();
+  if (gate != GemvGate::kGateUp && gate != GemvGate::kUpGate) {
+    return invalid("gate", static_cast<int>(gate), "0 (kNone), 1 (kGateUp) or 2 (kUpGate)");
+  }
+  return rows % 2 == 0 ? Status() : invalid("weights.rows", rows, "even with a gate");
+}
+
 inline Status check_row_stride(const char* argument, std::int64_t stride, std::int64_t least, std::int64_t tokens,
                                const char* at_least) noexcept {
   if (tokens == 1) return Status();
@@ -185,24 +196,14 @@ inline Status check_overlap(const GemvProblem& p) noexcept {
 }  // namespace detail
 
 /// Whether a call is well formed; it reads the description alone, never the memory. The first thing found wrong is
-/// named: tokens outside 1..16; weights or NVFP4 activations that `validate` of their view refuses, or whose shapes do
-/// not fit; more than kMaxGemvRows rows; null or misaligned pointers; strides that do not hold a row; an odd N with a
-/// gate; an output that shares memory with what the call reads (the residual may be the output itself).
+/// named: weights or NVFP4 activations that `validate` of their view refuses, or whose shapes do not fit; tokens
+/// outside 1..16; more than kMaxGemvRows rows; an odd N with a gate; null or misaligned pointers; strides that do not
+/// hold a row; an output that shares memory with what the call reads (the residual may be the output itself).
 inline Status validate(const GemvProblem& problem) noexcept {
-  if (problem.tokens < 1 || problem.tokens > kMaxGemvTokens) return detail::invalid("tokens", problem.tokens, "1..16");
   Status status = detail::view_status(validate(problem.weights), detail::ViewRole::kWeights);
-  if (status.ok() && problem.weights.rows > kMaxGemvRows) {
-    status = detail::invalid("weights.rows", problem.weights.rows, "1..2^31-1024");
-  }
+  if (status.ok()) status = detail::check_sizes(problem.tokens, problem.weights.rows, problem.gate);
   if (status.ok()) status = detail::check_activations(problem);
-  if (!status.ok()) return status;
-  if (problem.gate != GemvGate::kNone) {
-    if (problem.gate != GemvGate::kGateUp && problem.gate != GemvGate::kUpGate) {
-      return detail::invalid("gate", static_cast<int>(problem.gate), "0 (kNone), 1 (kGateUp) or 2 (kUpGate)");
-    }
-    if (problem.weights.rows % 2 != 0) return detail::invalid("weights.rows", problem.weights.rows, "even with a gate");
-  }
-  status = detail::check_output(problem);
+  if (status.ok()) status = detail::check_output(problem);
   return status.ok() ? detail::check_overlap(problem) : status;
 }
 

@@ -72,15 +72,10 @@ inline GemvShape shape_of(const GemvProblem& problem) noexcept {
 /// Whether a call can have these sizes: 1..16 tokens, up to kMaxGemvRows rows, which a gate wants even, and a K that is
 /// a multiple of 16.
 constexpr Status validate(const GemvShape& shape) noexcept {
-  if (shape.tokens < 1 || shape.tokens > kMaxGemvTokens) return detail::invalid("tokens", shape.tokens, "1..16");
-  if (shape.rows < 1 || shape.rows > kMaxGemvRows) {
-    return detail::invalid("weights.rows", shape.rows, "1..2^31-1024");
-  }
   if (shape.cols < 1 || shape.cols % kNvfp4BlockSize != 0) {
     return detail::invalid("weights.cols", shape.cols, "a multiple of 16, 16 or more");
   }
-  if (shape.gate == GemvGate::kNone || shape.rows % 2 == 0) return Status();
-  return detail::invalid("weights.rows", shape.rows, "even with a gate");
+  return detail::check_sizes(shape.tokens, shape.rows, shape.gate);
 }
 
 RESET_NAMESPACE_END

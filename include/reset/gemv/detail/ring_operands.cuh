@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include <reset/config.hpp>
 #include <reset/gemv/decode.cuh>
@@ -84,33 +85,20 @@ struct RingScales {
   }
 };
 
-/// Where rows are spread, those of four rows and of two chunks lie together.
-template <>
-struct RingScales<kPieceRows, true> {
-  uint4 runs;
-  int shift;
-
-  __device__ __forceinline__ RingScales(const std::uint8_t* scales, int, int, int chunk)
-      : runs(*reinterpret_cast<const uint4*>(scales + ring_box_scales(kPieceRows, 0, chunk / 2 * 2))),
-        shift(chunk % 2 * 16) {}
-
-  __device__ __forceinline__ std::uint32_t pair(int row) const {
-    return (row == 0 ? runs.x : row == 1 ? runs.y : row == 2 ? runs.z : runs.w) >> shift & 0xffff;
-  }
-};
-
-/// Of a tile of two rows, half of what comes.
-template <>
-struct RingScales<2, true> {
-  uint2 runs;
+/// Where rows are spread, those of four rows and of two chunks lie together; a tile of two rows wants half of them.
+template <int kRows>
+struct RingScales<kRows, true> {
+  std::conditional_t<kRows == kPieceRows, uint4, uint2> runs;
   int shift;
 
   __device__ __forceinline__ RingScales(const std::uint8_t* scales, int, int tile, int chunk)
-      : runs(*reinterpret_cast<const uint2*>(scales + ring_box_scales(2, tile, chunk / 2 * 2))),
+      : runs(*reinterpret_cast<const decltype(runs)*>(scales + ring_box_scales(kRows, tile, chunk / 2 * 2))),
         shift(chunk % 2 * 16) {}
 
   __device__ __forceinline__ std::uint32_t pair(int row) const {
-    return (row == 0 ? runs.x : runs.y) >> shift & 0xffff;
+    std::uint32_t run = row == 0 ? runs.x : runs.y;
+    if constexpr (kRows == kPieceRows) run = row < 2 ? run : row == 2 ? runs.z : runs.w;
+    return run >> shift & 0xffff;
   }
 };
 

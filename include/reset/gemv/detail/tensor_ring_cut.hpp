@@ -69,9 +69,10 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   const bool one = tokens == 1;
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
   if (units > 80) return {8, 1, one ? 5 : 6};
+  if (units > 72) return {8, 1, 5};
   const bool few_rows = tiles_of_two < 9;
-  if (units > 64 && units <= 72 && !one) return {8, 2, 8};
-  if (units > 64) return units <= 72 && few_rows ? TensorRingCut{8, 1, 8, 2} : TensorRingCut{8, 1, 5};
+  if (units > 64 && one) return few_rows ? TensorRingCut{8, 1, 8, 2} : TensorRingCut{8, 1, 5};
+  if (units > 64) return {8, 2, 8};
   if (units > 48) return one ? TensorRingCut{8, 2, 5} : TensorRingCut{8, 1, 4};
   if (units > 32) return one ? TensorRingCut{4, 1, 8, 2} : TensorRingCut{8, 2, 5};
   if (units > 20) return !one && few_rows ? TensorRingCut{4, 1, 5} : TensorRingCut{4, 1, 8, 2};
