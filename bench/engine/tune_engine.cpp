@@ -105,10 +105,11 @@ class Tuner {
     const reset::DeviceInfo& device = run_.decoder().device();
     const bench::CutShape shape = {linear.shape.rows, linear.shape.cols, engine_.batch, linear.gated};
     std::vector<std::int64_t> shared = {device.shared_bytes, device.shared_bytes / 8 * 5};
-    for (const int kilobytes : {125, 100, 75}) shared.push_back(kilobytes * 1024);
+    for (const int kilobytes : {125, 112, 100, 75}) shared.push_back(kilobytes * 1024);
     std::vector<GemvPolicy> cuts = bench::tensor_ring_cuts(device, shape, kMostGroups, shared);
     for (const GemvPolicy& cut : bench::ring_cuts(device, shape, activation())) {
-      const bool likely = cut.ctas_per_sm == 2 && cut.stages <= 12 && cut.stages >= 2 * cut.groups;
+      const bool several = cut.ctas_per_sm == 2 || !cut.exclusive;
+      const bool likely = several && cut.stages <= 12 && cut.stages >= 2 * cut.groups;
       if (engine_.batch == 1 && likely) cuts.push_back(cut);
     }
     const auto is_selected = [&](const GemvPolicy& cut) {

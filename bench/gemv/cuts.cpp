@@ -12,13 +12,22 @@ using reset::GemvPolicy;
 
 namespace {
 
+// Where a CTA of the next launch finds room, both.
+void add_exclusive_or_not(const reset::DeviceInfo& device, GemvPolicy policy, std::int64_t tiles,
+                          std::vector<GemvPolicy>& cuts) {
+  cuts.push_back(policy);
+  policy.exclusive = false;
+  const std::int64_t room = reset::detail::shared_bytes_each(device, policy.ctas_per_sm + 1);
+  if (reset::tensor_shared_bytes(policy, tiles) <= room) cuts.push_back(policy);
+}
+
 // As many stages as fit each of `shared_bytes`.
-void add_stages(GemvPolicy policy, std::int64_t tiles, const std::vector<std::int64_t>& shared_bytes,
-                std::vector<GemvPolicy>& cuts) {
+void add_stages(const reset::DeviceInfo& device, GemvPolicy policy, std::int64_t tiles,
+                const std::vector<std::int64_t>& shared_bytes, std::vector<GemvPolicy>& cuts) {
   int before = 0;
   for (const std::int64_t bytes : shared_bytes) {
     policy.stages = reset::detail::most_stages(policy, tiles, bytes);
-    if (policy.stages > 0 && policy.stages != before) cuts.push_back(policy);
+    if (policy.stages > 0 && policy.stages != before) add_exclusive_or_not(device, policy, tiles, cuts);
     before = policy.stages;
   }
 }
@@ -44,7 +53,7 @@ void add_tensor_ring_cuts(const reset::DeviceInfo& device, const CutShape& shape
         policy.k_warps = (units + cluster - 1) / cluster;
         policy.row_groups = groups;
         if (policy.k_warps * groups < 4) continue;
-        add_stages(policy, reset::detail::share_tiles(runs, shape.gated, clusters * ctas), bytes, cuts);
+        add_stages(device, policy, reset::detail::share_tiles(runs, shape.gated, clusters * ctas), bytes, cuts);
       }
     }
   }
@@ -75,7 +84,12 @@ std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShap
           policy.groups = groups;
           policy.stages = stages;
           policy.ctas_per_sm = ctas;
-          if (policy.warps_per_group * groups >= 6) cuts.push_back(policy);
+          if (policy.warps_per_group * groups < 6) continue;
+          cuts.push_back(policy);
+          policy.exclusive = false;
+          const std::int64_t room = reset::detail::shared_bytes_each(device, ctas + 1);
+          const auto linear = reset::ScaleLayout::kLinear;
+          if (reset::ring_shared_bytes(policy, activation, shape.k, linear) <= room) cuts.push_back(policy);
         }
       }
     }
@@ -86,12 +100,12 @@ std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShap
 std::string text_of(const GemvPolicy& p) {
   char line[128];
   if (p.kernel == GemvKernel::kRing) {
-    std::snprintf(line, sizeof line, "ring chunks %d warps %d groups %d stages %d ctas %d", p.chunks, p.warps_per_group,
-                  p.groups, p.stages, p.ctas_per_sm);
+    std::snprintf(line, sizeof line, "ring chunks %d warps %d groups %d stages %d ctas %d%s", p.chunks,
+                  p.warps_per_group, p.groups, p.stages, p.ctas_per_sm, p.exclusive ? "" : " shared");
   } else {
-    std::snprintf(line, sizeof line, "%s cluster %d k_warps %d groups %d slices %d stages %d ctas %d%s",
+    std::snprintf(line, sizeof line, "%s cluster %d k_warps %d groups %d slices %d stages %d ctas %d%s%s",
                   name_of(p.kernel), p.cluster, p.k_warps, p.row_groups, p.slices, p.stages, p.ctas_per_sm,
-                  p.odd_rows ? " odd" : "");
+                  p.exclusive ? "" : " shared", p.odd_rows ? " odd" : "");
   }
   return line;
 }

@@ -147,11 +147,10 @@ void DecodeChain::launch_nvfp4(const ChainModel& model, int layer, Linear linear
 // `o` brings the first rows of the matrix behind it into the cache, as in the engine.
 void DecodeChain::launch_ahead(const ChainModel& model, int layer, Linear linear,
                                const reset::GemvProblem& call) const {
-  if (linear == kO) {
-    launch_gemv(call, problem(model, layer, kGateUp, 1).weights, device_, stream_);
-  } else {
-    launch_gemv(call, device_, true, stream_);
-  }
+  reset::LaunchOptions options;
+  options.dependent_launch = true;
+  if (linear == kO) require(options.prefetch.add(problem(model, layer, kGateUp, 1).weights));
+  launch_gemv(call, device_, options, stream_);
 }
 
 void DecodeChain::nvfp4_layer(const ChainModel& model, int layer, std::int64_t m) const {

@@ -13,6 +13,14 @@ constexpr std::size_t kMaxK = 32768;
 constexpr std::size_t kMaxN = 51200;
 const auto kGlobalScale = reset::FusedGlobalScales::uniform({0x1p-9f});
 
+// A call behind the same one.
+reset::LaunchOptions options_of(const Case& c) {
+  reset::LaunchOptions options;
+  options.dependent_launch = c.pdl;
+  options.ahead = reset::GemvAhead::kAlike;
+  return options;
+}
+
 }  // namespace
 
 GemvFixture::GemvFixture(bool baselines) : device_(prepare_device(0)) {
@@ -70,34 +78,45 @@ reset::GemvProblem GemvFixture::problem(const Case& c, int copy) const {
 
 double GemvFixture::time_us(const Case& c) {
   take(c.layer, c.layout);
-  return microseconds(stream_, [&](int i) { launch_gemv(problem(c, i), device_, c.pdl, stream_); });
+  return microseconds(stream_, [&](int i) { launch_gemv(problem(c, i), device_, options_of(c), stream_); });
+}
+
+double GemvFixture::any_ahead_us(const Case& c) {
+  take(c.layer, c.layout);
+  reset::LaunchOptions options = options_of(c);
+  options.ahead = reset::GemvAhead::kAny;
+  return microseconds(stream_, [&](int i) { launch_gemv(problem(c, i), device_, options, stream_); });
 }
 
 double GemvFixture::prefetched_us(const Case& c) {
   take(c.layer, c.layout);
-  return microseconds(stream_, [&](int i) { launch_gemv(problem(c, i), problem(c, i + 1).weights, device_, stream_); });
+  return microseconds(stream_, [&](int i) {
+    reset::LaunchOptions options = options_of(c);
+    require(options.prefetch.add(problem(c, i + 1).weights));
+    launch_gemv(problem(c, i), device_, options, stream_);
+  });
 }
 
 void GemvFixture::profile(const Case& c) {
   take(c.layer, c.layout);
-  launch_gemv(problem(c, 0), device_, c.pdl, stream_);
+  launch_gemv(problem(c, 0), device_, options_of(c), stream_);
   CHECK_CUDA(cudaStreamSynchronize(stream_));
   CHECK_CUDA(cudaProfilerStart());
-  launch_gemv(problem(c, 1), device_, c.pdl, stream_);
+  launch_gemv(problem(c, 1), device_, options_of(c), stream_);
   CHECK_CUDA(cudaStreamSynchronize(stream_));
   CHECK_CUDA(cudaProfilerStop());
 }
 
 reset::GemvPolicy GemvFixture::selected(const Case& c) {
   take(c.layer, c.layout);
-  return reset::select_gemv_policy(device_, problem(c, 0));
+  return reset::select_gemv_policy(device_, problem(c, 0), c.pdl ? reset::GemvAhead::kAlike : reset::GemvAhead::kAny);
 }
 
 std::optional<double> GemvFixture::time_us(const Case& c, const reset::GemvPolicy& policy, Repeats repeats) {
   take(c.layer, c.layout);
   if (!validate(policy, problem(c, 0), device_).ok()) return std::nullopt;
   return microseconds(
-      stream_, [&](int i) { launch_gemv(problem(c, i), policy, device_, c.pdl, stream_); }, repeats);
+      stream_, [&](int i) { launch_gemv(problem(c, i), policy, device_, options_of(c), stream_); }, repeats);
 }
 
 double GemvFixture::floor_us(const Layer& layer) {

@@ -24,7 +24,10 @@ class GemvFixture {
   GemvFixture(const GemvFixture&) = delete;
   GemvFixture& operator=(const GemvFixture&) = delete;
 
+  // Each launch behind the same one, and saying so.
   double time_us(const Case& c);
+  // The same, but each with the cut for a call that is behind whatever it may be.
+  double any_ahead_us(const Case& c);
   // Each launch a dependent of the one before, which has asked for the first rows of its weights.
   double prefetched_us(const Case& c);
   // One launch with cold weights, the only one that a profiler which waits for cudaProfilerStart sees.

@@ -19,24 +19,13 @@ reset::DeviceInfo prepare_device(int device) {
   return info;
 }
 
-void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool pdl, cudaStream_t stream) {
-  reset::LaunchOptions options;
-  options.dependent_launch = pdl;
-  require(reset::gemv(problem, device, options, stream));
-}
-
-void launch_gemv(const reset::GemvProblem& problem, const reset::Nvfp4MatrixView& next, const reset::DeviceInfo& device,
-                 cudaStream_t stream) {
-  reset::LaunchOptions options;
-  options.dependent_launch = true;
-  require(options.prefetch.add(next));
+void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& device,
+                 const reset::LaunchOptions& options, cudaStream_t stream) {
   require(reset::gemv(problem, device, options, stream));
 }
 
 void launch_gemv(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
-                 bool pdl, cudaStream_t stream) {
-  reset::LaunchOptions options;
-  options.dependent_launch = pdl;
+                 const reset::LaunchOptions& options, cudaStream_t stream) {
   require(reset::gemv(problem, policy, device, options, stream));
 }
 

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <reset/gemv/launch_options.hpp>
 #include <reset/gemv/policy.hpp>
 #include <reset/gemv/problem.hpp>
 
@@ -13,15 +14,11 @@ void require(const reset::Status& status);
 
 reset::DeviceInfo prepare_device(int device);
 
-void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& device, bool pdl, cudaStream_t stream);
-
-// Launched as a dependent, with the first rows of `next` to be brought into the cache.
-void launch_gemv(const reset::GemvProblem& problem, const reset::Nvfp4MatrixView& next, const reset::DeviceInfo& device,
-                 cudaStream_t stream);
-
-// With a given cut.
+// With the cut that the library selects, and with a given one.
+void launch_gemv(const reset::GemvProblem& problem, const reset::DeviceInfo& device,
+                 const reset::LaunchOptions& options, cudaStream_t stream);
 void launch_gemv(const reset::GemvProblem& problem, const reset::GemvPolicy& policy, const reset::DeviceInfo& device,
-                 bool pdl, cudaStream_t stream);
+                 const reset::LaunchOptions& options, cudaStream_t stream);
 
 const char* name_of(reset::GemvKernel kernel);
 

@@ -39,6 +39,7 @@ class Run {
       state.SetIterationTime(record.time_us * 1e-6);
     }
     record.sm_mhz = fixture_->sm_clock_mhz();
+    if (c.pdl) record.any_ahead_us = fixture_->any_ahead_us(c);
     if (c.pdl) record.prefetched_us = fixture_->prefetched_us(c);
     set_counters(record, state);
     records_.push_back(record);

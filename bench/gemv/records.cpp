@@ -101,6 +101,7 @@ ordered_json to_json(const Record& r) {
   json["gate"] = c.gate == reset::GemvGate::kNone ? "none" : "gate_up";
   json["kernel"] = r.kernel;
   json["time_us"] = measured(r.time_us);
+  json["any_ahead_us"] = measured(r.any_ahead_us);
   json["prefetched_us"] = measured(r.prefetched_us);
   json["floor_us"] = measured(r.floor_us);
   json["cublas_bf16_us"] = measured(r.bf16.strict_us());
@@ -137,6 +138,7 @@ void print_table(const std::vector<Record>& records) {
   for (const std::string& name : order) print_row(name, rows[name]);
   std::printf("Geometric means over the layers\n");
   print_means("time / floor", records, [](const Record& r) { return r.time_us / r.floor_us; });
+  print_means("behind any / floor", records, [](const Record& r) { return r.any_ahead_us / r.floor_us; });
   print_means("prefetched / floor", records, [](const Record& r) { return r.prefetched_us / r.floor_us; });
   print_means("cuBLAS BF16 / time", records, [](const Record& r) { return r.bf16.strict_us() / r.time_us; });
   print_means("cuBLASLt FP8 / time", records, [](const Record& r) { return r.fp8.time_us / r.time_us; });

@@ -16,7 +16,8 @@ struct Record {
   Case call;
   std::string kernel;
   double time_us = 0;
-  double prefetched_us = 0;  // 0 without dependent launch
+  double any_ahead_us = 0;  // 0 without dependent launch, like the next
+  double prefetched_us = 0;
   double floor_us = 0;
   Bf16Baseline bf16;  // times of 0 where not measured
   Fp8Baseline fp8;

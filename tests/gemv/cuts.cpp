@@ -1,5 +1,7 @@
 // The cuts that are chosen are those that were fastest, and keep to the device.
 #include <cstdint>
+#include <tuple>
+#include <utility>
 
 #include "gemv/device_fixture.hpp"
 #include "gemv/policy_fixture.hpp"
@@ -10,6 +12,7 @@
 
 using reset::ActivationType;
 using reset::DeviceInfo;
+using reset::GemvAhead;
 using reset::GemvKernel;
 using reset::GemvPolicy;
 using reset::GemvProblem;
@@ -21,11 +24,12 @@ struct CutCall {
   std::int64_t m, n, k;
   int cluster, k_warps, row_groups, stages;
   int ctas = 1;
+  bool exclusive = true;
 };
 
-void check_cut(const DeviceInfo& device, const CutCall& call) {
+void check_cut(const DeviceInfo& device, const CutCall& call, GemvAhead ahead = GemvAhead::kAny) {
   const GemvProblem problem = well_formed(ActivationType::kBf16, call.m, call.n, call.k);
-  const GemvPolicy policy = reset::select_gemv_policy(device, problem);
+  const GemvPolicy policy = reset::select_gemv_policy(device, problem, ahead);
   INFO("m " << call.m << " n " << call.n << " k " << call.k);
   CHECK(policy.kernel == GemvKernel::kTensorRing);
   CHECK(policy.cluster == call.cluster);
@@ -33,6 +37,7 @@ void check_cut(const DeviceInfo& device, const CutCall& call) {
   CHECK(policy.row_groups == call.row_groups);
   CHECK(policy.stages == call.stages);
   CHECK(policy.ctas_per_sm == call.ctas);
+  CHECK(policy.exclusive == call.exclusive);
 }
 
 }  // namespace
@@ -40,26 +45,55 @@ void check_cut(const DeviceInfo& device, const CutCall& call) {
 TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made for") {
   // Layers of Qwen3-8B, 14B and 32B, R1-Distill-Qwen-7B and 14B, by their K, and odd ones.
   const CutCall calls[] = {
-      {1, 3584, 3584, 2, 7, 2, 6},      {1, 4608, 3584, 2, 7, 2, 6},      {1, 18944, 3584, 2, 7, 1, 5, 2},
-      {1, 37888, 3584, 2, 7, 1, 5, 2},  {8, 3584, 3584, 2, 7, 1, 7},      {4, 4608, 3584, 2, 7, 2, 4},
-      {8, 18944, 3584, 2, 7, 1, 3, 3},  {2, 37888, 3584, 2, 7, 1, 3, 3},  {16, 4608, 3584, 2, 7, 1, 5},
-      {16, 37888, 3584, 2, 7, 1, 4, 2}, {1, 4096, 4096, 2, 8, 2, 4},      {1, 6144, 4096, 2, 8, 2, 4},
-      {1, 12288, 4096, 2, 8, 1, 5, 2},  {8, 4096, 4096, 2, 8, 1, 4},      {8, 6144, 4096, 2, 8, 1, 4, 2},
-      {2, 12288, 4096, 2, 8, 1, 4, 2},  {8, 24576, 4096, 2, 8, 1, 4, 2},  {16, 4096, 4096, 2, 8, 1, 6},
-      {16, 6144, 4096, 2, 8, 1, 4},     {1, 5120, 5120, 2, 10, 1, 4},     {1, 7168, 5120, 2, 10, 2, 4},
-      {1, 10240, 5120, 2, 10, 1, 4, 2}, {1, 13824, 5120, 2, 10, 1, 4, 2}, {4, 5120, 5120, 2, 10, 1, 4},
-      {8, 7168, 5120, 4, 5, 3, 15},     {8, 10240, 5120, 2, 10, 1, 3, 2}, {4, 17408, 5120, 4, 5, 3, 12},
-      {4, 34816, 5120, 2, 10, 2, 6},    {8, 51200, 5120, 4, 5, 2, 12},    {8, 151936, 5120, 2, 10, 2, 4},
-      {16, 5120, 5120, 2, 10, 1, 4},    {16, 7168, 5120, 2, 10, 1, 4},    {16, 8192, 5120, 4, 5, 3, 12},
-      {16, 10240, 5120, 4, 5, 3, 12},   {16, 17408, 5120, 4, 5, 3, 12},   {16, 34816, 5120, 2, 10, 1, 7},
-      {1, 5120, 8192, 4, 8, 1, 5, 2},   {4, 5120, 8192, 4, 8, 1, 6},      {1, 4096, 12288, 4, 12, 1, 3, 2},
-      {8, 4096, 12288, 8, 6, 2, 6},     {16, 4096, 12288, 4, 12, 1, 3},   {1, 5120, 13824, 8, 7, 2, 6},
-      {8, 5120, 13824, 8, 7, 1, 5},     {16, 5120, 13824, 4, 14, 1, 5},   {1, 5120, 17408, 8, 9, 1, 5, 2},
-      {4, 5120, 17408, 8, 9, 2, 6},     {1, 3584, 18944, 8, 10, 1, 5},    {4, 3584, 18944, 8, 10, 1, 4},
-      {16, 3584, 18944, 8, 10, 1, 4},   {1, 5120, 25600, 8, 13, 1, 4},    {8, 5120, 25600, 8, 13, 1, 4},
-      {16, 5120, 25600, 8, 13, 1, 5},   {1, 1000, 4112, 2, 9, 1, 6},      {8, 1000, 4112, 2, 9, 1, 4},
-      {16, 1000, 4112, 2, 9, 1, 3},     {8, 5119, 1856, 1, 8, 1, 4},      {16, 5119, 1856, 1, 8, 1, 4}};
+      {1, 3584, 3584, 2, 7, 2, 6},      {1, 4608, 3584, 2, 7, 2, 6},           {1, 18944, 3584, 2, 7, 1, 4, 3},
+      {1, 37888, 3584, 2, 7, 1, 5, 2},  {8, 3584, 3584, 2, 7, 1, 7},           {4, 4608, 3584, 2, 7, 2, 4},
+      {8, 18944, 3584, 2, 7, 1, 3, 3},  {2, 37888, 3584, 2, 7, 1, 3, 3},       {16, 4608, 3584, 2, 7, 1, 5},
+      {16, 37888, 3584, 2, 7, 1, 4, 2}, {1, 4096, 4096, 2, 8, 1, 5, 1, false}, {1, 6144, 4096, 2, 8, 2, 4},
+      {1, 12288, 4096, 2, 8, 1, 5, 2},  {8, 4096, 4096, 2, 8, 1, 4},           {8, 6144, 4096, 2, 8, 1, 4, 2},
+      {2, 12288, 4096, 2, 8, 1, 4, 2},  {8, 24576, 4096, 2, 8, 1, 4, 2},       {16, 4096, 4096, 2, 8, 1, 6},
+      {16, 6144, 4096, 2, 8, 1, 4},     {1, 5120, 5120, 2, 10, 1, 4},          {1, 7168, 5120, 4, 5, 2, 8, 2},
+      {1, 10240, 5120, 2, 10, 1, 4, 2}, {1, 13824, 5120, 2, 10, 1, 4, 2},      {4, 5120, 5120, 2, 10, 1, 4},
+      {8, 7168, 5120, 4, 5, 3, 15},     {8, 10240, 5120, 2, 10, 1, 3, 2},      {4, 17408, 5120, 4, 5, 2, 6, 2},
+      {4, 34816, 5120, 2, 10, 2, 6},    {8, 51200, 5120, 4, 5, 2, 12},         {8, 151936, 5120, 2, 10, 2, 4},
+      {16, 5120, 5120, 2, 10, 1, 8},    {16, 7168, 5120, 4, 5, 3, 12},         {16, 8192, 5120, 4, 5, 3, 12},
+      {16, 10240, 5120, 4, 5, 3, 12},   {16, 17408, 5120, 4, 5, 3, 12},        {16, 34816, 5120, 4, 5, 3, 9},
+      {1, 5120, 8192, 4, 8, 1, 5, 2},   {4, 5120, 8192, 4, 8, 1, 6},           {1, 4096, 12288, 4, 12, 1, 3, 2},
+      {8, 4096, 12288, 8, 6, 2, 6},     {16, 4096, 12288, 8, 6, 2, 12},        {1, 5120, 13824, 8, 7, 2, 6},
+      {8, 5120, 13824, 8, 7, 1, 5},     {16, 5120, 13824, 8, 7, 2, 10},        {1, 5120, 17408, 8, 9, 1, 5, 2},
+      {4, 5120, 17408, 8, 9, 2, 6},     {1, 3584, 18944, 8, 10, 1, 5},         {4, 3584, 18944, 8, 10, 1, 4},
+      {16, 3584, 18944, 8, 10, 1, 4},   {1, 5120, 25600, 8, 13, 1, 4},         {8, 5120, 25600, 8, 13, 1, 4},
+      {16, 5120, 25600, 8, 13, 1, 5},   {1, 1000, 4112, 2, 9, 1, 6},           {8, 1000, 4112, 2, 9, 1, 4},
+      {16, 1000, 4112, 2, 9, 1, 3},     {8, 5119, 1856, 1, 8, 1, 4},           {16, 5119, 1856, 1, 8, 1, 4}};
   for (const CutCall& call : calls) check_cut(device_of(90), call);
+}
+
+TEST_CASE("behind its like, a call on an H100 leaves room for the next where its weights come early") {
+  // Of output and QKV projections the smaller ones; an odd one with few rows; others keep their cuts.
+  const CutCall calls[] = {{1, 3584, 3584, 2, 7, 1, 6, 1, false},  {8, 3584, 3584, 2, 7, 1, 5, 1, false},
+                           {16, 3584, 3584, 2, 7, 1, 5, 1, false}, {4, 4608, 3584, 2, 7, 1, 5, 1, false},
+                           {1, 4096, 4096, 2, 8, 1, 5, 1, false},  {8, 4096, 4096, 2, 8, 1, 4, 1, false},
+                           {16, 4096, 4096, 2, 8, 1, 6},           {1, 6144, 4096, 2, 8, 1, 5, 1, false},
+                           {8, 6144, 4096, 2, 8, 1, 4, 2},         {1, 5120, 5120, 2, 10, 1, 4, 1, false},
+                           {8, 5120, 5120, 2, 10, 1, 4},           {1, 7168, 5120, 4, 5, 2, 8, 2},
+                           {8, 24576, 4096, 2, 8, 1, 4, 2},        {8, 4096, 12288, 8, 6, 2, 6},
+                           {1, 1000, 4112, 2, 9, 1, 4, 1, false},  {8, 1000, 4112, 2, 9, 1, 4, 1, false}};
+  for (const CutCall& call : calls) check_cut(device_of(90), call, GemvAhead::kAlike);
+}
+
+TEST_CASE("behind its like, a call of kRing has one CTA a multiprocessor in half the shared memory") {
+  const auto selected = [](std::int64_t n, std::int64_t k) {
+    return reset::select_gemv_policy(device_of(90), well_formed(ActivationType::kNvfp4, 1, n, k), GemvAhead::kAlike);
+  };
+  for (const auto& [n, k, stages] : {std::tuple{4096, 4096, 12}, {6144, 4096, 12}, {5120, 5120, 9}}) {
+    const GemvPolicy policy = selected(n, k);
+    INFO("n " << n << " k " << k);
+    CHECK(policy.kernel == GemvKernel::kRing);
+    CHECK(!policy.exclusive);
+    CHECK(policy.ctas_per_sm == 1);
+    CHECK(policy.groups == 3);
+    CHECK(policy.stages == stages);
+  }
+  for (const auto& [n, k] : {std::pair{7168, 5120}, {12288, 4096}, {4096, 12288}}) CHECK(selected(n, k).exclusive);
 }
 
 TEST_CASE("where memory is fast, the tensor ring takes small clusters and many warps") {
@@ -130,9 +164,11 @@ TEST_CASE("as many CTAs of a ring fit a multiprocessor as the policy says, and n
     REQUIRE(shared >= needed);
     REQUIRE(shared <= device.shared_bytes);
     // The registers of which check_resources.py says that a kernel has no fewer, and those it has at most.
-    REQUIRE(fit(policy, shared, reset::detail::tensor_ring_registers(device.arch, policy.tokens)) ==
-            policy.ctas_per_sm);
-    REQUIRE(fit(policy, shared, policy.tokens == 1 ? 72 : policy.tokens == 8 ? 80 : 128) == policy.ctas_per_sm);
+    const int most = policy.tokens == 1 ? 72 : policy.tokens == 8 ? 80 : 128;
+    REQUIRE(reset::detail::tensor_ring_most_registers(policy.tokens) == most);
+    const int fitting = policy.ctas_per_sm + (policy.exclusive ? 0 : 1);
+    REQUIRE(fit(policy, shared, reset::detail::tensor_ring_registers(device.arch, policy.tokens)) == fitting);
+    REQUIRE(fit(policy, shared, most) == fitting);
   };
   const auto check_ring = [&](ActivationType type, std::int64_t k, reset::ScaleLayout scales) {
     const GemvPolicy policy = reset::ring_policy(device_of(90), type, 1, k, scales);

@@ -11,6 +11,7 @@
 
 using reset::ActivationType;
 using reset::DeviceInfo;
+using reset::GemvAhead;
 using reset::GemvGate;
 using reset::GemvKernel;
 using reset::GemvPolicy;
@@ -21,8 +22,8 @@ namespace {
 constexpr int kTargets[] = {80, 86, 89, 90, 100, 103, 120, 121};
 constexpr ActivationType kActivations[] = {ActivationType::kNvfp4, ActivationType::kFp16, ActivationType::kBf16};
 
-void check_selected(const DeviceInfo& device, const GemvProblem& problem) {
-  const GemvPolicy policy = reset::select_gemv_policy(device, problem);
+void check_selected(const DeviceInfo& device, const GemvProblem& problem, GemvAhead ahead) {
+  const GemvPolicy policy = reset::select_gemv_policy(device, problem, ahead);
   const reset::Status status = validate(policy, problem, device);
   INFO("arch " << device.arch << " with " << device.memory_bandwidth << " GB/s, m " << problem.tokens << " n "
                << problem.weights.rows << " k " << problem.weights.cols << ": " << status.message());
@@ -30,6 +31,10 @@ void check_selected(const DeviceInfo& device, const GemvProblem& problem) {
   REQUIRE(policy.tokens >= problem.tokens);
   REQUIRE(launched_bytes(policy, problem, device) <= device.shared_bytes);
   REQUIRE(reset::cta_threads(policy) <= 1024);
+}
+
+void check_selected(const DeviceInfo& device, const GemvProblem& problem) {
+  for (const GemvAhead ahead : {GemvAhead::kAny, GemvAhead::kAlike}) check_selected(device, problem, ahead);
 }
 
 // With memory of any speed.

@@ -45,6 +45,7 @@ struct GemvPolicy {
   int chunks = 1;           ///< kRing: 1, 2 or 3.
   int stages = 1;  ///< Rings: stages in shared memory, at most 16, a multiple of the groups that take turns at them.
   bool odd_rows = false;  ///< kTensorRing: rows come one by one, and may begin at odd places.
+  bool exclusive = true;  ///< Rings: shared memory keeps all but ctas_per_sm CTAs of a launch off a multiprocessor.
 };
 
 /// Shared memory that a CTA of the tensor-core kernel takes, in bytes, if its cluster has `tiles` tiles.
@@ -58,6 +59,24 @@ constexpr std::int64_t tensor_shared_bytes(const GemvPolicy& policy, std::int64_
   return fixed + 2 * 8 * (detail::kMaxRingStages + 1) +
          std::int64_t{policy.stages} * detail::tensor_stage_bytes(policy.k_warps, policy.odd_rows);
 }
+
+namespace detail {
+
+/// Tiles of the largest share of N rows, with a gate or without.
+constexpr std::int64_t most_tiles(std::int64_t n, std::int64_t clusters) noexcept {
+  const std::int64_t gated = share_tiles(output_runs(n, true), true, clusters);
+  const std::int64_t plain = share_tiles(output_runs(n, false), false, clusters);
+  return gated > plain ? gated : plain;
+}
+
+/// The most stages, a multiple of the groups, with which a CTA's shared memory stays within `bytes`.
+constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t bytes) noexcept {
+  policy.stages = kMaxRingStages / policy.row_groups * policy.row_groups;
+  while (policy.stages > 0 && tensor_shared_bytes(policy, tiles) > bytes) policy.stages -= policy.row_groups;
+  return policy.stages;
+}
+
+}  // namespace detail
 
 /// Clusters of the tensor-core kernel's grid: as many as are resident at once, or, where their sums do not fit, a
 /// multiple of that; 0 if nothing fits.
@@ -139,6 +158,7 @@ constexpr detail::RingFlight stages_in_flight(const GemvPolicy& policy, const De
 /// before others; CTAs that crowded there would take twice as long as the rest.
 constexpr std::int64_t exclusive_shared_bytes(const GemvPolicy& policy, const DeviceInfo& device,
                                               std::int64_t needed) noexcept {
+  if (!policy.exclusive) return needed;
   const int ctas = policy.ctas_per_sm + 1;  // one too many
   // Registers may keep it off as well, and then leave shared memory to the next kernel's CTA.
   const int registers =

@@ -238,14 +238,16 @@ static Status gemv(const GemvProblem& problem, const GemvPolicy& policy, const D
   return detail::launch_gemv<detail::Chosen<kInstances...>>(problem, policy, device, options, stream);
 }
 
-/// The mat-vec with the cut that `select_gemv_policy` chooses, which knows nothing of instances: where they are given
+/// The mat-vec with the cut that `select_gemv_policy` chooses for it and `options.ahead`, which knows nothing of
+/// instances: where they are given
 /// and the choice is none of theirs, the call is refused.
 template <GemvInstance... kInstances>
 static Status gemv(const GemvProblem& problem, const DeviceInfo& device, const LaunchOptions& options,
                    cudaStream_t stream) noexcept {
   const Status status = validate(problem);
   if (!status.ok()) return status;
-  const GemvPolicy policy = select_gemv_policy(device, problem);
+  const GemvAhead ahead = options.dependent_launch ? options.ahead : GemvAhead::kAny;
+  const GemvPolicy policy = select_gemv_policy(device, problem, ahead);
   return detail::launch_gemv<detail::Chosen<kInstances...>>(problem, policy, device, options, stream);
 }
 

@@ -5,11 +5,13 @@
 #include <cstdint>
 
 #include <reset/config.hpp>
+#include <reset/gemv/detail/alike_policy.hpp>
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/kernel_needs.hpp>
 #include <reset/gemv/detail/tensor_ring_cut.hpp>
 #include <reset/gemv/device_info.hpp>
 #include <reset/gemv/footprint.hpp>
+#include <reset/gemv/launch_options.hpp>
 #include <reset/gemv/problem.hpp>
 #include <reset/gemv/shape.hpp>
 #include <reset/status.hpp>
@@ -51,20 +53,6 @@ constexpr RingFlight tensor_ring_flight(const GemvPolicy& policy, const DeviceIn
   return flight;
 }
 
-/// Tiles of the largest share of N rows, with a gate or without.
-constexpr std::int64_t most_tiles(std::int64_t n, std::int64_t clusters) noexcept {
-  const std::int64_t gated = share_tiles(output_runs(n, true), true, clusters);
-  const std::int64_t plain = share_tiles(output_runs(n, false), false, clusters);
-  return gated > plain ? gated : plain;
-}
-
-/// The most stages, a multiple of the groups, with which a CTA's shared memory stays within `bytes`.
-constexpr int most_stages(GemvPolicy policy, std::int64_t tiles, std::int64_t bytes) noexcept {
-  policy.stages = kMaxRingStages / policy.row_groups * policy.row_groups;
-  while (policy.stages > 0 && tensor_shared_bytes(policy, tiles) > bytes) policy.stages -= policy.row_groups;
-  return policy.stages;
-}
-
 }  // namespace detail
 
 /// The policy of kTensorRing for a shape, of aligned rows or of odd ones; `stages` is 0 where nothing fits the device.
@@ -99,6 +87,13 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
     policy.row_groups = cut.ctas;
   }
   const std::int64_t tiles = detail::most_tiles(n, clusters);
+  if (!cut.exclusive) {
+    policy.exclusive = false;
+    policy.stages =
+        detail::most_stages(policy, tiles, detail::shared_bytes_each(device, cut.ctas + 1) / 8 * cut.eighths);
+    if (policy.stages >= 3 && !words) return policy;
+    policy.exclusive = true;
+  }
   if (cut.ctas == 1 && cut.eighths < 8) {
     const int enough = cut.row_groups > 1 ? 2 * cut.row_groups : policy.tokens <= 8 ? 3 : 2;
     policy.stages = detail::most_stages(policy, tiles, device.shared_bytes / 8 * cut.eighths - 1024);
@@ -191,8 +186,8 @@ constexpr bool prefers_ring(const DeviceInfo& device, const GemvShape& shape) no
 
 }  // namespace detail
 
-/// The policy that `gemv` takes for a well-formed call of that shape on a device. Of a shape and a device that are
-/// known at compile time it is a constant, and so is whether it can serve them (`validate`).
+/// The policy that `gemv` takes for a well-formed call of that shape on a device, behind whatever kernel. Of a shape
+/// and a device that are known at compile time it is a constant, and so is whether it can serve them (`validate`).
 constexpr GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvShape& shape) noexcept {
   const GemvPolicy ring = ring_policy(device, shape.activations, shape.tokens, shape.cols, shape.scale_layout);
   const bool ring_serves = ring.stages > 0 && detail::ring_serves(shape, ring.chunks).ok();
@@ -206,9 +201,16 @@ constexpr GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvShap
   return ring_serves && !detail::is_dense(shape.activations) ? ring : tensor_policy(device, shape.tokens, shape.cols);
 }
 
+/// The same behind a kernel of which something is known.
+constexpr GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvShape& shape, GemvAhead ahead) noexcept {
+  const GemvPolicy usual = select_gemv_policy(device, shape);
+  return ahead == GemvAhead::kAlike ? detail::alike_policy(usual, device, shape) : usual;
+}
+
 /// The policy that `gemv` takes for a well-formed call on a device. It reads of the call what `shape_of` reads.
-inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem& problem) noexcept {
-  return select_gemv_policy(device, shape_of(problem));
+inline GemvPolicy select_gemv_policy(const DeviceInfo& device, const GemvProblem& problem,
+                                     GemvAhead ahead = GemvAhead::kAny) noexcept {
+  return select_gemv_policy(device, shape_of(problem), ahead);
 }
 
 namespace detail {

@@ -22,8 +22,9 @@ using reset::GemvKernel;
 using reset::GemvPolicy;
 using reset::GemvProblem;
 
-// A chain of dependent launches: each call reads the result of the one before it, so a missing wait shows.
-int follow_oneself(const reset::DeviceInfo& device, std::int64_t m, Residual residual) {
+// A chain of dependent launches: each call reads the result of the one before it, so a missing wait shows. Where they
+// know that they follow their like, several of them are on a multiprocessor at once.
+int follow_oneself(const reset::DeviceInfo& device, std::int64_t m, Residual residual, reset::GemvAhead ahead) {
   CaseOptions options;
   options.m = m;
   options.activation = ActivationType::kBf16;
@@ -44,9 +45,10 @@ int follow_oneself(const reset::DeviceInfo& device, std::int64_t m, Residual res
     second.activations.dense = a.problem().output.data;
     reset::GemvProblem third = a.problem();
     third.activations.dense = b.problem().output.data;
-    failures += launched(run(a.problem(), device, dependent, stream.stream));
-    failures += launched(run(second, device, dependent, stream.stream));
-    failures += launched(run(third, device, dependent, stream.stream));
+    for (const reset::GemvProblem& problem : {a.problem(), second, third}) {
+      const GemvPolicy policy = reset::select_gemv_policy(device, problem, ahead);
+      failures += launched(run(problem, policy, device, dependent, stream.stream));
+    }
     CHECK_CUDA(cudaDeviceSynchronize());
     if (round == 0) expected = a.output();
     if (a.output() != expected) return failures + fail(options, "a chain of dependent launches gives other bits");
@@ -154,8 +156,9 @@ class Links {
     Case call(options, device_);
     const std::int64_t m = options.m;
     for (const GemvPolicy& policy :
-         {reset::select_gemv_policy(device_, call.problem()), reset::tensor_policy(device_, m, options.k),
-          reset::tensor_ring_policy(device_, m, options.n, options.k),
+         {reset::select_gemv_policy(device_, call.problem()),
+          reset::select_gemv_policy(device_, call.problem(), reset::GemvAhead::kAlike),
+          reset::tensor_policy(device_, m, options.k), reset::tensor_ring_policy(device_, m, options.n, options.k),
           reset::tensor_ring_policy(device_, m, options.n, options.k, true),
           reset::ring_policy(device_, options.activation, m, options.k, options.layout)}) {
       if (!validate(policy, call.problem(), device_).ok()) continue;
@@ -395,8 +398,11 @@ int test_chains(const reset::DeviceInfo& device, bool reduced) {
     std::printf("chains: no dependent launch on this target\n");
     return 0;
   }
-  int failures = follow_oneself(device, 1, Residual::kNone);
-  for (const std::int64_t m : {1, 2, 8}) failures += follow_oneself(device, m, Residual::kInPlace);
+  int failures = 0;
+  for (const reset::GemvAhead ahead : {reset::GemvAhead::kAny, reset::GemvAhead::kAlike}) {
+    failures += follow_oneself(device, 1, Residual::kNone, ahead);
+    for (const std::int64_t m : {1, 2, 8}) failures += follow_oneself(device, m, Residual::kInPlace, ahead);
+  }
   failures += test_links(device, reduced);
   for (const std::int64_t m : {1, 2, 8, 9, 16}) {
     for (const reset::ScaleLayout layout : {reset::ScaleLayout::kLinear, reset::ScaleLayout::kSwizzled128x4}) {

@@ -39,6 +39,7 @@ std::vector<GemvPolicy> policies(std::int64_t k, std::int64_t tokens) {
             policy.odd_rows = choice / 2 == 1;
             policy.stages = groups * laps;
             if (kernel == GemvKernel::kTensorRing) policy.ctas_per_sm = 1 + (laps + choice) % 3;
+            policy.exclusive = (groups + laps) % 2 == 0;
             list.push_back(policy);
           }
         }
@@ -63,6 +64,7 @@ std::vector<GemvPolicy> ring_policies(std::int64_t k) {
         policy.groups = groups;
         policy.stages = groups * laps;
         policy.ctas_per_sm = 1 + laps % 2;
+        policy.exclusive = groups != 2;
         list.push_back(policy);
       }
     }

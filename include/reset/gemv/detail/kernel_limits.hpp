@@ -167,6 +167,10 @@ constexpr int tensor_ring_registers(int arch, int tokens) noexcept {
   if (tokens == 1) return arch < 100 ? 72 : 56;
   return tokens <= 8 ? 72 : 120;
 }
+/// And at most: what its bound leaves.
+constexpr int tensor_ring_most_registers(int tokens) noexcept {
+  return kMultiprocessorRegisters / (32 * (tensor_ring_max_warps(tokens) + 1)) / 8 * 8;
+}
 
 /// What a kernel of kRing multiplies.
 enum class RingOperands : std::uint8_t {

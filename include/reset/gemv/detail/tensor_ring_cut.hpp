@@ -16,6 +16,7 @@ struct TensorRingCut {
   int eighths;   ///< To fill with stages: of the shared memory that a CTA can have, all of which it gets where too few
                  ///< fit, or of a CTA's part, where `ctas` share it.
   int ctas = 1;  ///< A multiprocessor; one with as many groups of warps where too few stages fit.
+  bool exclusive = true;  ///< GemvPolicy::exclusive. Otherwise a CTA has the part of one more to fill.
 };
 
 /// The cluster for more than 8 tokens. Up to how many units of K a CTA takes alone comes for few rows from the odd
@@ -29,10 +30,13 @@ constexpr int many_tokens_cluster(int units, std::int64_t tiles_of_two) noexcept
 /// one of the next kernel starts as soon as the first of them has ended. Short rings leave room for the
 /// CTAs of the kernel behind, attention's or the next mat-vec's.
 constexpr TensorRingCut one_token_cut(int units, std::int64_t tiles_of_two) noexcept {
-  if (units <= 14 && tiles_of_two >= 12) return {2, 1, 7, 2};
+  if (units <= 14 && tiles_of_two >= 30) return {2, 1, 7, 2};
+  if (units <= 14 && tiles_of_two >= 12) return {2, 1, 8, 3};  // by layers that follow themselves
   if (tiles_of_two >= 12 || (units > 16 && tiles_of_two >= 9)) return {2, 1, 8, 2};
-  if (units > 16 && tiles_of_two < 6) return {2, 1, tiles_of_two < 3 ? 5 : 4};
-  return tiles_of_two < 3 ? TensorRingCut{1, 1, 5} : TensorRingCut{2, 2, 4};
+  if (units > 16 && tiles_of_two >= 6) return {4, 2, 8, 2};
+  if (units > 16) return {2, 1, tiles_of_two < 3 ? 5 : 4};
+  if (tiles_of_two < 3) return {1, 1, 5};
+  return units > 14 && tiles_of_two < 5 ? TensorRingCut{2, 1, 8, 1, false} : TensorRingCut{2, 2, 4};
 }
 
 /// For 2 to 8 tokens and 11 to 20 units of K.
@@ -46,16 +50,19 @@ constexpr TensorRingCut few_tokens_cut(int units, std::int64_t tiles_of_two) noe
   // The widest layers; still more rows, a head's, would leave no room for stages beside the sums of several tokens.
   if (tiles_of_two >= 40 && tiles_of_two < 64) return {4, 2, 8};
   if (tiles_of_two >= 22) return {2, 2, 8};
+  if (tiles_of_two >= 12) return {4, 2, 8, 2};  // by layers that follow themselves
   if (tiles_of_two < 6) return {2, 1, 5};
-  return tiles_of_two < 9 || tiles_of_two >= 12 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 1, 8, 2};
+  return tiles_of_two < 9 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 1, 8, 2};
 }
 
 /// For more than 8 tokens, whose sums leave room for few groups.
 constexpr TensorRingCut many_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
+  if (units > 40 && units <= 56) return {8, 2, 8};
+  if (units > 16 && units <= 20 && tiles_of_two >= 4) {
+    return tiles_of_two >= 6 && tiles_of_two < 40 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 1, 8};
+  }
   if (units > 10 && units <= 14 && tiles_of_two >= 12) return {2, 1, 8, 2};  // by layers that follow themselves
-  if (tiles_of_two >= 22 && units > 10 && units <= 20) return {2, 1, 8};
-  if (units > 16 && units <= 20 && tiles_of_two >= 8) return {4, 3, 8};
-  if (units > 16 && units <= 20 && tiles_of_two >= 4) return {2, 1, 5};
+  if (units > 10 && units <= 16 && tiles_of_two >= 22) return {2, 1, 8};
   if (units > 10 && units <= 16 && tiles_of_two < 5) return {2, 1, 5};
   const int cluster = many_tokens_cluster(units, tiles_of_two);
   return {cluster, 1, units > 12 * cluster ? 8 : units > 20 ? 5 : 4};
