@@ -68,15 +68,34 @@ TEST_CASE("on an H100 the selector keeps to the cuts that its rules were made fo
 }
 
 TEST_CASE("behind its like, a call on an H100 leaves room for the next where its weights come early") {
-  // Of output and QKV projections the smaller ones; an odd one with few rows; others keep their cuts.
-  const CutCall calls[] = {{1, 3584, 3584, 2, 7, 1, 6, 1, false},  {8, 3584, 3584, 2, 7, 1, 5, 1, false},
-                           {16, 3584, 3584, 2, 7, 1, 5, 1, false}, {4, 4608, 3584, 2, 7, 1, 5, 1, false},
-                           {1, 4096, 4096, 2, 8, 1, 5, 1, false},  {8, 4096, 4096, 2, 8, 1, 4, 1, false},
-                           {16, 4096, 4096, 2, 8, 1, 6},           {1, 6144, 4096, 2, 8, 1, 5, 1, false},
-                           {8, 6144, 4096, 2, 8, 1, 4, 2},         {1, 5120, 5120, 2, 10, 1, 4, 1, false},
-                           {8, 5120, 5120, 2, 10, 1, 4},           {1, 7168, 5120, 4, 5, 2, 8, 2},
-                           {8, 24576, 4096, 2, 8, 1, 4, 2},        {8, 4096, 12288, 8, 6, 2, 6},
-                           {1, 1000, 4112, 2, 9, 1, 4, 1, false},  {8, 1000, 4112, 2, 9, 1, 4, 1, false}};
+  // Output and QKV projections, the smaller ones, and an odd one with few rows.
+  const CutCall calls[] = {{1, 3584, 3584, 2, 7, 1, 6, 1, false},
+                           {8, 3584, 3584, 2, 7, 1, 5, 1, false},
+                           {16, 3584, 3584, 2, 7, 1, 5, 1, false},
+                           {4, 4608, 3584, 2, 7, 1, 5, 1, false},
+                           {1, 4096, 4096, 2, 8, 1, 5, 1, false},
+                           {8, 4096, 4096, 2, 8, 1, 4, 1, false},
+                           {1, 6144, 4096, 2, 8, 1, 5, 1, false},
+                           {1, 5120, 5120, 2, 10, 1, 4, 1, false},
+                           {1, 1000, 4112, 2, 9, 1, 4, 1, false},
+                           {8, 1000, 4112, 2, 9, 1, 4, 1, false},
+                           {1, 5119, 1856, 1, 8, 1, 5, 1, false},
+                           {8, 5119, 1856, 1, 8, 1, 4, 1, false},
+                           // Weights that would not come early: cuts that steps do not want.
+                           {8, 5120, 5120, 4, 5, 3, 15},
+                           {8, 7168, 5120, 2, 10, 2, 6},
+                           {4, 25600, 5120, 2, 10, 1, 3, 2},
+                           {4, 5120, 8192, 4, 8, 1, 4, 2},
+                           {1, 5120, 8192, 4, 8, 1, 3, 3},
+                           {1, 5120, 17408, 8, 9, 2, 10},
+                           {1, 37888, 3584, 2, 7, 1, 4, 3},
+                           {16, 24576, 4096, 4, 4, 1, 4, 3},
+                           // As behind any kernel: registers do not hold two CTAs, or rows are too many.
+                           {16, 4096, 4096, 2, 8, 1, 6},
+                           {8, 6144, 4096, 2, 8, 1, 4, 2},
+                           {1, 7168, 5120, 4, 5, 2, 8, 2},
+                           {8, 24576, 4096, 2, 8, 1, 4, 2},
+                           {8, 4096, 12288, 8, 6, 2, 6}};
   for (const CutCall& call : calls) check_cut(device_of(90), call, GemvAhead::kAlike);
 }
 

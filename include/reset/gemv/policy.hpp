@@ -9,6 +9,7 @@
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/kernel_needs.hpp>
 #include <reset/gemv/detail/tensor_ring_cut.hpp>
+#include <reset/gemv/detail/tensor_ring_of_cut.hpp>
 #include <reset/gemv/device_info.hpp>
 #include <reset/gemv/footprint.hpp>
 #include <reset/gemv/launch_options.hpp>
@@ -35,11 +36,6 @@ constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens
 
 namespace detail {
 
-/// Whether memory is as fast as `fast_memory_cut` wants it: an H100's brings a multiprocessor 25 GB/s, an H200's 36.
-constexpr bool has_fast_memory(const DeviceInfo& device) noexcept {
-  return device.memory_bandwidth > 30 * device.sm_count;
-}
-
 /// The same of kTensorRing, if its clusters have `tiles` tiles. More than 8 tokens take so long to come that a ring
 /// which holds all tiles is full before they are there: one stage after the other then leaves them the way. Where
 /// stages are small, one is too little, and where memory is fast, nobody has looked.
@@ -61,49 +57,15 @@ constexpr RingFlight tensor_ring_flight(const GemvPolicy& policy, const DeviceIn
 /// `words`: block scales come in runs of four, by warps that leave a multiprocessor no registers for several CTAs.
 constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t tokens, std::int64_t n, std::int64_t k,
                                         bool odd_rows = false, bool words = false) noexcept {
-  GemvPolicy policy{};
-  policy.kernel = GemvKernel::kTensorRing;
-  policy.odd_rows = odd_rows;
-  policy.tokens = detail::tensor_tokens(tokens);
-  policy.stages = 0;
+  const detail::TensorRingCall call = {detail::tensor_tokens(tokens), n, k, odd_rows, words};
   const int units = detail::k_units(k);
   const int pairs = resident_clusters(device, 2);
-  if (units < 1 || units > detail::tensor_ring_max_k_units(policy.tokens) || pairs == 0) return policy;
+  if (units < 1 || pairs == 0) return detail::tensor_ring_of_cut(device, call, {1, 1, 8});  // which has no stages then
   const std::int64_t tiles_of_two = detail::most_tiles(n, pairs);
-  const detail::TensorRingCut cut = detail::has_fast_memory(device)
-                                        ? detail::fast_memory_cut(policy.tokens, units, tiles_of_two)
-                                        : detail::tensor_ring_cut(policy.tokens, units, tiles_of_two);
-  policy.cluster = policy.slices = cut.cluster;
-  policy.k_warps = static_cast<int>(detail::ceil_div(units, cut.cluster));
-  policy.row_groups = cut.row_groups;
-  const std::int64_t clusters = resident_clusters(device, cut.cluster);
-  if (clusters == 0) return policy;
-  if (cut.ctas > 1) {
-    policy.ctas_per_sm = cut.ctas;
-    policy.stages = detail::most_stages(policy, detail::most_tiles(n, clusters * cut.ctas),
-                                        detail::shared_bytes_each(device, cut.ctas) / 8 * cut.eighths);
-    if (policy.stages >= 3 && !words) return policy;
-    policy.ctas_per_sm = 1;  // as many warps in one CTA
-    policy.row_groups = cut.ctas;
-  }
-  const std::int64_t tiles = detail::most_tiles(n, clusters);
-  if (!cut.exclusive) {
-    policy.exclusive = false;
-    policy.stages =
-        detail::most_stages(policy, tiles, detail::shared_bytes_each(device, cut.ctas + 1) / 8 * cut.eighths);
-    if (policy.stages >= 3 && !words) return policy;
-    policy.exclusive = true;
-  }
-  if (cut.ctas == 1 && cut.eighths < 8) {
-    const int enough = cut.row_groups > 1 ? 2 * cut.row_groups : policy.tokens <= 8 ? 3 : 2;
-    policy.stages = detail::most_stages(policy, tiles, device.shared_bytes / 8 * cut.eighths - 1024);
-    if (policy.stages >= enough) return policy;
-  }
-  for (; policy.row_groups > 0; --policy.row_groups) {
-    policy.stages = detail::most_stages(policy, tiles, device.shared_bytes);
-    if (policy.stages >= 2 * policy.row_groups || policy.row_groups == 1) break;
-  }
-  return policy;
+  const bool fast = detail::has_fast_memory(device);
+  return detail::tensor_ring_of_cut(device, call,
+                                    fast ? detail::fast_memory_cut(call.tokens, units, tiles_of_two)
+                                         : detail::tensor_ring_cut(call.tokens, units, tiles_of_two));
 }
 
 namespace detail {

@@ -8,6 +8,8 @@
 #include <reset/config.hpp>
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/kernel_needs.hpp>
+#include <reset/gemv/detail/tensor_ring_cut.hpp>
+#include <reset/gemv/detail/tensor_ring_of_cut.hpp>
 #include <reset/gemv/device_info.hpp>
 #include <reset/gemv/footprint.hpp>
 #include <reset/gemv/shape.hpp>
@@ -19,40 +21,52 @@ namespace detail {
 /// With less, what it gains by its early start is lost to its short ring.
 constexpr bool comes_early(std::int64_t tiles, int stages) noexcept { return tiles * 4 <= std::int64_t{stages} * 5; }
 
-/// Whether the registers of two CTAs of kTensorRing fit a multiprocessor: each of its four schedulers has a quarter of
-/// them, and warps by fours.
-constexpr bool two_fit_registers(const GemvPolicy& policy, bool words) noexcept {
-  const std::int64_t threads = ceil_div(cta_threads(policy, words), 4 * 32) * (4 * 32);
-  return 2 * threads * tensor_ring_most_registers(policy.tokens) <= kMultiprocessorRegisters;
+/// kTensorRing's otherwise, where whole decode steps want another one; no CTAs where they do not.
+constexpr TensorRingCut alike_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
+  const bool few_rows = tiles_of_two < 9;
+  if (tokens == 1) {
+    if (units > 64 && units <= 72 && few_rows) return {8, 2, 8};
+    if (units > 20 && units <= 32 && few_rows) return {4, 1, 8, 3};
+    if (units > 10 && units <= 14 && tiles_of_two >= 30) return {2, 1, 8, 3};
+  } else if (tokens == 8) {
+    if (units > 20 && units <= 32 && few_rows) return {4, 1, 8, 2};
+    if (units > 16 && units <= 20 && few_rows)
+      return tiles_of_two < 6 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 2, 8};
+    if (units > 16 && units <= 20 && tiles_of_two >= 22 && tiles_of_two < 30) return {2, 1, 8, 2};
+  } else if (units > 14 && units <= 16 && tiles_of_two >= 22) {
+    return {4, 1, 8, 3};
+  }
+  return {0, 0, 0, 0};
 }
 
-/// kTensorRing's: one CTA of eight warps or so a multiprocessor, in half the shared memory; no stages where that does
-/// not pay.
-constexpr GemvPolicy alike_tensor_ring_policy(GemvPolicy policy, const DeviceInfo& device,
+/// kTensorRing's: one CTA of eight warps or so a multiprocessor, in half the shared memory.
+constexpr GemvPolicy alike_tensor_ring_policy(const GemvPolicy& usual, const DeviceInfo& device,
                                               const GemvShape& shape) noexcept {
   const int units = k_units(shape.cols);
-  policy.stages = 0;
-  policy.exclusive = false;
-  policy.ctas_per_sm = 1;
-  policy.cluster = policy.slices = units <= 10 ? 1 : 2;
-  policy.k_warps = static_cast<int>(ceil_div(units, policy.cluster));
-  policy.row_groups = policy.k_warps < 8 ? 8 / policy.k_warps : 1;
-  const int clusters = resident_clusters(device, policy.cluster);
-  const bool words = !policy.odd_rows && scale_copies(shape) == ScaleCopies::kWords;
-  if (units > 20 || clusters == 0 || !two_fit_registers(policy, words)) return policy;
-  const std::int64_t tiles = most_tiles(shape.rows, clusters);
-  const int stages = most_stages(policy, tiles, shared_bytes_each(device, 2));
-  if (comes_early(tiles, stages / policy.row_groups)) policy.stages = stages;
-  return policy;
+  const bool words = !usual.odd_rows && scale_copies(shape) == ScaleCopies::kWords;
+  const TensorRingCall call = {usual.tokens, shape.rows, shape.cols, usual.odd_rows, words};
+  if (units <= 20) {
+    const int cluster = units <= 10 ? 1 : 2;
+    const auto k_warps = static_cast<int>(ceil_div(units, cluster));
+    const GemvPolicy half = tensor_ring_of_cut(device, call, {cluster, k_warps < 8 ? 8 / k_warps : 1, 8, 1, false});
+    const std::int64_t tiles = most_tiles(shape.rows, resident_clusters(device, cluster));
+    if (!half.exclusive && comes_early(tiles, half.stages / half.row_groups)) return half;
+  }
+  const TensorRingCut cut = alike_cut(usual.tokens, units, most_tiles(shape.rows, resident_clusters(device, 2)));
+  if (cut.ctas == 0 || has_fast_memory(device)) return usual;
+  const GemvPolicy policy = tensor_ring_of_cut(device, call, cut);
+  return policy.stages > 0 ? policy : usual;
 }
 
 /// kRing's of NVFP4 activations: the same, with up to three groups of warps.
-constexpr GemvPolicy alike_ring_policy(GemvPolicy policy, const DeviceInfo& device, const GemvShape& shape) noexcept {
+constexpr GemvPolicy alike_ring_policy(const GemvPolicy& usual, const DeviceInfo& device,
+                                       const GemvShape& shape) noexcept {
+  if (is_dense(shape.activations)) return usual;
   const RingOperands operands = ring_operands(shape.activations, shape.scale_layout);
+  GemvPolicy policy = usual;
   policy.stages = 0;
   policy.exclusive = false;
   policy.ctas_per_sm = 1;
-  if (is_dense(shape.activations)) return policy;
   const std::int64_t fixed = ring_shared_bytes(policy, shape.activations, shape.cols, shape.scale_layout);
   const std::int64_t room = shared_bytes_each(device, 2) - fixed;
   const std::int64_t fit = room < 0 ? 0 : room / ring_stage_bytes(policy.chunks, operands, shape.cols);
@@ -61,16 +75,21 @@ constexpr GemvPolicy alike_ring_policy(GemvPolicy policy, const DeviceInfo& devi
   for (policy.groups = 3; policy.groups > 1; --policy.groups) {
     if (cta_threads(policy) <= ring_max_threads(policy.chunks, false) && stages >= 2 * policy.groups) break;
   }
-  if (comes_early(tiles, stages)) policy.stages = stages / policy.groups * policy.groups;
-  return policy;
+  policy.stages = stages / policy.groups * policy.groups;
+  return policy.stages > 0 && comes_early(tiles, stages) ? policy : usual;
 }
 
 /// Of a call whose policy is `usual` otherwise.
 constexpr GemvPolicy alike_policy(const GemvPolicy& usual, const DeviceInfo& device, const GemvShape& shape) noexcept {
-  if (usual.kernel == GemvKernel::kTensor) return usual;
-  const GemvPolicy alike = usual.kernel == GemvKernel::kRing ? alike_ring_policy(usual, device, shape)
-                                                             : alike_tensor_ring_policy(usual, device, shape);
-  return alike.stages > 0 ? alike : usual;
+  switch (usual.kernel) {
+    case GemvKernel::kRing:
+      return alike_ring_policy(usual, device, shape);
+    case GemvKernel::kTensorRing:
+      return alike_tensor_ring_policy(usual, device, shape);
+    case GemvKernel::kTensor:
+      break;
+  }
+  return usual;
 }
 
 }  // namespace detail
