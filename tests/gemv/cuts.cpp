@@ -99,6 +99,22 @@ TEST_CASE("behind its like, a call on an H100 leaves room for the next where its
   for (const CutCall& call : calls) check_cut(device_of(90), call, GemvAhead::kAlike);
 }
 
+TEST_CASE("behind its like, a call on an H200 does so where less of its weights comes early") {
+  const CutCall calls[] = {{8, 6144, 4096, 2, 8, 1, 4, 1, false},  {8, 5120, 5120, 2, 10, 1, 3, 1, false},
+                           {8, 7168, 5120, 2, 10, 1, 3, 1, false}, {1, 7168, 5120, 2, 10, 1, 4, 1, false},
+                           {1, 5120, 8192, 4, 8, 1, 3, 3},         {1, 4096, 12288, 4, 12, 1, 3, 2},
+                           {1, 10240, 5120, 2, 10, 1, 4, 2},       {8, 12288, 4096, 2, 8, 1, 4, 2}};
+  DeviceInfo device = device_of(90);
+  device.memory_bandwidth = 4814;
+  for (const CutCall& call : calls) check_cut(device, call, GemvAhead::kAlike);
+  const auto of_ring = [&](std::int64_t n, std::int64_t k) {
+    return reset::select_gemv_policy(device, well_formed(ActivationType::kNvfp4, 1, n, k), GemvAhead::kAlike);
+  };
+  CHECK(!of_ring(7168, 5120).exclusive);
+  CHECK(!of_ring(5120, 8192).exclusive);
+  CHECK(of_ring(10240, 5120).exclusive);
+}
+
 TEST_CASE("behind its like, a call of kRing has one CTA a multiprocessor in half the shared memory") {
   const auto selected = [](std::int64_t n, std::int64_t k) {
     return reset::select_gemv_policy(device_of(90), well_formed(ActivationType::kNvfp4, 1, n, k), GemvAhead::kAlike);
@@ -115,18 +131,20 @@ TEST_CASE("behind its like, a call of kRing has one CTA a multiprocessor in half
   for (const auto& [n, k] : {std::pair{7168, 5120}, {12288, 4096}, {4096, 12288}}) CHECK(selected(n, k).exclusive);
 }
 
-TEST_CASE("where memory is fast, the tensor ring takes small clusters and many warps") {
-  // The gate and up, down, QKV and output projections of Qwen3-8B, 14B and 32B, among others.
+TEST_CASE("where memory is fast, the tensor ring keeps to an H200's cuts") {
+  // The gate and up, down, QKV and output projections of Qwen3-8B, 14B and 32B, R1-Distill-Qwen-7B and 14B, and others.
   const CutCall calls[] = {
-      {1, 24576, 4096, 2, 8, 1, 3, 3},  {8, 24576, 4096, 2, 8, 1, 4, 2}, {1, 6144, 4096, 2, 8, 2, 4},
-      {8, 6144, 4096, 2, 8, 1, 4, 2},   {1, 4096, 4096, 2, 8, 1, 7},     {8, 4096, 4096, 2, 8, 1, 4},
-      {1, 151936, 4096, 2, 8, 1, 3, 3}, {1, 4096, 12288, 4, 12, 1, 4},   {8, 4096, 12288, 4, 12, 1, 3},
-      {16, 4096, 12288, 4, 12, 1, 3},   {1, 37888, 3584, 1, 14, 1, 6},   {16, 37888, 3584, 2, 7, 2, 8},
-      {1, 5120, 5120, 2, 10, 1, 4},     {1, 7168, 5120, 2, 10, 2, 6},    {1, 10240, 5120, 2, 10, 1, 4, 2},
-      {8, 10240, 5120, 2, 10, 2, 6},    {8, 34816, 5120, 2, 10, 2, 6},   {1, 51200, 5120, 2, 10, 2, 6},
-      {16, 51200, 5120, 2, 10, 1, 6},   {1, 5120, 8192, 4, 8, 1, 5, 2},  {8, 5120, 8192, 2, 16, 1, 4},
-      {1, 5120, 17408, 8, 9, 2, 6},     {1, 3584, 18944, 8, 10, 2, 6},   {8, 3584, 18944, 8, 10, 1, 4},
-      {1, 5120, 25600, 8, 13, 2, 6},    {8, 5120, 25600, 8, 13, 1, 3},   {1, 512, 2560, 1, 10, 1, 4}};
+      {1, 24576, 4096, 2, 8, 1, 3, 3},  {8, 24576, 4096, 2, 8, 1, 3, 2},  {1, 12288, 4096, 2, 8, 1, 3, 3},
+      {1, 6144, 4096, 2, 8, 2, 4},      {8, 6144, 4096, 2, 8, 1, 4, 2},   {1, 4096, 4096, 4, 4, 1, 7, 2},
+      {8, 4096, 4096, 2, 8, 1, 4},      {1, 151936, 4096, 2, 8, 1, 3, 3}, {1, 4096, 12288, 4, 12, 1, 4},
+      {8, 4096, 12288, 4, 12, 1, 3},    {16, 4096, 12288, 8, 6, 2, 12},   {1, 37888, 3584, 2, 7, 1, 4, 3},
+      {8, 37888, 3584, 2, 7, 1, 5, 2},  {8, 18944, 3584, 2, 7, 2, 10},    {16, 18944, 3584, 2, 7, 2, 10},
+      {16, 37888, 3584, 2, 7, 2, 8},    {1, 5120, 5120, 2, 10, 1, 5},     {1, 7168, 5120, 2, 10, 1, 4, 2},
+      {1, 10240, 5120, 2, 10, 1, 4, 2}, {8, 10240, 5120, 2, 10, 2, 6},    {8, 34816, 5120, 2, 10, 2, 6},
+      {1, 51200, 5120, 2, 10, 2, 6},    {16, 7168, 5120, 4, 5, 3, 12},    {16, 51200, 5120, 2, 10, 1, 6},
+      {1, 5120, 8192, 4, 8, 1, 5, 2},   {8, 5120, 8192, 2, 16, 1, 4},     {16, 5120, 13824, 8, 7, 2, 10},
+      {1, 5120, 17408, 8, 9, 2, 6},     {1, 3584, 18944, 8, 10, 2, 6},    {8, 3584, 18944, 8, 10, 2, 6},
+      {1, 5120, 25600, 8, 13, 2, 6},    {8, 5120, 25600, 8, 13, 1, 3},    {1, 512, 2560, 1, 10, 1, 4}};
   DeviceInfo device = device_of(90);
   device.memory_bandwidth = 4814;
   for (const CutCall& call : calls) check_cut(device, call);

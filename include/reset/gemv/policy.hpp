@@ -119,10 +119,9 @@ constexpr GemvPolicy ring_policy(const DeviceInfo& device, ActivationType activa
   policy.groups = (detail::ring_max_threads(policy.chunks, dense) / 32 - 2) / policy.warps_per_group;
   const int most_groups = most_stages < each ? 1 : most_stages / each;
   if (policy.groups > most_groups) policy.groups = most_groups;
-  // Two groups, or about eight warps, suffice, and leave registers for CTAs of the next kernel; where memory is faster,
-  // nobody has looked.
+  // Two groups, or about eight warps, suffice, and leave registers for CTAs of the next kernel.
   const int enough = policy.warps_per_group < 4 ? (7 + policy.warps_per_group) / policy.warps_per_group : 2;
-  if (!dense && !detail::has_fast_memory(device) && policy.groups > enough) policy.groups = enough;
+  if (!dense && policy.groups > enough) policy.groups = enough;
   policy.stages = most_stages < detail::kMaxRingStages ? most_stages : detail::kMaxRingStages;
   policy.stages = policy.stages / policy.groups * policy.groups;
   return policy;
@@ -136,12 +135,7 @@ namespace detail {
 /// nobody has looked at the others.
 constexpr bool prefers_ring(const DeviceInfo& device, const GemvShape& shape) noexcept {
   const bool gated = shape.gate != GemvGate::kNone;
-  if (!is_dense(shape.activations)) {
-    // Of three chunks an H200's took 12 to 15 % more than kTensorRing for bfloat16 when its tiles had one row; at those
-    // of two nobody has looked there.
-    if (has_fast_memory(device) && shape.cols > 16 * 1024 && shape.cols <= 24 * 1024) return false;
-    return !gated;
-  }
+  if (!is_dense(shape.activations)) return !gated;
   const bool looked_at = !has_fast_memory(device) && !has_little_shared_memory(device);
   return looked_at && shape.rows >= 16384 && shape.cols >= (gated ? 4097 : 4096);
 }

@@ -1,6 +1,6 @@
 /// @file
-/// Cuts of calls that follow one like them (GemvAhead::kAlike): by layers of bench_tune_gemv that follow themselves, on
-/// an H100.
+/// Cuts of calls that follow one like them (GemvAhead::kAlike): by layers of bench_tune_gemv that follow themselves,
+/// on an H100 and an H200.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,20 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// Whether a CTA's share is in shared memory, or nearly, before the kernel ahead has ended: four fifths of it or more.
-/// With less, what it gains by its early start is lost to its short ring.
-constexpr bool comes_early(std::int64_t tiles, int stages) noexcept { return tiles * 4 <= std::int64_t{stages} * 5; }
+/// Whether `percent` or more of a CTA's tiles are in shared memory before the kernel ahead has ended. Where less is,
+/// what it gains by its early start is lost to its short ring: the more so where memory is slow.
+constexpr bool comes_early(std::int64_t tiles, int stages, int percent) noexcept {
+  return tiles * percent <= std::int64_t{stages} * 100;
+}
 
-/// kTensorRing's otherwise, where whole decode steps want another one; no CTAs where they do not.
+/// Where memory is fast, kTensorRing's where whole decode steps want another one; no CTAs where they do not.
+constexpr TensorRingCut fast_memory_alike_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
+  if (tokens == 1 && units > 20 && units <= 32 && tiles_of_two < 9) return {4, 1, 8, 3};
+  if (tokens == 1 && units > 32 && units <= 48) return {4, 1, 8, 2};
+  return {0, 0, 0, 0};
+}
+
+/// And where it is not.
 constexpr TensorRingCut alike_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
   const bool few_rows = tiles_of_two < 9;
   if (tokens == 1) {
@@ -43,6 +52,7 @@ constexpr TensorRingCut alike_cut(int tokens, int units, std::int64_t tiles_of_t
 constexpr GemvPolicy alike_tensor_ring_policy(const GemvPolicy& usual, const DeviceInfo& device,
                                               const GemvShape& shape) noexcept {
   const int units = k_units(shape.cols);
+  const bool fast = has_fast_memory(device);
   const bool words = !usual.odd_rows && scale_copies(shape) == ScaleCopies::kWords;
   const TensorRingCall call = {usual.tokens, shape.rows, shape.cols, usual.odd_rows, words};
   if (units <= 20) {
@@ -50,10 +60,12 @@ constexpr GemvPolicy alike_tensor_ring_policy(const GemvPolicy& usual, const Dev
     const auto k_warps = static_cast<int>(ceil_div(units, cluster));
     const GemvPolicy half = tensor_ring_of_cut(device, call, {cluster, k_warps < 8 ? 8 / k_warps : 1, 8, 1, false});
     const std::int64_t tiles = most_tiles(shape.rows, resident_clusters(device, cluster));
-    if (!half.exclusive && comes_early(tiles, half.stages / half.row_groups)) return half;
+    if (!half.exclusive && comes_early(tiles, half.stages / half.row_groups, fast ? 42 : 80)) return half;
   }
-  const TensorRingCut cut = alike_cut(usual.tokens, units, most_tiles(shape.rows, resident_clusters(device, 2)));
-  if (cut.ctas == 0 || has_fast_memory(device)) return usual;
+  const std::int64_t tiles_of_two = most_tiles(shape.rows, resident_clusters(device, 2));
+  const TensorRingCut cut =
+      fast ? fast_memory_alike_cut(usual.tokens, units, tiles_of_two) : alike_cut(usual.tokens, units, tiles_of_two);
+  if (cut.ctas == 0) return usual;
   const GemvPolicy policy = tensor_ring_of_cut(device, call, cut);
   return policy.stages > 0 ? policy : usual;
 }
@@ -76,7 +88,8 @@ constexpr GemvPolicy alike_ring_policy(const GemvPolicy& usual, const DeviceInfo
     if (cta_threads(policy) <= ring_max_threads(policy.chunks, false) && stages >= 2 * policy.groups) break;
   }
   policy.stages = stages / policy.groups * policy.groups;
-  return policy.stages > 0 && comes_early(tiles, stages) ? policy : usual;
+  const int percent = has_fast_memory(device) ? 60 : 80;
+  return policy.stages > 0 && comes_early(tiles, policy.stages, percent) ? policy : usual;
 }
 
 /// Of a call whose policy is `usual` otherwise.

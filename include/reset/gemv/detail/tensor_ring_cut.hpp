@@ -86,40 +86,53 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   return one ? one_token_cut(units, tiles_of_two) : few_tokens_cut(units, tiles_of_two);
 }
 
-/// For up to 8 tokens and 15 to 20 units of K where memory is fast.
-constexpr TensorRingCut fast_memory_few_tokens_cut(bool one, int units, std::int64_t tiles_of_two) noexcept {
-  if (units <= 16) {
-    if (tiles_of_two >= 22) return {2, 1, 8, one ? 3 : 2};
-    if (tiles_of_two >= 5) return one ? TensorRingCut{2, 2, 4} : TensorRingCut{2, 1, 8, 2};
-    return {2, 1, one ? 5 : 4};
+/// For one token and 11 to 20 units of K where memory is fast. Those of 11 to 14 units, and more than 11 tiles, are by
+/// layers that follow themselves, like those below.
+constexpr TensorRingCut fast_memory_one_token_cut(int units, std::int64_t tiles_of_two) noexcept {
+  if (units > 16) {
+    if (tiles_of_two < 6) return {2, 1, 5};
+    return tiles_of_two < 12 ? TensorRingCut{2, 1, 8, 2} : TensorRingCut{2, 2, 6};
   }
-  if (tiles_of_two < 6) return {2, 1, 4};
-  if (one && tiles_of_two >= 9 && tiles_of_two < 12) return {2, 1, 8, 2};
-  return {2, 2, one ? 6 : 8};
+  if (tiles_of_two >= 12) return {2, 1, 8, 3};
+  if (tiles_of_two >= 5) return {2, 2, 4};
+  if (units <= 14) return {4, 2, 4};
+  return tiles_of_two < 3 ? TensorRingCut{2, 1, 5} : TensorRingCut{4, 1, 5, 2};
 }
 
-/// The same where memory brings more to a multiprocessor than ten warps decode: clusters as small as K allows, for
-/// large ones leave multiprocessors out, and 16 to 27 warps a multiprocessor where rows are many. Multiples of four do
+/// For 2 to 8 tokens and 11 to 20 units of K.
+constexpr TensorRingCut fast_memory_few_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
+  if (units > 16) return tiles_of_two < 6 ? TensorRingCut{2, 1, 4} : TensorRingCut{2, 2, 8};
+  if (units > 14 && tiles_of_two >= 22) return {2, 1, 7, 2};
+  if (units > 14) return tiles_of_two < 5 ? TensorRingCut{2, 1, 4} : TensorRingCut{2, 1, 8, 2};
+  if (tiles_of_two >= 22) return {2, 1, 8, 2};
+  return tiles_of_two < 12 ? TensorRingCut{2, 1, 4} : TensorRingCut{2, 2, 8};
+}
+
+/// For more than 8 tokens.
+constexpr TensorRingCut fast_memory_many_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
+  if (units > 40 && units <= 56) return {8, 2, 8};
+  if (units > 16 && units <= 20 && tiles_of_two >= 6) {
+    return tiles_of_two < 22 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 1, 8};
+  }
+  if (units > 10 && units <= 14 && tiles_of_two >= 12) return {2, 2, 8};
+  const int cluster = many_tokens_cluster(units, tiles_of_two);
+  return {cluster, 1, units > 20 && units <= 60 ? 5 : 4};
+}
+
+/// The same where memory brings more to a multiprocessor than ten warps decode: small clusters, for large ones leave
+/// multiprocessors out, and 16 to 27 warps a multiprocessor where rows are many. Multiples of four do
 /// best: a multiprocessor has four schedulers, and the one that has a warp more than the others decides. Rings of one
 /// token's kernel stay short where a shorter one lets the next kernel's CTA start beside it.
 constexpr TensorRingCut fast_memory_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {
-  const bool many_rows = tiles_of_two >= 22;
-  if (tokens > 8) {
-    if (units > 10 && units <= 14 && many_rows) return {2, 2, 8};
-    const int cluster = many_tokens_cluster(units, tiles_of_two);
-    return {cluster, 1, units > 20 && units <= 60 ? 5 : 4};
-  }
+  if (tokens > 8) return fast_memory_many_tokens_cut(units, tiles_of_two);
   const bool one = tokens == 1;
   if (units <= 10) return {1, units < 8 ? 8 / units : 1, 4};
   if (units > 80) return one && units <= 104 ? TensorRingCut{8, 2, 8} : TensorRingCut{8, 1, 5};  // 26 warps
-  if (units > 64 && (one || units <= 72)) return {8, 2, one ? 6 : 8};
-  if (units > 48) return {8, units <= 64 ? 2 : 1, 5};
+  if (units > 64) return {8, 2, one ? 6 : 8};
+  if (units > 48) return {8, 2, 5};
   if (units > 32) return {4, 1, 5};
   if (units > 20) return one ? TensorRingCut{4, 1, 8, 2} : TensorRingCut{2, 1, 5};
-  if (units > 14) return fast_memory_few_tokens_cut(one, units, tiles_of_two);
-  if (many_rows) return {1, 1, 8};
-  if (!one) return {2, 1, 4};
-  return tiles_of_two >= 5 ? TensorRingCut{2, 2, 4} : TensorRingCut{4, 2, 4};
+  return one ? fast_memory_one_token_cut(units, tiles_of_two) : fast_memory_few_tokens_cut(units, tiles_of_two);
 }
 
 }  // namespace detail
