@@ -27,6 +27,7 @@ def means_table(records):
     """Geometric means over the distinct layers of the models, at each M."""
     kinds = [
         ("time / floor", "time_us", "floor_us"),
+        ("behind any / floor", "any_ahead_us", "floor_us"),
         ("cuBLAS BF16 / time", "cublas_bf16_us", "time_us"),
         ("cuBLASLt FP8 / time", "cublaslt_fp8_us", "time_us"),
     ]

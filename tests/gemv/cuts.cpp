@@ -160,7 +160,16 @@ TEST_CASE("a multiprocessor with little shared memory has one CTA of as many war
   CHECK(reset::ring_policy(device, ActivationType::kNvfp4, 1, 4096).ctas_per_sm == 1);
 }
 
-TEST_CASE("where block scales come in words, registers have room for the CTAs of a launch") {
+TEST_CASE("registers have room for the CTAs of a launch, and where they may be there for one of the next") {
+  const auto check = [](const DeviceInfo& device, const GemvProblem& problem, GemvAhead ahead) {
+    const GemvPolicy policy = reset::select_gemv_policy(device, problem, ahead);
+    if (policy.kernel != GemvKernel::kTensorRing || policy.odd_rows) return;
+    INFO("m " << problem.tokens << " n " << problem.weights.rows << " k " << problem.weights.cols);
+    const bool words = reset::detail::scale_copies(shape_of(problem)) == reset::detail::ScaleCopies::kWords;
+    const int registers = problem.tokens == 1 ? 72 : problem.tokens == 8 ? 80 : 128;
+    const int ctas = policy.ctas_per_sm + (policy.exclusive ? 0 : 1);
+    REQUIRE(ctas * reset::cta_threads(policy, words) * registers <= 65536);
+  };
   for (const int bandwidth : {3352, 4814}) {
     DeviceInfo device = device_of(90);
     device.memory_bandwidth = bandwidth;
@@ -168,17 +177,36 @@ TEST_CASE("where block scales come in words, registers have room for the CTAs of
       for (const std::int64_t n : {512, 4096, 12288, 37888, 201088}) {
         for (const std::int64_t m : {1, 8, 16}) {
           GemvProblem problem = well_formed(ActivationType::kBf16, m, n, k);
-          problem.weights.block_scale.stride += 4;  // no multiple of 16, if it was one
-          const GemvPolicy policy = reset::select_gemv_policy(device, problem);
-          if (policy.kernel != GemvKernel::kTensorRing || policy.odd_rows) continue;
-          INFO("m " << m << " n " << n << " k " << k);
-          const bool words = reset::detail::scale_copies(shape_of(problem)) == reset::detail::ScaleCopies::kWords;
-          const int registers = m == 1 ? 72 : m == 8 ? 80 : 120;
-          REQUIRE(policy.ctas_per_sm * reset::cta_threads(policy, words) * registers <= 65536);
+          for (const GemvAhead ahead : {GemvAhead::kAny, GemvAhead::kAlike}) check(device, problem, ahead);
+          problem.weights.block_scale.stride += 4;  // no multiple of 16, if it was one: scales come in words
+          for (const GemvAhead ahead : {GemvAhead::kAny, GemvAhead::kAlike}) check(device, problem, ahead);
         }
       }
     }
   }
+}
+
+TEST_CASE("where a cut leaves room for the next launch, shared memory has it") {
+  int rooms = 0;
+  for (const int bandwidth : {3352, 4814}) {
+    DeviceInfo device = device_of(90);
+    device.memory_bandwidth = bandwidth;
+    for (std::int64_t k = 256; k <= 8192; k += 256) {
+      for (std::int64_t n = 512; n <= 12288; n += 512) {
+        for (const ActivationType type : {ActivationType::kNvfp4, ActivationType::kBf16}) {
+          for (const std::int64_t m : {1, 8, 16}) {
+            const GemvProblem problem = well_formed(type, m, n, k);
+            const GemvPolicy policy = reset::select_gemv_policy(device, problem, GemvAhead::kAlike);
+            if (policy.exclusive) continue;
+            INFO(bandwidth << " GB/s, m " << m << " n " << n << " k " << k);
+            REQUIRE((policy.ctas_per_sm + 1) * (launched_bytes(policy, problem, device) + 1024) <= 228 * 1024);
+            ++rooms;
+          }
+        }
+      }
+    }
+  }
+  CHECK(rooms > 1000);
 }
 
 TEST_CASE("as many CTAs of a ring fit a multiprocessor as the policy says, and no more") {

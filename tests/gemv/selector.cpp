@@ -1,5 +1,6 @@
 // The selector serves every shape on every target within the limits of the kernels, at compile time, too.
 #include <cstdint>
+#include <string>
 #include <tuple>
 
 #include "gemv/device_fixture.hpp"
@@ -311,5 +312,27 @@ TEST_CASE("a shape that no call may have gets a policy that is refused") {
     CHECK(!validate(policy, empty, device_of(arch)).ok());
     CHECK(!validate(reset::select_gemv_policy(DeviceInfo(), empty), empty, DeviceInfo()).ok());
     CHECK(reset::tensor_ring_policy(device_of(arch), 1, 0, 0).stages == 0);
+    DeviceInfo nothing = device_of(arch);
+    nothing.sm_count = 0;
+    const GemvProblem problem = well_formed(ActivationType::kNvfp4, 1, 1000, 4096);
+    const GemvPolicy alike = reset::select_gemv_policy(nothing, problem, GemvAhead::kAlike);
+    CHECK(validate(alike, problem, nothing).argument() == std::string("device.sm_count"));
+  }
+}
+
+TEST_CASE("many rows of many tokens keep the rings that their sums leave room for") {
+  for (const int bandwidth : {0, 3352, 4814}) {
+    DeviceInfo device = device_of(90);
+    device.memory_bandwidth = bandwidth;
+    for (const std::int64_t k : {5120, 8192, 12288, 13824}) {
+      for (const std::int64_t n : {16384, 28672, 51200, 57344}) {
+        const GemvProblem problem = well_formed(ActivationType::kBf16, 16, n, k);
+        INFO(bandwidth << " GB/s, n " << n << " k " << k);
+        CHECK(reset::select_gemv_policy(device, problem).kernel == GemvKernel::kTensorRing);
+      }
+    }
+    device.clusters[2] = 0;
+    const GemvProblem problem = well_formed(ActivationType::kBf16, 16, 4096, 12288);
+    CHECK(reset::select_gemv_policy(device, problem).kernel == GemvKernel::kTensorRing);
   }
 }

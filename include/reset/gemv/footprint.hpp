@@ -34,7 +34,7 @@ enum class GemvKernel : std::uint8_t {
 struct GemvPolicy {
   GemvKernel kernel = GemvKernel::kTensor;  ///< Which kernel.
   int tokens = 8;           ///< Tokens that the kernel is compiled for, at least M: kTensor... 1, 8 or 16, kRing 1.
-  int ctas_per_sm = 1;      ///< CTAs for each multiprocessor, and the most of a launch that a ring lets on one.
+  int ctas_per_sm = 1;      ///< CTAs for each multiprocessor; of a ring also the most on one, if `exclusive`.
   int k_warps = 8;          ///< kTensor...: warps that share rows, each with 256 of K at a time; at most 16.
   int row_groups = 1;       ///< kTensor...: such sets of warps in a CTA; in kTensor at most 12 warps for one token, 8
                             ///< for more; in kTensorRing 27 for one token, 23 for 8, 15 for 16.
@@ -139,6 +139,17 @@ constexpr std::int64_t shared_bytes_each(const DeviceInfo& device, int ctas) noe
   return (device.shared_bytes + kSetAside) / ctas - kSetAside;
 }
 
+/// Whether memory is as fast as `fast_memory_cut` wants it: an H100's brings a multiprocessor 25 GB/s, an H200's 36.
+constexpr bool has_fast_memory(const DeviceInfo& device) noexcept {
+  return device.memory_bandwidth > 30 * device.sm_count;
+}
+
+/// Whether a multiprocessor has no room for two CTAs of kRing and their stages: a consumer GPU's has 100 KB, others'
+/// 228.
+constexpr bool has_little_shared_memory(const DeviceInfo& device) noexcept {
+  return shared_bytes_each(device, 2) < 106 * 1024;
+}
+
 }  // namespace detail
 
 /// Of the stages of a ring's CTA, each of `stage_bytes`, those that are on their way at once: what memory brings in 2
@@ -153,9 +164,9 @@ constexpr detail::RingFlight stages_in_flight(const GemvPolicy& policy, const De
           detail::stages_within(policy, device, stage_bytes, 2000)};
 }
 
-/// Shared memory, in bytes, that a ring's CTA takes if its stages take `needed`: so much that no more than
-/// `policy.ctas_per_sm` of a launch fit a multiprocessor. While the kernel ahead ends, some multiprocessors are free
-/// before others; CTAs that crowded there would take twice as long as the rest.
+/// Shared memory, in bytes, that a ring's CTA takes if its stages take `needed`: if `policy.exclusive`, so much that no
+/// more than `policy.ctas_per_sm` of a launch fit a multiprocessor. While the kernel ahead ends, some multiprocessors
+/// are free before others; CTAs that crowded there would take twice as long as the rest.
 constexpr std::int64_t exclusive_shared_bytes(const GemvPolicy& policy, const DeviceInfo& device,
                                               std::int64_t needed) noexcept {
   if (!policy.exclusive) return needed;

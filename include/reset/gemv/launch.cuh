@@ -238,9 +238,8 @@ static Status gemv(const GemvProblem& problem, const GemvPolicy& policy, const D
   return detail::launch_gemv<detail::Chosen<kInstances...>>(problem, policy, device, options, stream);
 }
 
-/// The mat-vec with the cut that `select_gemv_policy` chooses for it and `options.ahead`, which knows nothing of
-/// instances: where they are given
-/// and the choice is none of theirs, the call is refused.
+/// The mat-vec with the cut that `select_gemv_policy` chooses for it and, of a dependent launch, `options.ahead`. It
+/// knows nothing of instances: where they are given and the choice is none of theirs, the call is refused.
 template <GemvInstance... kInstances>
 static Status gemv(const GemvProblem& problem, const DeviceInfo& device, const LaunchOptions& options,
                    cudaStream_t stream) noexcept {

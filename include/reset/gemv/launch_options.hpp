@@ -11,8 +11,9 @@ RESET_NAMESPACE_BEGIN
 
 /// What runs ahead of a dependent launch, as far as the cut of the launch depends on it.
 enum class GemvAhead : std::uint8_t {
-  kAny,  ///< Whatever it is. Some multiprocessors may be free before others: no two CTAs that belong on two crowd
-         ///< there.
+  /// Whatever it is. Some multiprocessors may be free before others: no two CTAs that belong on two crowd there, but
+  /// where whole decode steps were faster with room for the next launch.
+  kAny,
   /// A kernel that has as many CTAs on any multiprocessor as on the others: a mat-vec of like size, for one. A call
   /// whose weights find room in half the shared memory leaves the other half to the launch behind it, which brings its
   /// weights there while this one computes (GemvPolicy::exclusive).

@@ -63,18 +63,20 @@ constexpr GemvPolicy tensor_ring_policy(const DeviceInfo& device, std::int64_t t
   if (units < 1 || pairs == 0) return detail::tensor_ring_of_cut(device, call, {1, 1, 8});  // which has no stages then
   const std::int64_t tiles_of_two = detail::most_tiles(n, pairs);
   const bool fast = detail::has_fast_memory(device);
-  return detail::tensor_ring_of_cut(device, call,
-                                    fast ? detail::fast_memory_cut(call.tokens, units, tiles_of_two)
-                                         : detail::tensor_ring_cut(call.tokens, units, tiles_of_two));
+  GemvPolicy policy = detail::tensor_ring_of_cut(device, call,
+                                                 fast ? detail::fast_memory_cut(call.tokens, units, tiles_of_two)
+                                                      : detail::tensor_ring_cut(call.tokens, units, tiles_of_two));
+  // Where sums of many rows leave a cut no stages, or a device lacks its clusters: the smallest that K has warps for.
+  for (int cluster = 1; policy.stages == 0 && cluster <= detail::kMaxCluster; cluster *= 2) {
+    const std::int64_t k_warps = detail::ceil_div(units, cluster);
+    const bool warps_fit =
+        k_warps <= detail::kTensorRingMaxUnits && k_warps <= detail::tensor_ring_max_warps(call.tokens);
+    if (warps_fit) policy = detail::tensor_ring_of_cut(device, call, {cluster, 1, 8});
+  }
+  return policy;
 }
 
 namespace detail {
-
-/// Whether a multiprocessor has no room for two CTAs of kRing and their stages: a consumer GPU's has 100 KB, others'
-/// 228.
-constexpr bool has_little_shared_memory(const DeviceInfo& device) noexcept {
-  return shared_bytes_each(device, 2) < 106 * 1024;
-}
 
 /// Shared memory for a CTA of kRing, where it can be had: by layers that follow themselves. Stages of two spread rows
 /// have more scales than they need.

@@ -23,7 +23,7 @@ using reset::GemvPolicy;
 using reset::GemvProblem;
 
 // A chain of dependent launches: each call reads the result of the one before it, so a missing wait shows. Where they
-// know that they follow their like, several of them are on a multiprocessor at once.
+// know that they follow their like, several of them may be on a multiprocessor at once.
 int follow_oneself(const reset::DeviceInfo& device, std::int64_t m, Residual residual, reset::GemvAhead ahead) {
   CaseOptions options;
   options.m = m;

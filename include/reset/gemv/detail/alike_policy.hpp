@@ -1,6 +1,6 @@
 /// @file
-/// Cuts of calls that follow one like them (GemvAhead::kAlike): by layers of bench_tune_gemv that follow themselves,
-/// on an H100 and an H200.
+/// Cuts of calls that follow one like them (GemvAhead::kAlike): by layers of bench_tune_gemv that follow themselves, of
+/// K from 1856 on, on an H100 and an H200. Multiprocessors with less shared memory keep their usual cuts.
 #pragma once
 
 #include <cstdint>
@@ -60,7 +60,7 @@ constexpr GemvPolicy alike_tensor_ring_policy(const GemvPolicy& usual, const Dev
     const auto k_warps = static_cast<int>(ceil_div(units, cluster));
     const GemvPolicy half = tensor_ring_of_cut(device, call, {cluster, k_warps < 8 ? 8 / k_warps : 1, 8, 1, false});
     const std::int64_t tiles = most_tiles(shape.rows, resident_clusters(device, cluster));
-    if (!half.exclusive && comes_early(tiles, half.stages / half.row_groups, fast ? 42 : 80)) return half;
+    if (!half.exclusive && comes_early(tiles, half.stages, fast ? 42 : 80)) return half;
   }
   const std::int64_t tiles_of_two = most_tiles(shape.rows, resident_clusters(device, 2));
   const TensorRingCut cut =
@@ -70,7 +70,7 @@ constexpr GemvPolicy alike_tensor_ring_policy(const GemvPolicy& usual, const Dev
   return policy.stages > 0 ? policy : usual;
 }
 
-/// kRing's of NVFP4 activations: the same, with up to three groups of warps.
+/// kRing's of NVFP4 activations: the same, with three groups of warps, or of few warps as many as make eight.
 constexpr GemvPolicy alike_ring_policy(const GemvPolicy& usual, const DeviceInfo& device,
                                        const GemvShape& shape) noexcept {
   if (is_dense(shape.activations)) return usual;
@@ -84,7 +84,8 @@ constexpr GemvPolicy alike_ring_policy(const GemvPolicy& usual, const DeviceInfo
   const std::int64_t fit = room < 0 ? 0 : room / ring_stage_bytes(policy.chunks, operands, shape.cols);
   const int stages = fit < kMaxRingStages ? static_cast<int>(fit) : kMaxRingStages;
   const std::int64_t tiles = ceil_div(ceil_div(shape.rows, ring_rows(policy.chunks)), device.sm_count);
-  for (policy.groups = 3; policy.groups > 1; --policy.groups) {
+  const int warps = policy.warps_per_group;
+  for (policy.groups = warps < 3 ? (7 + warps) / warps : 3; policy.groups > 1; --policy.groups) {
     if (cta_threads(policy) <= ring_max_threads(policy.chunks, false) && stages >= 2 * policy.groups) break;
   }
   policy.stages = stages / policy.groups * policy.groups;
@@ -94,6 +95,7 @@ constexpr GemvPolicy alike_ring_policy(const GemvPolicy& usual, const DeviceInfo
 
 /// Of a call whose policy is `usual` otherwise.
 constexpr GemvPolicy alike_policy(const GemvPolicy& usual, const DeviceInfo& device, const GemvShape& shape) noexcept {
+  if (device.sm_count < 1 || has_little_shared_memory(device)) return usual;  // the first has no policy
   switch (usual.kernel) {
     case GemvKernel::kRing:
       return alike_ring_policy(usual, device, shape);

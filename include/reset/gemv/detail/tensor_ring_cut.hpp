@@ -16,7 +16,7 @@ struct TensorRingCut {
   int eighths;   ///< To fill with stages: of the shared memory that a CTA can have, all of which it gets where too few
                  ///< fit, or of a CTA's part, where `ctas` share it.
   int ctas = 1;  ///< A multiprocessor; one with as many groups of warps where too few stages fit.
-  bool exclusive = true;  ///< GemvPolicy::exclusive. Otherwise a CTA has the part of one more to fill.
+  bool exclusive = true;  ///< GemvPolicy::exclusive. Otherwise the one CTA has half of the shared memory to fill.
 };
 
 /// The cluster for more than 8 tokens. Up to how many units of K a CTA takes alone comes for few rows from the odd
@@ -57,12 +57,12 @@ constexpr TensorRingCut few_tokens_cut(int units, std::int64_t tiles_of_two) noe
 
 /// For more than 8 tokens, whose sums leave room for few groups.
 constexpr TensorRingCut many_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
-  if (units > 40 && units <= 56) return {8, 2, 8};
+  if (units > 40 && units <= 56 && tiles_of_two < 12) return {8, 2, 8};
   if (units > 16 && units <= 20 && tiles_of_two >= 4) {
     return tiles_of_two >= 6 && tiles_of_two < 40 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 1, 8};
   }
   if (units > 10 && units <= 14 && tiles_of_two >= 12) return {2, 1, 8, 2};  // by layers that follow themselves
-  if (units > 10 && units <= 16 && tiles_of_two >= 22) return {2, 1, 8};
+  if (units > 14 && units <= 16 && tiles_of_two >= 22) return {2, 1, 8};
   if (units > 10 && units <= 16 && tiles_of_two < 5) return {2, 1, 5};
   const int cluster = many_tokens_cluster(units, tiles_of_two);
   return {cluster, 1, units > 12 * cluster ? 8 : units > 20 ? 5 : 4};
@@ -110,7 +110,7 @@ constexpr TensorRingCut fast_memory_few_tokens_cut(int units, std::int64_t tiles
 
 /// For more than 8 tokens.
 constexpr TensorRingCut fast_memory_many_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
-  if (units > 40 && units <= 56) return {8, 2, 8};
+  if (units > 40 && units <= 56 && tiles_of_two < 12) return {8, 2, 8};
   if (units > 16 && units <= 20 && tiles_of_two >= 6) {
     return tiles_of_two < 22 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 1, 8};
   }
@@ -119,8 +119,8 @@ constexpr TensorRingCut fast_memory_many_tokens_cut(int units, std::int64_t tile
   return {cluster, 1, units > 20 && units <= 60 ? 5 : 4};
 }
 
-/// The same where memory brings more to a multiprocessor than ten warps decode: small clusters, for large ones leave
-/// multiprocessors out, and 16 to 27 warps a multiprocessor where rows are many. Multiples of four do
+/// The same where memory brings more to a multiprocessor than ten warps decode: clusters not larger than K wants, for
+/// large ones leave multiprocessors out, and 16 to 27 warps a multiprocessor where rows are many. Multiples of four do
 /// best: a multiprocessor has four schedulers, and the one that has a warp more than the others decides. Rings of one
 /// token's kernel stay short where a shorter one lets the next kernel's CTA start beside it.
 constexpr TensorRingCut fast_memory_cut(int tokens, int units, std::int64_t tiles_of_two) noexcept {

@@ -13,11 +13,6 @@
 RESET_NAMESPACE_BEGIN
 namespace detail {
 
-/// Whether memory is as fast as `fast_memory_cut` wants it: an H100's brings a multiprocessor 25 GB/s, an H200's 36.
-constexpr bool has_fast_memory(const DeviceInfo& device) noexcept {
-  return device.memory_bandwidth > 30 * device.sm_count;
-}
-
 /// What of a call a cut is applied to.
 struct TensorRingCall {
   int tokens;  ///< That the kernel is compiled for.
@@ -27,11 +22,11 @@ struct TensorRingCall {
   bool words;  ///< Block scales come in runs of four.
 };
 
-/// Whether the registers of two CTAs of kTensorRing fit a multiprocessor: each of its four schedulers has a quarter of
-/// them, and warps by fours.
+/// Whether the registers of two CTAs of kTensorRing fit a multiprocessor, whose four schedulers have a quarter of them
+/// each.
 constexpr bool two_fit_registers(const GemvPolicy& policy, bool words) noexcept {
-  const std::int64_t threads = ceil_div(cta_threads(policy, words), 4 * 32) * (4 * 32);
-  return 2 * threads * tensor_ring_most_registers(policy.tokens) <= kMultiprocessorRegisters;
+  const int warps = kMultiprocessorRegisters / (32 * tensor_ring_most_registers(policy.tokens)) / 4 * 4;
+  return 2 * cta_threads(policy, words) <= 32 * warps;
 }
 
 /// The policy of kTensorRing for a call and a cut; `stages` is 0 where nothing fits the device.
