@@ -12,13 +12,12 @@ using reset::GemvPolicy;
 
 namespace {
 
-// Where a CTA of the next launch finds room, both.
-void add_exclusive_or_not(const reset::DeviceInfo& device, GemvPolicy policy, std::int64_t tiles,
+// Exclusive, and where `bytes` leave room for a CTA of the next launch, not so as well.
+void add_exclusive_or_not(const reset::DeviceInfo& device, GemvPolicy policy, std::int64_t bytes,
                           std::vector<GemvPolicy>& cuts) {
   cuts.push_back(policy);
   policy.exclusive = false;
-  const std::int64_t room = reset::detail::shared_bytes_each(device, policy.ctas_per_sm + 1);
-  if (reset::tensor_shared_bytes(policy, tiles) <= room) cuts.push_back(policy);
+  if (bytes <= reset::detail::shared_bytes_each(device, policy.ctas_per_sm + 1)) cuts.push_back(policy);
 }
 
 // As many stages as fit each of `shared_bytes`.
@@ -27,7 +26,8 @@ void add_stages(const reset::DeviceInfo& device, GemvPolicy policy, std::int64_t
   int before = 0;
   for (const std::int64_t bytes : shared_bytes) {
     policy.stages = reset::detail::most_stages(policy, tiles, bytes);
-    if (policy.stages > 0 && policy.stages != before) add_exclusive_or_not(device, policy, tiles, cuts);
+    const bool is_new = policy.stages > 0 && policy.stages != before;
+    if (is_new) add_exclusive_or_not(device, policy, reset::tensor_shared_bytes(policy, tiles), cuts);
     before = policy.stages;
   }
 }
@@ -85,11 +85,8 @@ std::vector<GemvPolicy> ring_cuts(const reset::DeviceInfo& device, const CutShap
           policy.stages = stages;
           policy.ctas_per_sm = ctas;
           if (policy.warps_per_group * groups < 6) continue;
-          cuts.push_back(policy);
-          policy.exclusive = false;
-          const std::int64_t room = reset::detail::shared_bytes_each(device, ctas + 1);
-          const auto linear = reset::ScaleLayout::kLinear;
-          if (reset::ring_shared_bytes(policy, activation, shape.k, linear) <= room) cuts.push_back(policy);
+          add_exclusive_or_not(
+              device, policy, reset::ring_shared_bytes(policy, activation, shape.k, reset::ScaleLayout::kLinear), cuts);
         }
       }
     }

@@ -13,11 +13,11 @@ constexpr std::size_t kMaxK = 32768;
 constexpr std::size_t kMaxN = 51200;
 const auto kGlobalScale = reset::FusedGlobalScales::uniform({0x1p-9f});
 
-// A call behind the same one.
+// A call behind the same one; what is ahead counts for a dependent launch.
 reset::LaunchOptions options_of(const Case& c) {
   reset::LaunchOptions options;
   options.dependent_launch = c.pdl;
-  options.ahead = reset::GemvAhead::kAlike;
+  if (c.pdl) options.ahead = reset::GemvAhead::kAlike;
   return options;
 }
 
@@ -109,7 +109,7 @@ void GemvFixture::profile(const Case& c) {
 
 reset::GemvPolicy GemvFixture::selected(const Case& c) {
   take(c.layer, c.layout);
-  return reset::select_gemv_policy(device_, problem(c, 0), c.pdl ? reset::GemvAhead::kAlike : reset::GemvAhead::kAny);
+  return reset::select_gemv_policy(device_, problem(c, 0), options_of(c).ahead);
 }
 
 std::optional<double> GemvFixture::time_us(const Case& c, const reset::GemvPolicy& policy, Repeats repeats) {

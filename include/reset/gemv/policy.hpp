@@ -8,6 +8,7 @@
 #include <reset/gemv/detail/alike_policy.hpp>
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/kernel_needs.hpp>
+#include <reset/gemv/detail/ring_of_bytes.hpp>
 #include <reset/gemv/detail/tensor_ring_cut.hpp>
 #include <reset/gemv/detail/tensor_ring_of_cut.hpp>
 #include <reset/gemv/device_info.hpp>
@@ -36,9 +37,9 @@ constexpr GemvPolicy tensor_policy(const DeviceInfo& device, std::int64_t tokens
 
 namespace detail {
 
-/// The same of kTensorRing, if its clusters have `tiles` tiles. More than 8 tokens take so long to come that a ring
-/// which holds all tiles is full before they are there: one stage after the other then leaves them the way. Where
-/// stages are small, one is too little, and where memory is fast, nobody has looked.
+/// `stages_in_flight` of kTensorRing, if its clusters have `tiles` tiles. More than 8 tokens take so long to come that
+/// a ring which holds all tiles is full before they are there: one stage after the other then leaves them the way.
+/// Where stages are small, one is too little, and where memory is fast, nobody has looked.
 constexpr RingFlight tensor_ring_flight(const GemvPolicy& policy, const DeviceInfo& device, std::int64_t tokens,
                                         std::int64_t tiles) noexcept {
   constexpr std::int64_t kLargeStage = 15 * 1024;
@@ -105,28 +106,17 @@ constexpr GemvPolicy ring_policy(const DeviceInfo& device, ActivationType activa
                                          : detail::kRingMostK;
   if (device.arch < 90 || tokens != 1 || k < 1 || k % (swizzled ? 512 : 256) != 0 || k > most_k) return policy;
   if (dense && swizzled) return policy;
-  const detail::RingOperands operands = detail::ring_operands(activation, scales);
   const int units = static_cast<int>((k + 1023) / 1024);  // what one warp covers with one chunk a thread
   policy.tokens = 1;
   policy.chunks = units <= 8 ? 1 : units <= 16 ? 2 : 3;
   policy.warps_per_group = (units + policy.chunks - 1) / policy.chunks;
   const bool little = detail::has_little_shared_memory(device);
   policy.ctas_per_sm = little ? 1 : 2;
-  const std::int64_t bytes = detail::ring_bytes(device, operands, policy.chunks);
-  const std::int64_t room = bytes - ring_shared_bytes(policy, activation, k, scales);  // that of no stages
-  const std::int64_t stage = detail::ring_stage_bytes(policy.chunks, operands, k);
-  if (room < stage) return policy;
-  const auto most_stages = static_cast<int>(room / stage);
-  const int each = policy.chunks <= 2 && !little ? 3 : 2;  // stages of a group, where there are so many
-  policy.groups = (detail::ring_max_threads(policy.chunks, dense) / 32 - 2) / policy.warps_per_group;
-  const int most_groups = most_stages < each ? 1 : most_stages / each;
-  if (policy.groups > most_groups) policy.groups = most_groups;
+  const std::int64_t bytes = detail::ring_bytes(device, detail::ring_operands(activation, scales), policy.chunks);
   // Two groups, or about eight warps, suffice, and leave registers for CTAs of the next kernel.
-  const int enough = policy.warps_per_group < 4 ? (7 + policy.warps_per_group) / policy.warps_per_group : 2;
-  if (!dense && policy.groups > enough) policy.groups = enough;
-  policy.stages = most_stages < detail::kMaxRingStages ? most_stages : detail::kMaxRingStages;
-  policy.stages = policy.stages / policy.groups * policy.groups;
-  return policy;
+  const int groups = dense ? detail::kMaxRingStages : detail::enough_groups(policy.warps_per_group);
+  const int each = policy.chunks <= 2 && !little ? 3 : 2;  // stages of a group, where there are so many
+  return detail::ring_of_bytes(policy, {activation, k, scales}, bytes, groups, each);
 }
 
 namespace detail {

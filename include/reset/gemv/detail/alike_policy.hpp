@@ -8,6 +8,7 @@
 #include <reset/config.hpp>
 #include <reset/gemv/detail/kernel_limits.hpp>
 #include <reset/gemv/detail/kernel_needs.hpp>
+#include <reset/gemv/detail/ring_of_bytes.hpp>
 #include <reset/gemv/detail/tensor_ring_cut.hpp>
 #include <reset/gemv/detail/tensor_ring_of_cut.hpp>
 #include <reset/gemv/device_info.hpp>
@@ -39,8 +40,8 @@ constexpr TensorRingCut alike_cut(int tokens, int units, std::int64_t tiles_of_t
     if (units > 10 && units <= 14 && tiles_of_two >= 30) return {2, 1, 8, 3};
   } else if (tokens == 8) {
     if (units > 20 && units <= 32 && few_rows) return {4, 1, 8, 2};
-    if (units > 16 && units <= 20 && few_rows)
-      return tiles_of_two < 6 ? TensorRingCut{4, 3, 8} : TensorRingCut{2, 2, 8};
+    if (units > 16 && units <= 20 && tiles_of_two < 6) return {4, 3, 8};
+    if (units > 16 && units <= 20 && few_rows) return {2, 2, 8};
     if (units > 16 && units <= 20 && tiles_of_two >= 22 && tiles_of_two < 30) return {2, 1, 8, 2};
   } else if (units > 14 && units <= 16 && tiles_of_two >= 22) {
     return {4, 1, 8, 3};
@@ -74,21 +75,13 @@ constexpr GemvPolicy alike_tensor_ring_policy(const GemvPolicy& usual, const Dev
 constexpr GemvPolicy alike_ring_policy(const GemvPolicy& usual, const DeviceInfo& device,
                                        const GemvShape& shape) noexcept {
   if (is_dense(shape.activations)) return usual;
-  const RingOperands operands = ring_operands(shape.activations, shape.scale_layout);
   GemvPolicy policy = usual;
-  policy.stages = 0;
   policy.exclusive = false;
   policy.ctas_per_sm = 1;
-  const std::int64_t fixed = ring_shared_bytes(policy, shape.activations, shape.cols, shape.scale_layout);
-  const std::int64_t room = shared_bytes_each(device, 2) - fixed;
-  const std::int64_t fit = room < 0 ? 0 : room / ring_stage_bytes(policy.chunks, operands, shape.cols);
-  const int stages = fit < kMaxRingStages ? static_cast<int>(fit) : kMaxRingStages;
+  const int enough = enough_groups(policy.warps_per_group);
+  policy = ring_of_bytes(policy, {shape.activations, shape.cols, shape.scale_layout}, shared_bytes_each(device, 2),
+                         enough < 3 ? 3 : enough, 2);
   const std::int64_t tiles = ceil_div(ceil_div(shape.rows, ring_rows(policy.chunks)), device.sm_count);
-  const int warps = policy.warps_per_group;
-  for (policy.groups = warps < 3 ? (7 + warps) / warps : 3; policy.groups > 1; --policy.groups) {
-    if (cta_threads(policy) <= ring_max_threads(policy.chunks, false) && stages >= 2 * policy.groups) break;
-  }
-  policy.stages = stages / policy.groups * policy.groups;
   const int percent = has_fast_memory(device) ? 60 : 80;
   return policy.stages > 0 && comes_early(tiles, policy.stages, percent) ? policy : usual;
 }

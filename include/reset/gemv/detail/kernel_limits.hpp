@@ -26,6 +26,7 @@ inline constexpr int kMmaRows = 16;
 inline constexpr int kUnitK = 256;
 inline constexpr int kUnitBlocks = kUnitK / 16;  // block scales of a row in a unit
 RESET_HOST_DEVICE constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
+RESET_HOST_DEVICE constexpr int least(int a, int b) noexcept { return a < b ? a : b; }
 /// Units of K.
 RESET_HOST_DEVICE constexpr int k_units(std::int64_t k) noexcept { return static_cast<int>(ceil_div(k, kUnitK)); }
 /// Rows that one copy of kTensorRing brings: neighbours, unless they are spread (TileRows).

@@ -37,8 +37,6 @@ struct StreamedTiles {
   }
 };
 
-RESET_HOST_DEVICE constexpr int least(int a, int b) noexcept { return a < b ? a : b; }
-
 /// Runs of four block scales that a slice of K has of a row. Lanes of the producing warps of kTensorRing copy them, a
 /// lane those of the row in slot l % 16: its first one, and from there every one that is twice the warps further.
 RESET_HOST_DEVICE constexpr int slice_runs(Share units, std::int64_t k) noexcept {

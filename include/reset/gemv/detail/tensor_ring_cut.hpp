@@ -86,8 +86,8 @@ constexpr TensorRingCut tensor_ring_cut(int tokens, int units, std::int64_t tile
   return one ? one_token_cut(units, tiles_of_two) : few_tokens_cut(units, tiles_of_two);
 }
 
-/// For one token and 11 to 20 units of K where memory is fast. Those of 11 to 14 units, and more than 11 tiles, are by
-/// layers that follow themselves, like those below.
+/// For one token and 11 to 20 units of K where memory is fast. Those of 11 to 14 units and 12 tiles or more are by
+/// layers that follow themselves, here and below, and so are those of 15 and 16 units and 12 to 21 tiles.
 constexpr TensorRingCut fast_memory_one_token_cut(int units, std::int64_t tiles_of_two) noexcept {
   if (units > 16) {
     if (tiles_of_two < 6) return {2, 1, 5};
@@ -108,7 +108,7 @@ constexpr TensorRingCut fast_memory_few_tokens_cut(int units, std::int64_t tiles
   return tiles_of_two < 12 ? TensorRingCut{2, 1, 4} : TensorRingCut{2, 2, 8};
 }
 
-/// For more than 8 tokens.
+/// For more than 8 tokens: by layers that follow themselves.
 constexpr TensorRingCut fast_memory_many_tokens_cut(int units, std::int64_t tiles_of_two) noexcept {
   if (units > 40 && units <= 56 && tiles_of_two < 12) return {8, 2, 8};
   if (units > 16 && units <= 20 && tiles_of_two >= 6) {
